@@ -1,0 +1,59 @@
+/// What a hash or a signature is over. Its tag is the first thing hashed, so that no byte string
+/// means one thing here and another there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Block header.
+    Header,
+    /// Leaf of a transaction, receipt or part tree.
+    Leaf,
+    /// Inner node of such a tree.
+    Node,
+    /// Native transaction, as signed.
+    NativeTransaction,
+    /// Agreement vote, as signed.
+    Vote,
+    /// Agreement proposal, as signed.
+    Proposal,
+    /// Validator set.
+    ValidatorSet,
+    /// Genesis document.
+    Genesis,
+    /// Path of a key in the state tree.
+    StateKey,
+    /// Value in the state tree.
+    StateValue,
+    /// Inner node of the state tree.
+    StateNode,
+    /// Leaf of the state tree.
+    StateLeaf,
+    /// Evidence record.
+    Evidence,
+    /// Address of an Ed25519 account.
+    Ed25519Address,
+    /// Statement of a node to a peer.
+    Peer,
+}
+
+impl Domain {
+    /// The tag: sixteen bytes, unique per domain, frozen by `docs/spec/encoding.md`.
+    #[must_use]
+    pub const fn tag(self) -> [u8; 16] {
+        *match self {
+            Self::Header => b"hawser/header/01",
+            Self::Leaf => b"hawser/leaf///01",
+            Self::Node => b"hawser/node///01",
+            Self::NativeTransaction => b"hawser/nativetx1",
+            Self::Vote => b"hawser/vote///01",
+            Self::Proposal => b"hawser/propose01",
+            Self::ValidatorSet => b"hawser/valset/01",
+            Self::Genesis => b"hawser/genesis01",
+            Self::StateKey => b"hawser/stkey//01",
+            Self::StateValue => b"hawser/stvalue01",
+            Self::StateNode => b"hawser/stnode/01",
+            Self::StateLeaf => b"hawser/stleaf/01",
+            Self::Evidence => b"hawser/evidence1",
+            Self::Ed25519Address => b"hawser/ed25519a1",
+            Self::Peer => b"hawser/peer///01",
+        }
+    }
+}
