@@ -1,6 +1,4 @@
-use alloy_consensus::{
-    EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718, transaction::SignerRecoverable,
-};
+use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718};
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_primitives::keccak256;
 use hawser_crypto::{Suite, VerifyError, secp};
@@ -103,7 +101,11 @@ impl Transaction {
             }
             other => return Err(TransactionError::Type(other)),
         };
-        Ok(Self { raw, hash, envelope })
+        Ok(Self {
+            raw,
+            hash,
+            envelope,
+        })
     }
 
     /// Verifies chain and signature and finds the sender. Costs one signature check.
@@ -113,7 +115,10 @@ impl Transaction {
         // they stay accepted because deterministic deployment (EIP-2470) depends on them.
         if found.is_some_and(|id| id != chain.0) {
             let found = found.unwrap_or_default();
-            return Err(TransactionError::WrongChain { found, expected: chain });
+            return Err(TransactionError::WrongChain {
+                found,
+                expected: chain,
+            });
         }
         let sender = match &self.envelope {
             Envelope::Ethereum(envelope) => recover(envelope)?,
@@ -122,7 +127,10 @@ impl Transaction {
                 native.sender()
             }
         };
-        Ok(VerifiedTransaction { transaction: self, sender })
+        Ok(VerifiedTransaction {
+            transaction: self,
+            sender,
+        })
     }
 
     /// The EIP-2718 encoding.

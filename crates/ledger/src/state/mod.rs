@@ -45,7 +45,9 @@ pub trait StateRead: Send + Sync {
 
     /// The account, or `None` when there is none.
     fn account(&self, address: &hawser_primitives::Address) -> Result<Option<Account>, StateError> {
-        self.get(&StateKey::Account(*address))?.map(|bytes| Account::decode(&bytes)).transpose()
+        self.get(&StateKey::Account(*address))?
+            .map(|bytes| Account::decode(&bytes))
+            .transpose()
     }
 
     /// A storage slot; zero when absent.
