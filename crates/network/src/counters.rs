@@ -35,6 +35,8 @@ reasons! {
     BadKey => "bad_key", "it presented no Ed25519 public key";
     /// The handshake signature does not belong to the presented key.
     BadSignature => "bad_signature", "its handshake signature is wrong";
+    /// Handshake records that do not decrypt: replayed, or changed on the way.
+    Undecryptable => "undecryptable", "its records do not decrypt: replayed or changed on the way";
     /// The peer offers no TLS 1.3.
     TlsVersion => "tls_version", "it offers no TLS 1.3";
     /// The bytes are not TLS.

@@ -405,3 +405,7 @@ fn now() -> Time {
         u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
     }))
 }
+
+#[cfg(test)]
+#[path = "peer_tests.rs"]
+mod tests;

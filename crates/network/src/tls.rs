@@ -373,6 +373,7 @@ fn reason_of(error: &Error) -> RefusalReason {
         Error::PeerMisbehaved(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme) => {
             RefusalReason::BadSignature
         }
+        Error::DecryptError => RefusalReason::Undecryptable,
         Error::InvalidCertificate(_) | Error::NoCertificatesPresented => RefusalReason::BadKey,
         Error::PeerIncompatible(
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
