@@ -219,3 +219,23 @@ fn random<const N: usize>() -> Result<[u8; N], KeystoreError> {
     getrandom::fill(&mut bytes).map_err(|_| KeyError::Randomness)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts(log_n: u8, r: u32, p: u32) -> bool {
+        scrypt_params(ScryptCost { log_n, r, p }).is_ok()
+    }
+
+    #[test]
+    fn both_sides_of_the_limits_on_scrypt_and_pbkdf2() {
+        assert!(accepts(19, 8, 1) && !accepts(19, 9, 1), "memory");
+        assert!(accepts(18, 8, 8) && !accepts(18, 8, 9), "work");
+        assert!(accepts(1, 1, 1) && !accepts(0, 1, 1));
+        assert!(!accepts(1, 0, 1) && !accepts(1, 1, 0));
+        assert!(pbkdf2_iterations(1).is_ok() && pbkdf2_iterations(0).is_err());
+        let max = u64::from(PBKDF2_ITERATIONS_MAX);
+        assert!(pbkdf2_iterations(max).is_ok() && pbkdf2_iterations(max + 1).is_err());
+    }
+}
