@@ -83,10 +83,9 @@ impl Transaction {
             return Err(TransactionError::TooLarge(raw.len()));
         }
         let first = *raw.first().ok_or(TransactionError::Empty)?;
-        let (envelope, hash) = match first {
+        let envelope = match first {
             NATIVE_TRANSACTION_TYPE => {
-                let native = NativeTransaction::decode_2718(&raw)?;
-                (Envelope::Native(Box::new(native)), suite.hash(&raw))
+                Envelope::Native(Box::new(NativeTransaction::decode_2718(&raw)?))
             }
             3 => return Err(TransactionError::Blob),
             1 | 2 | 4 | 0xc0..=0xff => {
@@ -97,15 +96,26 @@ impl Transaction {
                     let text = format!("{} bytes follow the transaction", rest.len());
                     return Err(TransactionError::Malformed(text));
                 }
-                (Envelope::Ethereum(envelope), keccak256(&raw))
+                Envelope::Ethereum(envelope)
             }
             other => return Err(TransactionError::Type(other)),
         };
+        let hash = Self::hash_of(suite, &raw);
         Ok(Self {
             raw,
             hash,
             envelope,
         })
+    }
+
+    /// Hash of a transaction by its raw bytes, which need not decode.
+    #[must_use]
+    pub fn hash_of(suite: Suite, raw: &[u8]) -> B256 {
+        if raw.first() == Some(&NATIVE_TRANSACTION_TYPE) {
+            suite.hash(raw)
+        } else {
+            keccak256(raw)
+        }
     }
 
     /// Verifies chain and signature and finds the sender. Costs one signature check.

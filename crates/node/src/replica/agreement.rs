@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hawser_consensus::{Message, Output, proposer_index};
+use hawser_consensus::{Message, Output};
 use hawser_ledger::{Block, Certificate, Header, transactions_root};
 use hawser_network::PeerId;
 use hawser_primitives::{B256, Height, Round, limits};
@@ -158,17 +158,6 @@ impl Replica {
         self.apply(outputs)?;
         self.send_body(To::All, hash);
         Ok(())
-    }
-
-    /// Whether a validator proposes in a round.
-    pub(super) fn is_proposer(
-        &self,
-        address: &hawser_primitives::Address,
-        height: Height,
-        round: Round,
-    ) -> bool {
-        let set = self.election.committee(height);
-        set.address_at(proposer_index(&set, height, round)) == Some(*address)
     }
 
     fn decided(&mut self, certificate: Certificate) -> Result<(), ReplicaError> {

@@ -8,7 +8,7 @@ pub const SYNC_BLOCKS_MAX: u32 = 64;
 /// Bytes after which an answer to such a request ends.
 pub const SYNC_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of transactions sent in one message.
-pub const GOSSIP_BYTES: usize = 256 * 1024;
+pub(super) const GOSSIP_BYTES: usize = 256 * 1024;
 
 /// A block with the proof that it is final.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
