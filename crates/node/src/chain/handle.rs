@@ -34,6 +34,28 @@ pub enum SubmitError {
     Stopped,
 }
 
+impl SubmitError {
+    /// Short name of the reason, for metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Transaction(error) => match error {
+                TransactionError::Signature(_) => "bad_signature",
+                TransactionError::WrongChain { .. } => "wrong_chain",
+                TransactionError::TooLarge(_) => "too_large",
+                TransactionError::Blob | TransactionError::Type(_) => "unsupported_type",
+                TransactionError::Empty
+                | TransactionError::Malformed(_)
+                | TransactionError::Native(_) => "malformed",
+            },
+            Self::Pool(error) => error.reason(),
+            Self::Busy { .. } => "busy",
+            Self::Store(_) => "store",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// The chain has stopped on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the chain is stopped on this node")]
