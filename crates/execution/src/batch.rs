@@ -89,8 +89,8 @@ type Frames<'f, 'a, DB, INSP> =
     &'f mut dyn FnMut(&mut ChainEvm<'a, DB, INSP>, FrameInit) -> Result<FrameResult, EvmError>;
 
 /// Runs a native transaction.
-pub(crate) fn run<'a, DB>(
-    evm: &mut ChainEvm<'a, DB, ()>,
+pub(crate) fn run<'a, DB, INSP>(
+    evm: &mut ChainEvm<'a, DB, INSP>,
     native: &NativeTransaction,
     sender: Address,
     digest: B256,
@@ -98,7 +98,7 @@ pub(crate) fn run<'a, DB>(
 where
     DB: Database<Error = DbError>,
 {
-    let mut frames = |evm: &mut ChainEvm<'a, DB, ()>, init| {
+    let mut frames = |evm: &mut ChainEvm<'a, DB, INSP>, init| {
         ChainHandler::new(Fees::Zero).run_exec_loop(evm, init)
     };
     run_with(evm, native, sender, digest, &mut frames)

@@ -222,9 +222,9 @@ impl Executor {
 }
 
 /// Runs a transaction without inspection.
-pub(crate) fn run<DB>(
+pub(crate) fn run<DB, INSP>(
     executor: &Executor,
-    evm: &mut ChainEvm<'_, DB, ()>,
+    evm: &mut ChainEvm<'_, DB, INSP>,
     transaction: &VerifiedTransaction,
 ) -> Result<Executed, EvmError>
 where
@@ -258,7 +258,7 @@ const fn skip_reason(invalid: &InvalidTransaction) -> SkipReason {
     }
 }
 
-fn log(log: EvmLog) -> Log {
+pub(crate) fn log(log: EvmLog) -> Log {
     let (topics, data) = log.data.split();
     Log {
         address: log.address,

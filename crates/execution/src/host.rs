@@ -91,15 +91,6 @@ impl<'a> ChainPrecompiles<'a> {
             blobs: Blobs::default(),
         }
     }
-
-    /// Moves on to another block.
-    pub(crate) const fn set_block(&mut self, block: NativeBlock) {
-        self.block = block;
-    }
-
-    pub(crate) const fn block(&self) -> NativeBlock {
-        self.block
-    }
 }
 
 impl<CTX> PrecompileProvider<CTX> for ChainPrecompiles<'_>
