@@ -28,6 +28,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 pub use error::ChainError;
 pub use handle::{ChainHandle, Stopped, SubmitError};
 pub use status::{ChainStatus, PeerState};
+pub use timers::Timers;
 pub use verify::Verifier;
 pub use votelog::VoteLog;
 
