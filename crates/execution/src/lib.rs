@@ -12,7 +12,12 @@
 //! contracts share one journal with the EVM, so a revert undoes them together.
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
 )]
 
 mod access;
@@ -32,6 +37,7 @@ mod limit;
 mod native;
 mod overrides;
 mod simulate;
+pub mod statetest;
 
 mod trace;
 mod transaction;
@@ -53,8 +59,8 @@ pub use error::ExecutionError;
 pub use evm::Executor;
 pub use genesis::{HISTORY_ADDRESS, HISTORY_WINDOW, NATIVE_CODE};
 pub use native::{
-    BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS, CallEnv, NativeContract, NativeFailure, NativeRegistry, NativeResult, NativeState,
-    RegistryError, revert_text,
+    BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS, CallEnv, NativeContract, NativeFailure,
+    NativeRegistry, NativeResult, NativeState, RegistryError, revert_text,
 };
 pub use simulate::{SIMULATE_BLOCKS_MAX, SIMULATE_CALLS_MAX, SimulatedBlock, SimulatedCall};
 pub use trace::{TRACE_BYTES_MAX, TRACE_STEPS_MAX, TraceOutcome};
