@@ -6,10 +6,7 @@ use hawser_ledger::{Envelope, NativeTransaction, VerifiedTransaction, state::Sta
 use hawser_primitives::{B256, U256};
 use revm::{
     DatabaseCommit, DatabaseRef,
-    context::{
-        Transaction,
-        result::{ExecutionResult, ResultAndState},
-    },
+    context::result::{ExecutionResult, ResultAndState},
     context_interface::{ContextSetters, ContextTr, JournalTr},
     database::CacheDB,
     handler::FrameResult,
