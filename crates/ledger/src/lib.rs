@@ -1,1 +1,50 @@
-//! hawser-ledger
+//! What a chain is made of, and the proofs of it.
+//!
+//! For: genesis, transactions, blocks, receipts, validator sets, finality certificates, the
+//! authenticated state and its proofs. A light client needs this crate and `crypto` alone.
+//! Not for: deciding which block comes next (`consensus`), running transactions (`execution`), or
+//! keeping blocks on disk (`node`).
+//!
+//! Entry types: [`Genesis`], [`Block`], [`Transaction`], [`Certificate`], [`state::StateRead`].
+//!
+//! Invariants: a block hash commits to the header, the header to the transactions, and to state and
+//! receipts of the block `root_lag` heights earlier; a [`Certificate`] that verifies against the
+//! validator set of its height makes the block final.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod block;
+mod certificate;
+mod genesis;
+mod light;
+pub mod merkle;
+mod native;
+mod receipt;
+pub mod state;
+mod transaction;
+mod validators;
+
+pub use block::{Block, BlockError, BlockId, Header, Roots, transactions_root};
+pub use certificate::{
+    Certificate, CertificateError, CommitSignature, VoteKind, proposal_message, vote_message,
+};
+pub use genesis::{
+    Agreement, ChainParameters, Election, FeeMode, Genesis, GenesisAccount, GenesisError,
+    GenesisValidator, PROTOCOL_VERSION,
+};
+pub use light::{CertifiedHeader, LightClient, LightError};
+pub use native::{
+    Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering, UnsignedNative,
+};
+pub use receipt::{Log, Outcome, Receipt, SkipReason, receipts_root};
+pub use transaction::{
+    Envelope, SignatureStatus, Transaction, TransactionError, VerifiedTransaction,
+};
+pub use validators::{Validator, ValidatorSet, ValidatorSetError};

@@ -1,0 +1,318 @@
+use std::collections::BTreeMap;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hawser_crypto::Suite;
+use hawser_primitives::{
+    Address, B256, Bytes, ChainId, Domain, Height, Time, U256, encode,
+    limits::{BLOCK_BYTES_MAX, TRANSACTION_BYTES_MAX},
+};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Block, Header, Roots, Validator, ValidatorSet, ValidatorSetError};
+
+/// The protocol version that this code implements.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// How a committee agrees on a block.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Agreement {
+    /// Tendermint: final at once, fewer than a third of the weight may be faulty.
+    Bft,
+}
+
+/// How the committee of an epoch is chosen.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Election {
+    /// The validators that the genesis (later: governance) names.
+    Fixed,
+}
+
+/// Who pays for gas.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeeMode {
+    /// Nobody: fee fields are ignored, balances are checked against the value sent only.
+    Zero,
+}
+
+/// Rules that all replicas of a chain share.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, default)]
+pub struct ChainParameters {
+    /// How the committee agrees.
+    pub agreement: Agreement,
+    /// How the committee is chosen.
+    pub election: Election,
+    /// Who pays for gas.
+    pub fee_mode: FeeMode,
+    /// A header commits to state and receipts of the block this many heights earlier; 1 to 16.
+    pub root_lag: u64,
+    /// Gas limit of a block.
+    pub block_gas_max: u64,
+    /// Gas limit of a transaction.
+    pub transaction_gas_max: u64,
+    /// Size limit of the transactions of a block, in bytes.
+    pub block_bytes_max: u64,
+    /// Gas (by limit) that one account can take of one block; floods are held back by this where
+    /// no fee does it.
+    pub account_block_gas_max: u64,
+    /// An idle chain makes an empty block this often, in milliseconds; 0 for never.
+    pub heartbeat_ms: u64,
+    /// Least time between two blocks, in milliseconds: a proposer waits this long after its parent.
+    pub block_interval_ms_min: u64,
+    /// How far a proposer's clock may be ahead of a validator's, in milliseconds.
+    pub clock_drift_ms_max: u64,
+}
+
+impl Default for ChainParameters {
+    fn default() -> Self {
+        Self {
+            agreement: Agreement::Bft,
+            election: Election::Fixed,
+            fee_mode: FeeMode::Zero,
+            root_lag: 2,
+            block_gas_max: 200_000_000,
+            transaction_gas_max: 50_000_000,
+            block_bytes_max: 4 * 1024 * 1024,
+            account_block_gas_max: 100_000_000,
+            heartbeat_ms: 0,
+            block_interval_ms_min: 0,
+            clock_drift_ms_max: 2_000,
+        }
+    }
+}
+
+/// A validator as genesis names it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct GenesisValidator {
+    /// Name for people.
+    pub name: String,
+    /// Key that signs votes.
+    pub public_key: hawser_crypto::PublicKey,
+    /// Share in votes.
+    pub weight: u64,
+}
+
+/// An account that exists from the start.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, default)]
+pub struct GenesisAccount {
+    /// Balance in wei.
+    pub balance: U256,
+    /// Nonce.
+    pub nonce: u64,
+    /// EVM code.
+    pub code: Bytes,
+    /// Storage.
+    pub storage: BTreeMap<B256, B256>,
+}
+
+/// Everything that a chain starts from. Two nodes are on one chain when their genesis hashes agree.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct Genesis {
+    /// Version of the protocol from block 1 on.
+    pub protocol_version: u32,
+    /// EIP-155 chain id.
+    pub chain_id: ChainId,
+    /// Name for people.
+    pub name: String,
+    /// Hashes and signatures of blocks, state, votes.
+    pub suite: Suite,
+    /// Time of the genesis block.
+    pub time: Time,
+    /// The rules.
+    #[serde(default)]
+    pub parameters: ChainParameters,
+    /// The first committee.
+    pub validators: Vec<GenesisValidator>,
+    /// Accounts that exist from the start.
+    #[serde(default)]
+    pub accounts: BTreeMap<Address, GenesisAccount>,
+}
+
+/// Why a genesis cannot start a chain.
+#[derive(Debug, Error)]
+pub enum GenesisError {
+    /// Not readable as a genesis.
+    #[error("genesis is not readable: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Made for a newer or older program.
+    #[error("genesis asks for protocol version {0}, this program implements {PROTOCOL_VERSION}")]
+    Version(u32),
+    /// EIP-155 needs a chain id that fits in 53 bits for JavaScript clients and is not 0.
+    #[error("chain id {0} is outside 1..=9007199254740991")]
+    ChainId(ChainId),
+    /// A parameter is out of its range.
+    #[error("parameter {name} is {found}; it must be within {range}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        found: u64,
+        /// What is accepted.
+        range: &'static str,
+    },
+    /// The committee is unusable.
+    #[error("validators: {0}")]
+    Validators(#[from] ValidatorSetError),
+    /// A vote key of another scheme than the suite's.
+    #[error("validator {name} has a {found} key; suite {suite} votes with {expected}")]
+    VoteScheme {
+        /// Whose key.
+        name: String,
+        /// Its scheme.
+        found: hawser_crypto::Scheme,
+        /// The chain's suite.
+        suite: Suite,
+        /// The scheme needed.
+        expected: hawser_crypto::Scheme,
+    },
+}
+
+impl Genesis {
+    /// Reads and checks a genesis document (JSON).
+    pub fn from_json(text: &str) -> Result<Self, GenesisError> {
+        let genesis: Self = serde_json::from_str(text)?;
+        genesis.check()?;
+        Ok(genesis)
+    }
+
+    /// The document as people read it.
+    pub fn to_json(&self) -> Result<String, GenesisError> {
+        Ok(serde_json::to_string_pretty(self)?)
+    }
+
+    /// Checks that a chain can start from it.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        if self.protocol_version != PROTOCOL_VERSION {
+            return Err(GenesisError::Version(self.protocol_version));
+        }
+        if self.chain_id.0 == 0 || self.chain_id.0 > (1 << 53) - 1 {
+            return Err(GenesisError::ChainId(self.chain_id));
+        }
+        let p = &self.parameters;
+        let range = |name, found, ok: bool, range| {
+            if ok {
+                Ok(())
+            } else {
+                Err(GenesisError::Parameter { name, found, range })
+            }
+        };
+        range(
+            "root_lag",
+            p.root_lag,
+            (1..=16).contains(&p.root_lag),
+            "1..=16",
+        )?;
+        range(
+            "block_gas_max",
+            p.block_gas_max,
+            (1_000_000..=100_000_000_000).contains(&p.block_gas_max),
+            "1000000..=100000000000",
+        )?;
+        range(
+            "transaction_gas_max",
+            p.transaction_gas_max,
+            (100_000..=p.block_gas_max).contains(&p.transaction_gas_max),
+            "100000..=block_gas_max",
+        )?;
+        range(
+            "account_block_gas_max",
+            p.account_block_gas_max,
+            (p.transaction_gas_max..=p.block_gas_max).contains(&p.account_block_gas_max),
+            "transaction_gas_max..=block_gas_max",
+        )?;
+        let bytes = TRANSACTION_BYTES_MAX as u64..=BLOCK_BYTES_MAX as u64;
+        range(
+            "block_bytes_max",
+            p.block_bytes_max,
+            bytes.contains(&p.block_bytes_max),
+            "524288..=8388608",
+        )?;
+        range(
+            "heartbeat_ms",
+            p.heartbeat_ms,
+            p.heartbeat_ms == 0 || (100..=86_400_000).contains(&p.heartbeat_ms),
+            "0 or 100..=86400000",
+        )?;
+        range(
+            "block_interval_ms_min",
+            p.block_interval_ms_min,
+            p.block_interval_ms_min <= 60_000,
+            "0..=60000",
+        )?;
+        range(
+            "clock_drift_ms_max",
+            p.clock_drift_ms_max,
+            (100..=60_000).contains(&p.clock_drift_ms_max),
+            "100..=60000",
+        )?;
+        for validator in &self.validators {
+            let (found, expected) = (validator.public_key.scheme(), self.suite.vote_scheme());
+            if found != expected {
+                return Err(GenesisError::VoteScheme {
+                    name: validator.name.clone(),
+                    found,
+                    suite: self.suite,
+                    expected,
+                });
+            }
+        }
+        self.validator_set()?;
+        Ok(())
+    }
+
+    /// The first committee.
+    pub fn validator_set(&self) -> Result<ValidatorSet, ValidatorSetError> {
+        let member = |v: &GenesisValidator| Validator {
+            public_key: v.public_key.clone(),
+            weight: v.weight,
+        };
+        ValidatorSet::new(self.validators.iter().map(member).collect())
+    }
+
+    /// Hash of the document; names the chain beyond its id.
+    #[must_use]
+    pub fn hash(&self) -> B256 {
+        self.suite.hash_domain(Domain::Genesis, &[&encode(self)])
+    }
+
+    /// The genesis block, given the state root of the genesis accounts. Its parent is the genesis
+    /// hash, so every later block commits to the whole document.
+    pub fn block(&self, state_root: B256) -> Result<Block, GenesisError> {
+        let validators = self.validator_set()?.hash(self.suite);
+        Ok(Block {
+            header: Header {
+                version: self.protocol_version,
+                chain_id: self.chain_id,
+                height: Height::GENESIS,
+                parent: self.hash(),
+                time: self.time,
+                proposer: Address::ZERO,
+                transactions_root: B256::ZERO,
+                transactions_count: 0,
+                executed: Roots {
+                    height: Height::GENESIS,
+                    state: state_root,
+                    receipts: B256::ZERO,
+                },
+                validators,
+                next_validators: validators,
+            },
+            transactions: Vec::new(),
+        })
+    }
+}

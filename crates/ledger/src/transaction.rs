@@ -1,0 +1,267 @@
+use std::sync::Arc;
+
+use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718};
+use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
+use alloy_primitives::keccak256;
+use hawser_crypto::{Suite, VerifyError, secp};
+use hawser_primitives::{Address, B256, Bytes, ChainId, U256, limits::TRANSACTION_BYTES_MAX};
+use thiserror::Error;
+
+use crate::{NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering};
+
+/// A transaction in one of the accepted envelopes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+// The large variant is the common one; a box for it would cost an allocation per transaction.
+#[allow(clippy::large_enum_variant)]
+pub enum Envelope {
+    /// Ethereum types 0, 1, 2 and 4.
+    Ethereum(EthereumTxEnvelope<TxEip4844>),
+    /// The native envelope.
+    Native(Box<NativeTransaction>),
+}
+
+/// A decoded transaction together with its raw bytes and hash.
+///
+/// Its signature is not verified; [`Self::verify`] does that and gives a [`VerifiedTransaction`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    raw: Bytes,
+    hash: B256,
+    envelope: Envelope,
+}
+
+/// Whether a signature has been checked by this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureStatus {
+    /// Not yet.
+    Unchecked,
+    /// Checked and good.
+    Verified,
+}
+
+/// A transaction whose signature is good and whose sender is therefore known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedTransaction {
+    transaction: Arc<Transaction>,
+    sender: Address,
+}
+
+/// Why bytes are no transaction that this chain takes.
+#[derive(Debug, Error)]
+pub enum TransactionError {
+    /// Nothing at all.
+    #[error("empty transaction")]
+    Empty,
+    /// Over [`TRANSACTION_BYTES_MAX`].
+    #[error("transaction of {0} bytes exceeds the limit of {TRANSACTION_BYTES_MAX} bytes")]
+    TooLarge(usize),
+    /// Blob transactions carry data for another kind of chain.
+    #[error("blob transactions (type 3) are not accepted: this chain has no blob space")]
+    Blob,
+    /// A type that nobody defined here.
+    #[error("transaction type {0:#04x} is not accepted; use 0, 1, 2, 4 or the native type 0x68")]
+    Type(u8),
+    /// The RLP or its fields are wrong.
+    #[error("malformed transaction: {0}")]
+    Malformed(String),
+    /// The native encoding is wrong.
+    #[error("malformed native transaction: {0}")]
+    Native(#[from] NativeError),
+    /// Signed for another chain.
+    #[error("transaction is for chain {found}, this is chain {expected}")]
+    WrongChain {
+        /// The chain it names; 0 when it names none (before EIP-155).
+        found: u64,
+        /// This chain.
+        expected: ChainId,
+    },
+    /// The signature does not verify, or no key can be recovered from it.
+    #[error("invalid signature: {0}")]
+    Signature(#[from] VerifyError),
+}
+
+impl Transaction {
+    /// Decodes an EIP-2718 encoding exactly; nothing may follow it.
+    pub fn decode(suite: Suite, raw: Bytes) -> Result<Self, TransactionError> {
+        if raw.len() > TRANSACTION_BYTES_MAX {
+            return Err(TransactionError::TooLarge(raw.len()));
+        }
+        let first = *raw.first().ok_or(TransactionError::Empty)?;
+        let envelope = match first {
+            NATIVE_TRANSACTION_TYPE => {
+                Envelope::Native(Box::new(NativeTransaction::decode_2718(&raw)?))
+            }
+            3 => return Err(TransactionError::Blob),
+            1 | 2 | 4 | 0xc0..=0xff => {
+                let mut rest: &[u8] = &raw;
+                let envelope = EthereumTxEnvelope::<TxEip4844>::decode_2718(&mut rest)
+                    .map_err(|error| TransactionError::Malformed(describe(&error)))?;
+                if !rest.is_empty() {
+                    let text = format!("{} bytes follow the transaction", rest.len());
+                    return Err(TransactionError::Malformed(text));
+                }
+                Envelope::Ethereum(envelope)
+            }
+            other => return Err(TransactionError::Type(other)),
+        };
+        let hash = Self::hash_of(suite, &raw);
+        Ok(Self {
+            raw,
+            hash,
+            envelope,
+        })
+    }
+
+    /// Hash of a transaction by its raw bytes, which need not decode.
+    #[must_use]
+    pub fn hash_of(suite: Suite, raw: &[u8]) -> B256 {
+        if raw.first() == Some(&NATIVE_TRANSACTION_TYPE) {
+            suite.hash(raw)
+        } else {
+            keccak256(raw)
+        }
+    }
+
+    /// Verifies chain and signature and finds the sender. Costs one signature check.
+    pub fn verify(self, chain: ChainId) -> Result<VerifiedTransaction, TransactionError> {
+        let found = self.chain_id();
+        // Legacy transactions before EIP-155 name no chain and could be replayed from another one;
+        // they stay accepted because deterministic deployment (EIP-2470) depends on them.
+        if found.is_some_and(|id| id != chain.0) {
+            let found = found.unwrap_or_default();
+            return Err(TransactionError::WrongChain {
+                found,
+                expected: chain,
+            });
+        }
+        let sender = match &self.envelope {
+            Envelope::Ethereum(envelope) => recover(envelope)?,
+            Envelope::Native(native) => {
+                native.verify()?;
+                native.sender()
+            }
+        };
+        Ok(VerifiedTransaction { transaction: Arc::new(self), sender })
+    }
+
+    /// The EIP-2718 encoding.
+    #[must_use]
+    pub const fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// Transaction hash: Keccak-256 of the encoding for Ethereum types, the suite's hash of it for
+    /// native ones.
+    #[must_use]
+    pub const fn hash(&self) -> B256 {
+        self.hash
+    }
+
+    /// The envelope.
+    #[must_use]
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// EIP-2718 type, 0 for legacy.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        match &self.envelope {
+            Envelope::Ethereum(envelope) => envelope.ty(),
+            Envelope::Native(_) => NATIVE_TRANSACTION_TYPE,
+        }
+    }
+
+    /// The chain it names; `None` for a legacy transaction before EIP-155.
+    #[must_use]
+    pub fn chain_id(&self) -> Option<u64> {
+        match &self.envelope {
+            Envelope::Ethereum(envelope) => envelope.chain_id(),
+            Envelope::Native(native) => Some(native.body.chain_id.0),
+        }
+    }
+
+    /// Nonce; `None` for an unordered transaction.
+    #[must_use]
+    pub fn nonce(&self) -> Option<u64> {
+        match &self.envelope {
+            Envelope::Ethereum(envelope) => Some(envelope.nonce()),
+            Envelope::Native(native) => match native.body.ordering {
+                Ordering::Sequential { nonce } => Some(nonce),
+                Ordering::Unordered { .. } => None,
+            },
+        }
+    }
+
+    /// Gas limit.
+    #[must_use]
+    pub fn gas_limit(&self) -> u64 {
+        match &self.envelope {
+            Envelope::Ethereum(envelope) => envelope.gas_limit(),
+            Envelope::Native(native) => native.body.gas_limit,
+        }
+    }
+
+    /// Most wei per gas the sender would pay; orders replacements in the pool. 0 for native.
+    #[must_use]
+    pub fn max_fee_per_gas(&self) -> u128 {
+        match &self.envelope {
+            Envelope::Ethereum(envelope) => envelope.max_fee_per_gas(),
+            Envelope::Native(_) => 0,
+        }
+    }
+
+    /// Wei moved by the transaction itself.
+    #[must_use]
+    pub fn value(&self) -> U256 {
+        match &self.envelope {
+            Envelope::Ethereum(envelope) => envelope.value(),
+            Envelope::Native(native) => native
+                .body
+                .calls
+                .iter()
+                .map(|call| match call {
+                    crate::Call::Call { value, .. } | crate::Call::Create { value, .. } => *value,
+                })
+                .fold(U256::ZERO, U256::saturating_add),
+        }
+    }
+}
+
+impl VerifiedTransaction {
+    /// A transaction from this node's own store, whose signature was verified before it was stored.
+    #[must_use]
+    pub fn from_stored(transaction: Transaction, sender: Address) -> Self {
+        Self { transaction: Arc::new(transaction), sender }
+    }
+
+    /// The transaction.
+    #[must_use]
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// Account that signed.
+    #[must_use]
+    pub const fn sender(&self) -> Address {
+        self.sender
+    }
+
+    /// Transaction hash.
+    #[must_use]
+    pub fn hash(&self) -> B256 {
+        self.transaction.hash
+    }
+}
+
+fn describe(error: &Eip2718Error) -> String {
+    error.to_string()
+}
+
+fn recover(envelope: &EthereumTxEnvelope<TxEip4844>) -> Result<Address, VerifyError> {
+    let (prehash, signature) = (envelope.signature_hash(), envelope.signature());
+    let mut r_s = [0u8; 64];
+    r_s[..32].copy_from_slice(&signature.r().to_be_bytes::<32>());
+    r_s[32..].copy_from_slice(&signature.s().to_be_bytes::<32>());
+    Ok(secp::recover(&prehash, &r_s, signature.v())?.1)
+}
