@@ -225,7 +225,7 @@ fn crates_that_replicas_run_ban_clocks_runtimes_and_hash_order() {
         "std::time::Instant",
         "std::time::SystemTime",
         "std::collections::HashMap::iter",
-        "std::thread::spawn",
+        "std::thread::sleep",
     ] {
         assert!(bans[0].contains(ban), "{ban} is not banned");
     }
