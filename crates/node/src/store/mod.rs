@@ -154,8 +154,10 @@ impl ChainStore {
         let mut options = options;
         let lag = genesis.parameters.root_lag;
         options.state.provable_blocks = options.state.provable_blocks.max(lag.saturating_add(1));
-        options.state.overlay_blocks =
-            options.state.overlay_blocks.max(options.state.provable_blocks.saturating_mul(2));
+        options.state.overlay_blocks = options
+            .state
+            .overlay_blocks
+            .max(options.state.provable_blocks.saturating_mul(2));
         let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
         let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments.clone())?;
         let (receipts, _) =
