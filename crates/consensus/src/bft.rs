@@ -688,7 +688,7 @@ fn certificate_out(certificate: &core::CommitCertificate<Ctx>, set: &ValidatorSe
             let validator = u16::try_from(set.index_of(&s.address.0)?).ok()?;
             Some(CommitSignature {
                 validator,
-                signature: s.signature.0.clone(),
+                signature: s.signature.0,
             })
         })
         .collect();

@@ -58,7 +58,7 @@ pub(crate) fn vote_out(vote: &context::Vote) -> Vote {
 pub(crate) fn signed_vote_out(signed: &core::SignedVote<Ctx>) -> SignedVote {
     SignedVote {
         vote: vote_out(&signed.message),
-        signature: signed.signature.0.clone(),
+        signature: signed.signature.0,
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn proposal_out(proposal: &context::Proposal) -> Proposal {
 pub(crate) fn signed_proposal_out(signed: &core::SignedProposal<Ctx>) -> SignedProposal {
     SignedProposal {
         proposal: proposal_out(&signed.message),
-        signature: signed.signature.0.clone(),
+        signature: signed.signature.0,
     }
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn polka_out(certificate: &core::PolkaCertificate<Ctx>) -> PolkaCerti
         signatures: certificate
             .polka_signatures
             .iter()
-            .map(|s| (s.address.0, s.signature.0.clone()))
+            .map(|s| (s.address.0, s.signature.0))
             .collect(),
     }
 }
@@ -170,7 +170,7 @@ pub(crate) fn round_certificate_out(certificate: &core::RoundCertificate<Ctx>) -
                 kind: kind_out(s.vote_type),
                 block: value_out(&s.value_id),
                 validator: s.address.0,
-                signature: s.signature.0.clone(),
+                signature: s.signature.0,
             })
             .collect(),
     }

@@ -45,7 +45,7 @@ pub fn proposer_index(set: &ValidatorSet, height: Height, round: Round) -> usize
     if validators.iter().all(|v| v.weight == first) {
         return usize::try_from(turn % validators.len() as u64).unwrap_or(0);
     }
-    let point = u128::from(turn.wrapping_mul(GOLDEN)) * u128::from(set.total_weight()) >> 64;
+    let point = (u128::from(turn.wrapping_mul(GOLDEN)) * u128::from(set.total_weight())) >> 64;
     let mut upto = 0u128;
     for (i, validator) in validators.iter().enumerate() {
         upto += u128::from(validator.weight);
