@@ -41,6 +41,7 @@
 pub mod der;
 mod ed25519;
 mod error;
+pub mod keystore;
 mod public;
 mod scheme;
 pub mod secp;

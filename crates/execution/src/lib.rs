@@ -21,6 +21,7 @@
 )]
 
 mod access;
+mod admission;
 mod batch;
 mod block;
 mod call;
@@ -43,6 +44,7 @@ mod trace;
 mod transaction;
 
 pub use access::AccessListResult;
+pub use admission::AdmissionError;
 pub use alloy_rpc_types_eth::{
     BlockOverrides, TransactionRequest,
     simulate::{SimBlock, SimulatePayload},

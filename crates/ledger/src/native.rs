@@ -112,7 +112,10 @@ impl UnsignedNative {
     #[must_use]
     pub fn sign(self, key: &SecretKey) -> NativeTransaction {
         let signature = key.sign(&self.message());
-        NativeTransaction { body: self, signature }
+        NativeTransaction {
+            body: self,
+            signature,
+        }
     }
 }
 
@@ -152,6 +155,8 @@ impl NativeTransaction {
 
     /// Verifies the signature.
     pub fn verify(&self) -> Result<(), VerifyError> {
-        self.body.signer.verify(&self.body.message(), &self.signature)
+        self.body
+            .signer
+            .verify(&self.body.message(), &self.signature)
     }
 }

@@ -6,9 +6,17 @@
 
 mod keys;
 mod memory;
+mod page;
+mod proof;
+mod store;
+mod tree;
+#[cfg(test)]
+mod tree_tests;
 
 pub use keys::{Account, StateKey, StorageValue};
 pub use memory::MemoryState;
+pub use proof::{ProofEnd, ProofError, STATE_PROOF_BYTES_MAX, StateProof};
+pub use store::{STATE_VALUE_BYTES_MAX, StateOptions, StateStore, StateView};
 
 use std::collections::BTreeMap;
 
@@ -32,6 +40,22 @@ pub enum StateError {
         /// What is kept, in words.
         kept: String,
     },
+    /// Heights must be committed one after another.
+    #[error("state of block {got} cannot be committed; expected block {expected}")]
+    Order {
+        /// What would have been accepted.
+        expected: hawser_primitives::Height,
+        /// What was given.
+        got: hawser_primitives::Height,
+    },
+    /// A value is longer than a key may hold.
+    #[error("value of {len} bytes exceeds the limit of {max} bytes")]
+    ValueSize {
+        /// Its length in bytes.
+        len: usize,
+        /// The largest length accepted.
+        max: usize,
+    },
 }
 
 /// Read access to the state after some block. Implementations are cheap to clone or share and do
@@ -45,7 +69,9 @@ pub trait StateRead: Send + Sync {
 
     /// The account, or `None` when there is none.
     fn account(&self, address: &hawser_primitives::Address) -> Result<Option<Account>, StateError> {
-        self.get(&StateKey::Account(*address))?.map(|bytes| Account::decode(&bytes)).transpose()
+        self.get(&StateKey::Account(*address))?
+            .map(|bytes| Account::decode(&bytes))
+            .transpose()
     }
 
     /// A storage slot; zero when absent.

@@ -1,0 +1,534 @@
+//! Transactions that wait for a block.
+//!
+//! A pure data structure: what it holds and in which order it offers it depends on its inputs
+//! alone. Everything is bounded; what does not fit is refused with a reason, nothing is dropped
+//! silently except what a block made pointless.
+
+mod error;
+
+pub use error::PoolError;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use hawser_ledger::{ChainParameters, Envelope, Ordering, VerifiedTransaction};
+use hawser_primitives::{Address, B256, Time, U256, limits::UNORDERED_LIFETIME_MS_MAX};
+
+/// Bounds of the pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolLimits {
+    /// Most transactions.
+    pub transactions_max: usize,
+    /// Most bytes of raw transactions.
+    pub bytes_max: usize,
+    /// Most transactions of one account.
+    pub per_account_max: usize,
+    /// Furthest nonce ahead of the account's that is kept.
+    pub nonce_gap_max: u64,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            transactions_max: 100_000,
+            bytes_max: 128 * 1024 * 1024,
+            per_account_max: 20_000,
+            nonce_gap_max: 20_000,
+        }
+    }
+}
+
+/// A verified transaction with what the state says of its sender.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The transaction.
+    pub transaction: Arc<VerifiedTransaction>,
+    /// Nonce of the sender in the state that was looked at.
+    pub nonce: u64,
+    /// Balance of the sender in that state, in wei.
+    pub balance: U256,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// Nonce that the next block's first transaction of this account must have.
+    next: u64,
+    /// Waiting transactions by nonce, with their arrival numbers.
+    queue: BTreeMap<u64, (u64, Arc<VerifiedTransaction>)>,
+}
+
+impl Account {
+    /// First nonce after the run of waiting transactions that starts at `next`.
+    fn contiguous(&self) -> u64 {
+        let mut nonce = self.next;
+        for key in self.queue.range(self.next..).map(|(key, _)| *key) {
+            if key != nonce {
+                break;
+            }
+            nonce = nonce.saturating_add(1);
+        }
+        nonce
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Sequential(Address, u64),
+    Unordered(u64),
+}
+
+/// Number of transactions that can go into a block, and of those that wait for an earlier nonce.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolCounts {
+    /// Executable now.
+    pub pending: usize,
+    /// Behind a gap of nonces.
+    pub queued: usize,
+}
+
+/// What one account waits for.
+#[derive(Clone, Debug, Default)]
+pub struct AccountContent {
+    /// Executable in this order.
+    pub pending: Vec<Arc<VerifiedTransaction>>,
+    /// Behind a gap of nonces.
+    pub queued: Vec<Arc<VerifiedTransaction>>,
+}
+
+/// The pool of one chain.
+#[derive(Debug)]
+pub struct Pool {
+    limits: PoolLimits,
+    parameters: ChainParameters,
+    accounts: BTreeMap<Address, Account>,
+    /// Accounts whose next transaction waits here.
+    ready: BTreeSet<Address>,
+    /// All transactions in order of arrival.
+    arrivals: BTreeMap<u64, Arc<VerifiedTransaction>>,
+    /// Unordered ones by expiry, so that passing time finds them.
+    expiries: BTreeSet<(Time, u64)>,
+    places: BTreeMap<B256, Place>,
+    next_arrival: u64,
+    bytes: usize,
+}
+
+impl Pool {
+    /// An empty pool.
+    #[must_use]
+    pub fn new(limits: PoolLimits, parameters: ChainParameters) -> Self {
+        Self {
+            limits,
+            parameters,
+            accounts: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            arrivals: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            places: BTreeMap::new(),
+            next_arrival: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Number of transactions held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Bytes of raw transactions held.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A transaction that waits here.
+    #[must_use]
+    pub fn get(&self, hash: &B256) -> Option<&Arc<VerifiedTransaction>> {
+        match self.places.get(hash)? {
+            Place::Sequential(sender, nonce) => self
+                .accounts
+                .get(sender)?
+                .queue
+                .get(nonce)
+                .map(|(_, transaction)| transaction),
+            Place::Unordered(arrival) => self.arrivals.get(arrival),
+        }
+    }
+
+    /// Whether a block could be made of what waits.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        !self.expiries.is_empty() || !self.ready.is_empty()
+    }
+
+    /// The nonce that the account's next transaction should have, counting those that wait;
+    /// `None` when nothing of it waits, so that the state's nonce holds.
+    #[must_use]
+    pub fn next_nonce(&self, sender: &Address) -> Option<u64> {
+        let account = self.accounts.get(sender)?;
+        Some(account.contiguous())
+    }
+
+    /// Takes in a transaction, or says why not.
+    pub fn insert(&mut self, candidate: Candidate, now: Time) -> Result<B256, PoolError> {
+        let Candidate {
+            transaction,
+            nonce,
+            balance,
+        } = candidate;
+        let (hash, sender) = (transaction.hash(), transaction.sender());
+        if self.places.contains_key(&hash) {
+            return Err(PoolError::AlreadyKnown);
+        }
+        let inner = transaction.transaction();
+        let gas_max = self.parameters.transaction_gas_max;
+        if inner.gas_limit() > gas_max {
+            return Err(PoolError::GasLimit {
+                found: inner.gas_limit(),
+                max: gas_max,
+            });
+        }
+        if inner.value() > balance {
+            return Err(PoolError::InsufficientFunds {
+                balance,
+                value: inner.value(),
+            });
+        }
+        if let Envelope::Native(native) = inner.envelope()
+            && let Ordering::Unordered { expires, .. } = native.body.ordering
+        {
+            return self.insert_unordered(transaction, expires, now);
+        }
+        let tx_nonce = inner.nonce().unwrap_or_default();
+        let account = self.accounts.entry(sender).or_default();
+        // A block that is decided but not yet executed may have moved `next` past the state's.
+        account.next = account.next.max(nonce);
+        if tx_nonce < account.next {
+            let next = account.next;
+            self.refresh(sender);
+            return Err(PoolError::NonceTooLow {
+                found: tx_nonce,
+                next,
+            });
+        }
+        if tx_nonce - account.next > self.limits.nonce_gap_max {
+            let next = account.next;
+            self.refresh(sender);
+            return Err(PoolError::NonceTooHigh {
+                found: tx_nonce,
+                next,
+            });
+        }
+        let replaced = account
+            .queue
+            .get(&tx_nonce)
+            .map(|(arrival, old)| (*arrival, Arc::clone(old)));
+        match &replaced {
+            Some((_, old)) => {
+                let offered = inner.max_fee_per_gas();
+                let floor = old.transaction().max_fee_per_gas();
+                // A tenth more, as geth asks for; on equal terms the first one stays.
+                if offered <= floor.saturating_add(floor / 10) {
+                    return Err(PoolError::ReplacementUnderpriced);
+                }
+            }
+            None if account.queue.len() >= self.limits.per_account_max => {
+                self.refresh(sender);
+                return Err(PoolError::AccountFull {
+                    max: self.limits.per_account_max,
+                });
+            }
+            None => {
+                if let Err(error) = self.check_room(inner.raw().len()) {
+                    self.refresh(sender);
+                    return Err(error);
+                }
+            }
+        }
+        if let Some((arrival, old)) = replaced {
+            self.unlink(arrival, &old);
+        }
+        let arrival = self.link(&transaction, Place::Sequential(sender, tx_nonce));
+        let account = self.accounts.entry(sender).or_default();
+        account.queue.insert(tx_nonce, (arrival, transaction));
+        self.refresh(sender);
+        Ok(hash)
+    }
+
+    fn insert_unordered(
+        &mut self,
+        transaction: Arc<VerifiedTransaction>,
+        expires: Time,
+        now: Time,
+    ) -> Result<B256, PoolError> {
+        if expires <= now {
+            return Err(PoolError::Expired {
+                late_ms: now.since_ms(expires),
+            });
+        }
+        if expires.since_ms(now) > UNORDERED_LIFETIME_MS_MAX {
+            return Err(PoolError::LifetimeTooLong {
+                found_ms: expires.since_ms(now),
+            });
+        }
+        self.check_room(transaction.transaction().raw().len())?;
+        let hash = transaction.hash();
+        let arrival = self.next_arrival;
+        self.link(&transaction, Place::Unordered(arrival));
+        self.expiries.insert((expires, arrival));
+        Ok(hash)
+    }
+
+    fn check_room(&self, bytes: usize) -> Result<(), PoolError> {
+        let full = self.places.len() >= self.limits.transactions_max
+            || self.bytes.saturating_add(bytes) > self.limits.bytes_max;
+        if full {
+            Err(PoolError::Full {
+                waiting: self.places.len(),
+            })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn link(&mut self, transaction: &Arc<VerifiedTransaction>, place: Place) -> u64 {
+        let arrival = self.next_arrival;
+        self.next_arrival = arrival.saturating_add(1);
+        self.bytes = self
+            .bytes
+            .saturating_add(transaction.transaction().raw().len());
+        self.places.insert(transaction.hash(), place);
+        self.arrivals.insert(arrival, Arc::clone(transaction));
+        arrival
+    }
+
+    fn unlink(&mut self, arrival: u64, transaction: &VerifiedTransaction) {
+        if self.arrivals.remove(&arrival).is_some() {
+            self.bytes = self
+                .bytes
+                .saturating_sub(transaction.transaction().raw().len());
+        }
+        self.places.remove(&transaction.hash());
+    }
+
+    /// Brings what is derived from an account up to date after any change of it.
+    fn refresh(&mut self, sender: Address) {
+        let account = self.accounts.get(&sender);
+        if account.is_some_and(|account| account.queue.contains_key(&account.next)) {
+            self.ready.insert(sender);
+        } else {
+            self.ready.remove(&sender);
+        }
+        if account.is_some_and(|account| account.queue.is_empty()) {
+            self.accounts.remove(&sender);
+        }
+    }
+
+    /// Chooses transactions for a block, oldest first, each account's in order of nonce, within
+    /// the chain's limits on gas, bytes and share of an account. They stay until
+    /// [`Self::included`].
+    #[must_use]
+    pub fn select(&self, now: Time, count_max: usize) -> Vec<Arc<VerifiedTransaction>> {
+        let mut chosen = Vec::new();
+        let (mut gas, mut bytes) = (0u64, 0u64);
+        let mut accounts: BTreeMap<Address, (u64, u64)> = BTreeMap::new();
+        for (arrival, transaction) in &self.arrivals {
+            if chosen.len() >= count_max || gas >= self.parameters.block_gas_max {
+                break;
+            }
+            let sender = transaction.sender();
+            if let Some(Place::Unordered(_)) = self.places.get(&transaction.hash()) {
+                if self.is_expired(transaction, now) {
+                    continue;
+                }
+                let (_, taken) = accounts.entry(sender).or_default();
+                if self.fits(transaction, &mut gas, &mut bytes, taken) {
+                    chosen.push(Arc::clone(transaction));
+                }
+                continue;
+            }
+            let Some(account) = self.accounts.get(&sender) else {
+                continue;
+            };
+            let (offset, taken) = accounts.entry(sender).or_default();
+            // Everything of this account that arrived until now and is next in line.
+            while let Some((at, next)) = account.queue.get(&account.next.saturating_add(*offset)) {
+                if at > arrival
+                    || chosen.len() >= count_max
+                    || !self.fits(next, &mut gas, &mut bytes, taken)
+                {
+                    break;
+                }
+                *offset = offset.saturating_add(1);
+                chosen.push(Arc::clone(next));
+            }
+        }
+        chosen
+    }
+
+    fn fits(
+        &self,
+        transaction: &VerifiedTransaction,
+        gas: &mut u64,
+        bytes: &mut u64,
+        taken: &mut u64,
+    ) -> bool {
+        let inner = transaction.transaction();
+        let new_gas = gas.saturating_add(inner.gas_limit());
+        let new_bytes = bytes.saturating_add(inner.raw().len() as u64);
+        let new_taken = taken.saturating_add(inner.gas_limit());
+        let p = &self.parameters;
+        if new_gas > p.block_gas_max
+            || new_bytes > p.block_bytes_max
+            || new_taken > p.account_block_gas_max
+        {
+            return false;
+        }
+        (*gas, *bytes, *taken) = (new_gas, new_bytes, new_taken);
+        true
+    }
+
+    fn is_expired(&self, transaction: &VerifiedTransaction, now: Time) -> bool {
+        match transaction.transaction().envelope() {
+            Envelope::Native(native) => match native.body.ordering {
+                Ordering::Unordered { expires, .. } => expires <= now,
+                Ordering::Sequential { .. } => false,
+            },
+            Envelope::Ethereum(_) => false,
+        }
+    }
+
+    /// Removes what a decided block contains and moves the accounts' nonces on.
+    pub fn included<'a>(&mut self, transactions: impl Iterator<Item = &'a VerifiedTransaction>) {
+        for transaction in transactions {
+            let sender = transaction.sender();
+            match (
+                self.places.get(&transaction.hash()).copied(),
+                transaction.transaction().nonce(),
+            ) {
+                (Some(Place::Unordered(arrival)), _) => self.drop_unordered(arrival),
+                (_, Some(nonce)) => {
+                    if let Some(account) = self.accounts.get_mut(&sender) {
+                        account.next = account.next.max(nonce.saturating_add(1));
+                        self.drop_stale(sender);
+                    }
+                }
+                (None | Some(Place::Sequential(..)), None) => {}
+            }
+        }
+    }
+
+    /// Takes over the nonces that execution left behind.
+    pub fn executed(&mut self, nonces: impl IntoIterator<Item = (Address, u64)>) {
+        for (sender, nonce) in nonces {
+            if let Some(account) = self.accounts.get_mut(&sender) {
+                account.next = nonce;
+                self.drop_stale(sender);
+            }
+        }
+    }
+
+    fn drop_stale(&mut self, sender: Address) {
+        while let Some(account) = self.accounts.get_mut(&sender) {
+            let Some(entry) = account.queue.first_entry() else {
+                break;
+            };
+            if *entry.key() >= account.next {
+                break;
+            }
+            let (arrival, transaction) = entry.remove();
+            self.unlink(arrival, &transaction);
+        }
+        self.refresh(sender);
+    }
+
+    fn drop_unordered(&mut self, arrival: u64) {
+        if let Some(transaction) = self.arrivals.get(&arrival).cloned() {
+            if let Envelope::Native(native) = transaction.transaction().envelope()
+                && let Ordering::Unordered { expires, .. } = native.body.ordering
+            {
+                self.expiries.remove(&(expires, arrival));
+            }
+            self.unlink(arrival, &transaction);
+        }
+    }
+
+    /// Removes unordered transactions whose time has passed; gives back their hashes.
+    pub fn expire(&mut self, now: Time) -> Vec<B256> {
+        let mut gone = Vec::new();
+        while let Some((expires, arrival)) = self.expiries.first().copied() {
+            if expires > now {
+                break;
+            }
+            gone.extend(
+                self.arrivals
+                    .get(&arrival)
+                    .map(|transaction| transaction.hash()),
+            );
+            self.drop_unordered(arrival);
+            self.expiries.remove(&(expires, arrival));
+        }
+        gone
+    }
+
+    /// The oldest transactions, for sending to peers again.
+    #[must_use]
+    pub fn oldest(&self, count: usize) -> Vec<Arc<VerifiedTransaction>> {
+        self.arrivals.values().take(count).cloned().collect()
+    }
+
+    /// How much waits.
+    #[must_use]
+    pub fn counts(&self) -> PoolCounts {
+        let mut counts = PoolCounts {
+            pending: self.expiries.len(),
+            queued: 0,
+        };
+        for account in self.accounts.values() {
+            let ready = usize::try_from(account.contiguous() - account.next).unwrap_or(usize::MAX);
+            counts.pending = counts.pending.saturating_add(ready);
+            counts.queued = counts
+                .queued
+                .saturating_add(account.queue.len().saturating_sub(ready));
+        }
+        counts
+    }
+
+    /// Everything that waits, by account.
+    #[must_use]
+    pub fn content(&self) -> BTreeMap<Address, AccountContent> {
+        let mut all: BTreeMap<Address, AccountContent> = BTreeMap::new();
+        for (sender, account) in &self.accounts {
+            let upto = account.contiguous();
+            let content = all.entry(*sender).or_default();
+            for (nonce, (_, transaction)) in &account.queue {
+                let list = if *nonce < upto {
+                    &mut content.pending
+                } else {
+                    &mut content.queued
+                };
+                list.push(Arc::clone(transaction));
+            }
+        }
+        for (_, arrival) in &self.expiries {
+            if let Some(transaction) = self.arrivals.get(arrival) {
+                all.entry(transaction.sender())
+                    .or_default()
+                    .pending
+                    .push(Arc::clone(transaction));
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests;
