@@ -7,7 +7,8 @@ use revm::{
 use revm_inspectors::access_list::AccessListInspector;
 
 use crate::{
-    BlockContext, BlockHashes, CallOutcome, CallRequest, CallResult, ExecutionError, Executor, call,
+    BlockContext, BlockHashes, CallOutcome, CallRequest, CallResult, ExecutionError, Executor,
+    call,
     handler::{ChainHandler, Fees},
 };
 

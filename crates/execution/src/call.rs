@@ -94,9 +94,12 @@ impl From<ExecutionResult> for CallResult {
             ExecutionResult::Revert { output, .. } => {
                 (CallOutcome::Reverted, output, Vec::new(), None)
             }
-            ExecutionResult::Halt { reason, .. } => {
-                (CallOutcome::Halted(halt_text(&reason)), Bytes::new(), Vec::new(), None)
-            }
+            ExecutionResult::Halt { reason, .. } => (
+                CallOutcome::Halted(halt_text(&reason)),
+                Bytes::new(),
+                Vec::new(),
+                None,
+            ),
         };
         Self {
             outcome,
@@ -111,11 +114,17 @@ impl From<ExecutionResult> for CallResult {
 
 /// The engine's transaction for a request that may use `gas`.
 pub(crate) fn tx_env(request: &TransactionRequest, gas: u64) -> Result<TxEnv, ExecutionError> {
-    let invalid = |text: &'static str| ExecutionError::Invalid(InvalidTransaction::Str(text.into()));
-    if request.blob_versioned_hashes.as_ref().is_some_and(|hashes| !hashes.is_empty())
+    let invalid =
+        |text: &'static str| ExecutionError::Invalid(InvalidTransaction::Str(text.into()));
+    if request
+        .blob_versioned_hashes
+        .as_ref()
+        .is_some_and(|hashes| !hashes.is_empty())
         || request.sidecar.is_some()
     {
-        return Err(invalid("blob transactions are not accepted: this chain has no blob space"));
+        return Err(invalid(
+            "blob transactions are not accepted: this chain has no blob space",
+        ));
     }
     let data = request
         .input
@@ -175,7 +184,12 @@ impl Executor {
         overrides::apply_hashes(&mut db, &overrides);
         let context = overrides::block_context(context, &overrides)?;
         let gas = request.request.gas.unwrap_or(u64::MAX).min(request.gas_cap);
-        Ok(Prepared { db, context, overrides, gas })
+        Ok(Prepared {
+            db,
+            context,
+            overrides,
+            gas,
+        })
     }
 
     /// The engine for a prepared request.

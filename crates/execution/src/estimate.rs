@@ -92,7 +92,10 @@ fn succeeds<'a>(
     gas: u64,
 ) -> Result<bool, ExecutionError> {
     use revm::context::result::InvalidTransaction as Invalid;
-    let tx = TxEnv { gas_limit: gas, ..tx.clone() };
+    let tx = TxEnv {
+        gas_limit: gas,
+        ..tx.clone()
+    };
     match call::run(evm, tx) {
         Ok(result) => Ok(result.is_success()),
         // Below the intrinsic cost.

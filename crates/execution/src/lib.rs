@@ -12,10 +12,16 @@
 //! contracts share one journal with the EVM, so a revert undoes them together.
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
 )]
 
 mod access;
+mod admission;
 mod batch;
 mod block;
 mod call;
@@ -32,11 +38,13 @@ mod limit;
 mod native;
 mod overrides;
 mod simulate;
+pub mod statetest;
 
 mod trace;
 mod transaction;
 
 pub use access::AccessListResult;
+pub use admission::AdmissionError;
 pub use alloy_rpc_types_eth::{
     BlockOverrides, TransactionRequest,
     simulate::{SimBlock, SimulatePayload},
@@ -53,8 +61,8 @@ pub use error::ExecutionError;
 pub use evm::Executor;
 pub use genesis::{HISTORY_ADDRESS, HISTORY_WINDOW, NATIVE_CODE};
 pub use native::{
-    BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS, CallEnv, NativeContract, NativeFailure, NativeRegistry, NativeResult, NativeState,
-    RegistryError, revert_text,
+    BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS, CallEnv, NativeContract, NativeFailure,
+    NativeRegistry, NativeResult, NativeState, RegistryError, revert_text,
 };
 pub use simulate::{SIMULATE_BLOCKS_MAX, SIMULATE_CALLS_MAX, SimulatedBlock, SimulatedCall};
 pub use trace::{TRACE_BYTES_MAX, TRACE_STEPS_MAX, TraceOutcome};

@@ -37,7 +37,10 @@ impl<I> Limited<I> {
         let config = &options.config;
         Self {
             inner,
-            records_steps: options.tracer.as_ref().is_none_or(|name| name.as_str().is_empty()),
+            records_steps: options
+                .tracer
+                .as_ref()
+                .is_none_or(|name| name.as_str().is_empty()),
             records_stack: !config.disable_stack.unwrap_or(false),
             records_memory: config.enable_memory.unwrap_or(false),
             steps_wanted: config.limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX),
@@ -61,8 +64,16 @@ impl<I> Limited<I> {
         if self.steps > TRACE_STEPS_MAX {
             return refuse(context, STEPS);
         }
-        let stack = if self.records_stack { interp.stack.len().saturating_mul(32) } else { 0 };
-        let memory = if self.records_memory { interp.memory.size() } else { 0 };
+        let stack = if self.records_stack {
+            interp.stack.len().saturating_mul(32)
+        } else {
+            0
+        };
+        let memory = if self.records_memory {
+            interp.memory.size()
+        } else {
+            0
+        };
         self.take(context, stack.saturating_add(memory))
     }
 }

@@ -149,6 +149,12 @@ impl NativeRegistry {
         Ok(registry)
     }
 
+    /// Whether a native contract is at this address.
+    #[must_use]
+    pub fn contains(&self, address: &Address) -> bool {
+        self.contracts.contains_key(address)
+    }
+
     pub(crate) fn get(&self, address: &Address) -> Option<&Arc<dyn NativeContract>> {
         self.contracts.get(address)
     }

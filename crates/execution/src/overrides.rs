@@ -1,15 +1,12 @@
 use hawser_primitives::{Address, B256, Height, Time, U256};
 use revm::{
-    Database, DatabaseRef,
-    bytecode::Bytecode,
-    context::BlockEnv,
-    context_interface::block::BlobExcessGasAndPrice,
-    database::CacheDB,
+    Database, DatabaseRef, bytecode::Bytecode, context::BlockEnv,
+    context_interface::block::BlobExcessGasAndPrice, database::CacheDB,
 };
 
 use crate::{
-    BlockContext, BlockOverrides, ExecutionError, NativeRegistry, StateOverride,
-    database::StateDb, error::DbError,
+    BlockContext, BlockOverrides, ExecutionError, NativeRegistry, StateOverride, database::StateDb,
+    error::DbError,
 };
 
 /// State that queries execute on: overrides and earlier transactions over the state read.
@@ -32,9 +29,16 @@ pub(crate) fn apply_state(
     natives: &NativeRegistry,
     overrides: &StateOverride,
 ) -> Result<(), ExecutionError> {
-    let slots = |map: &Option<_>| map.as_ref().map_or(0, |map: &alloy_primitives::map::B256HashMap<B256>| map.len());
-    let total: usize =
-        overrides.values().map(|o| 1 + slots(&o.state) + slots(&o.state_diff)).sum();
+    let slots = |map: &Option<_>| {
+        map.as_ref()
+            .map_or(0, |map: &alloy_primitives::map::B256HashMap<B256>| {
+                map.len()
+            })
+    };
+    let total: usize = overrides
+        .values()
+        .map(|o| 1 + slots(&o.state) + slots(&o.state_diff))
+        .sum();
     if total > OVERRIDES_MAX {
         return Err(ExecutionError::Limit {
             what: "number of overridden accounts and slots",
@@ -67,8 +71,11 @@ pub(crate) fn apply_state(
         }
         db.insert_account_info(*address, info);
         if let Some(state) = &account.state {
-            let slots = state.iter().map(|(slot, value)| ((*slot).into(), (*value).into()));
-            db.replace_account_storage(*address, slots.collect()).map_err(state_error)?;
+            let slots = state
+                .iter()
+                .map(|(slot, value)| ((*slot).into(), (*value).into()));
+            db.replace_account_storage(*address, slots.collect())
+                .map_err(state_error)?;
         }
         for (slot, value) in account.state_diff.iter().flatten() {
             db.insert_account_storage(*address, (*slot).into(), (*value).into())
@@ -126,8 +133,10 @@ pub(crate) fn apply_block(
         let Ok(blob_gasprice) = u128::try_from(price) else {
             return refuse(format!("blob base fee {price} exceeds 128 bits"));
         };
-        block.blob_excess_gas_and_price =
-            Some(BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice });
+        block.blob_excess_gas_and_price = Some(BlobExcessGasAndPrice {
+            excess_blob_gas: 0,
+            blob_gasprice,
+        });
     }
     Ok(())
 }

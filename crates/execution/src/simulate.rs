@@ -50,7 +50,11 @@ pub struct SimulatedBlock {
 }
 
 fn limit(what: &'static str, found: u64, max: u64) -> Result<(), ExecutionError> {
-    if found > max { Err(ExecutionError::Limit { what, found, max }) } else { Ok(()) }
+    if found > max {
+        Err(ExecutionError::Limit { what, found, max })
+    } else {
+        Ok(())
+    }
 }
 
 impl Executor {
@@ -67,10 +71,16 @@ impl Executor {
         payload: &SimulatePayload,
         gas_cap: u64,
     ) -> Result<Vec<SimulatedBlock>, ExecutionError> {
-        let calls = payload.block_state_calls.iter().map(|block| block.calls.len() as u64).sum();
+        let calls = payload
+            .block_state_calls
+            .iter()
+            .map(|block| block.calls.len() as u64)
+            .sum();
         limit("number of simulated calls", calls, SIMULATE_CALLS_MAX)?;
         let mut db = CacheDB::new(self.database(state, hashes));
-        db.cache.block_hashes.insert(U256::from(parent.height.0), parent_hash);
+        db.cache
+            .block_hashes
+            .insert(U256::from(parent.height.0), parent_hash);
         let mut run = Simulation {
             executor: self,
             state,
@@ -92,7 +102,11 @@ impl Executor {
                 let text = format!("block number {number} is not above {}", next - 1);
                 return Err(ExecutionError::Override(text));
             }
-            limit("number of simulated blocks", number.saturating_sub(parent.height.0), end - parent.height.0)?;
+            limit(
+                "number of simulated blocks",
+                number.saturating_sub(parent.height.0),
+                end - parent.height.0,
+            )?;
             while run.last.height.next().0 < number {
                 run.block(&mut db, &SimBlock::default())?;
             }
@@ -139,7 +153,9 @@ impl<'a> Simulation<'a> {
             config.call_cfg_env(config.parameters.transaction_gas_max)
         };
         let inspector = TransferInspector::new(false).with_logs(true);
-        let mut evm = self.executor.evm(self.state, &mut *db, cfg, &context, inspector);
+        let mut evm = self
+            .executor
+            .evm(self.state, &mut *db, cfg, &context, inspector);
         overrides::apply_block(&mut evm.ctx.block, &overrides)?;
         evm.precompiles.blobs = std::mem::take(&mut self.blobs);
         let base_fee = evm.ctx.block.basefee;
@@ -152,12 +168,23 @@ impl<'a> Simulation<'a> {
             calls.push(call);
         }
         self.blobs = std::mem::take(&mut evm.precompiles.blobs);
-        let parts = [context.parent_hash.as_slice(), &context.height.0.to_be_bytes()];
+        let parts = [
+            context.parent_hash.as_slice(),
+            &context.height.0.to_be_bytes(),
+        ];
         let hash = config.suite.hash_parts(&parts);
-        db.cache.block_hashes.insert(U256::from(context.height.0), hash);
+        db.cache
+            .block_hashes
+            .insert(U256::from(context.height.0), hash);
         self.last = context;
         self.last_hash = hash;
-        self.blocks.push(SimulatedBlock { context, hash, base_fee, gas_used: used, calls });
+        self.blocks.push(SimulatedBlock {
+            context,
+            hash,
+            base_fee,
+            gas_used: used,
+            calls,
+        });
         Ok(())
     }
 
@@ -198,7 +225,10 @@ impl<'a> Simulation<'a> {
         commit(evm);
         let result = CallResult::from(result);
         self.gas_left = self.gas_left.saturating_sub(result.gas_used);
-        Ok(SimulatedCall { request: filled, result })
+        Ok(SimulatedCall {
+            request: filled,
+            result,
+        })
     }
 }
 

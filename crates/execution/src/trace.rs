@@ -2,17 +2,11 @@ use alloy_rpc_types_trace::geth::{
     CallFrame, DefaultFrame, GethDebugBuiltInTracerType as BuiltIn, GethDebugTracerType,
     GethDebugTracingOptions, GethTrace,
 };
-use hawser_ledger::{
-    Envelope, NativeTransaction, VerifiedTransaction,
-    state::StateRead,
-};
+use hawser_ledger::{Envelope, NativeTransaction, VerifiedTransaction, state::StateRead};
 use hawser_primitives::{B256, U256};
 use revm::{
     DatabaseCommit, DatabaseRef,
-    context::{
-        Transaction,
-        result::{ExecutionResult, ResultAndState},
-    },
+    context::result::{ExecutionResult, ResultAndState},
     context_interface::{ContextSetters, ContextTr, JournalTr},
     database::CacheDB,
     handler::FrameResult,
@@ -22,7 +16,7 @@ use revm::{
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
 
 use crate::{
-    BlockHashes, BlockContext, BlockInput, CallRequest, ExecutionError, Executor, batch,
+    BlockContext, BlockHashes, BlockInput, CallRequest, ExecutionError, Executor, batch,
     block::{self, BlockMeter, Executed},
     call,
     error::EvmError,
@@ -54,9 +48,7 @@ type TraceEvm<'a, 'd> = ChainEvm<'a, &'d mut QueryDb<'a>, Limited<DebugInspector
 
 /// The tracers on offer: struct logger (no name), callTracer, prestateTracer, 4byteTracer,
 /// noopTracer.
-fn inspector(
-    options: &GethDebugTracingOptions,
-) -> Result<Limited<DebugInspector>, ExecutionError> {
+fn inspector(options: &GethDebugTracingOptions) -> Result<Limited<DebugInspector>, ExecutionError> {
     match &options.tracer {
         None => {}
         Some(name) if name.as_str().is_empty() => {}
@@ -146,15 +138,17 @@ impl Executor {
         let mut traces = Vec::new();
         for (index, transaction) in input.transactions.iter().enumerate() {
             if only.is_some_and(|only| only != index) {
-                self.attempt(&mut evm, &mut meter, transaction, block::run)?.ok();
+                self.attempt(&mut evm, &mut meter, transaction, block::run)?
+                    .ok();
                 commit(&mut evm);
                 continue;
             }
             evm.inspector = self::inspector(options)?;
             let mut frames = NativeFrames::default();
-            let attempt = self.attempt(&mut evm, &mut meter, transaction, |executor, evm, tx| {
-                inspect(executor, evm, tx, &mut frames)
-            })?;
+            let attempt =
+                self.attempt(&mut evm, &mut meter, transaction, |executor, evm, tx| {
+                    inspect(executor, evm, tx, &mut frames)
+                })?;
             let state = evm.ctx.journal_mut().finalize();
             if let Ok(executed) = attempt {
                 let hash = transaction.hash();
@@ -173,7 +167,11 @@ impl Executor {
                     Some(native) => frames.merge(trace, native, transaction, summary),
                     None => trace,
                 };
-                traces.push(TraceOutcome { index, transaction_hash: hash, trace });
+                traces.push(TraceOutcome {
+                    index,
+                    transaction_hash: hash,
+                    trace,
+                });
                 evm.ctx.db_mut().commit(state);
             }
             if only.is_some() {
@@ -218,10 +216,16 @@ fn check_prestate(
 ) -> Result<(), ExecutionError> {
     let mut bytes = 0usize;
     for (address, account) in state {
-        bytes = bytes.saturating_add(256).saturating_add(account.storage.len() * 128);
+        bytes = bytes
+            .saturating_add(256)
+            .saturating_add(account.storage.len() * 128);
         if with_code {
             let code = |hash| db.code_by_hash_ref(hash).map_or(0, |code| code.len());
-            let before = db.basic_ref(*address).ok().flatten().map_or(0, |info| code(info.code_hash));
+            let before = db
+                .basic_ref(*address)
+                .ok()
+                .flatten()
+                .map_or(0, |info| code(info.code_hash));
             let after = account.info.code.as_ref().map_or(0, |code| code.len());
             bytes = bytes.saturating_add(before).saturating_add(after);
         }
@@ -244,7 +248,10 @@ fn inspect<'a, 'd>(
         Envelope::Ethereum(envelope) => {
             evm.ctx.set_tx(tx_env(envelope, transaction.sender()));
             let result = ChainHandler::new(Fees::Zero).inspect_run(evm)?;
-            Ok(Executed { result, created: None })
+            Ok(Executed {
+                result,
+                created: None,
+            })
         }
         Envelope::Native(native) => {
             let digest = native.digest(executor.config().suite);
@@ -292,11 +299,14 @@ impl NativeFrames {
         let used = gas.limit().saturating_sub(gas.remaining());
         match inspector {
             DebugInspector::CallTracer(inner, config) => {
-                self.calls.push(inner.geth_builder().geth_call_traces(*config, used));
+                self.calls
+                    .push(inner.geth_builder().geth_call_traces(*config, used));
                 inner.fuse();
             }
             DebugInspector::Default(inner, config) => {
-                let frame = inner.geth_builder().geth_traces(used, Default::default(), *config);
+                let frame = inner
+                    .geth_builder()
+                    .geth_traces(used, Default::default(), *config);
                 let all = self.steps.get_or_insert_default();
                 all.struct_logs.extend(frame.struct_logs);
                 inner.fuse();
@@ -340,7 +350,10 @@ impl NativeFrames {
                 failed: summary.error.is_some(),
                 gas: summary.gas_used,
                 return_value: summary.output.unwrap_or_default(),
-                struct_logs: self.steps.map(|frame| frame.struct_logs).unwrap_or_default(),
+                struct_logs: self
+                    .steps
+                    .map(|frame| frame.struct_logs)
+                    .unwrap_or_default(),
                 ..DefaultFrame::default()
             }
             .into(),

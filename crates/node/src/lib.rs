@@ -5,7 +5,12 @@
 //! Not for: interfaces to clients (`rpc`), or deciding anything about transactions (`execution`).
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
 )]
 
 pub mod chain;
@@ -24,6 +29,8 @@ pub use node::{Node, NodeError};
 /// The election that a genesis asks for.
 pub fn election(genesis: &Genesis) -> Result<Arc<dyn Election>, ValidatorSetError> {
     match genesis.parameters.election {
-        hawser_ledger::Election::Fixed => Ok(Arc::new(FixedElection::new(genesis.validator_set()?))),
+        hawser_ledger::Election::Fixed => {
+            Ok(Arc::new(FixedElection::new(genesis.validator_set()?)))
+        }
     }
 }

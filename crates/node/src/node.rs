@@ -53,7 +53,13 @@ impl Node {
         let (network, events) = hawser_network::start(config).await?;
         let routes = Routes::default();
         let router = tokio::spawn(route(events, Arc::clone(&routes)));
-        Ok(Self { network, configured_peers, routes, chains: RwLock::default(), router })
+        Ok(Self {
+            network,
+            configured_peers,
+            routes,
+            chains: RwLock::default(),
+            router,
+        })
     }
 
     /// Starts a chain over the node's links. Blocks while unflushed blocks are executed again.
@@ -67,11 +73,14 @@ impl Node {
             return Err(NodeError::AlreadyRuns(id));
         }
         let chain = Chain::start(setup, self.network.clone(), self.configured_peers, progress)
-            .map_err(|source| NodeError::Chain { id, source: Box::new(source) })?;
+            .map_err(|source| NodeError::Chain {
+                id,
+                source: Box::new(source),
+            })?;
         let (handle, inputs) = (chain.handle().clone(), chain.inputs());
         self.routes.write().insert(id, inputs.clone());
         for peer in self.network.peers() {
-            if peer.connected {
+            if peer.connected_since.is_some() {
                 // Full only if the chain has thousands of events to digest at its first moment.
                 let _ = inputs.try_send(chain::link(peer.id, true));
             }
@@ -83,14 +92,25 @@ impl Node {
     /// Stops one chain; the others and the links go on.
     pub fn stop_chain(&self, id: ChainId) -> Result<(), NodeError> {
         self.routes.write().remove(&id);
-        let chain = self.chains.write().remove(&id).ok_or(NodeError::NotHosted(id))?;
-        chain.stop().map_err(|source| NodeError::Chain { id, source: Box::new(source) })
+        let chain = self
+            .chains
+            .write()
+            .remove(&id)
+            .ok_or(NodeError::NotHosted(id))?;
+        chain.stop().map_err(|source| NodeError::Chain {
+            id,
+            source: Box::new(source),
+        })
     }
 
     /// The chains that run.
     #[must_use]
     pub fn chains(&self) -> Vec<ChainHandle> {
-        self.chains.read().values().map(|chain| chain.handle().clone()).collect()
+        self.chains
+            .read()
+            .values()
+            .map(|chain| chain.handle().clone())
+            .collect()
     }
 
     /// The links.
@@ -102,8 +122,12 @@ impl Node {
     /// Resolves with chain and reason when a chain stops by itself.
     pub async fn failed(&self) -> (ChainId, String) {
         loop {
-            let watched: Vec<_> =
-                self.chains.read().iter().map(|(id, chain)| (*id, chain.failure())).collect();
+            let watched: Vec<_> = self
+                .chains
+                .read()
+                .iter()
+                .map(|(id, chain)| (*id, chain.failure()))
+                .collect();
             for (id, failure) in &watched {
                 if let Some(reason) = failure.borrow().as_ref() {
                     return (*id, reason.clone());
@@ -141,7 +165,10 @@ async fn route(mut events: mpsc::Receiver<NetworkEvent>, routes: Routes) {
                 let inputs = routes.read().get(&chain).cloned();
                 // A chain that does not run here is not our business.
                 if let Some(inputs) = inputs {
-                    let event = Event::Message { from, bytes: bytes.into() };
+                    let event = Event::Message {
+                        from,
+                        bytes: bytes.into(),
+                    };
                     let _ = inputs.send(Input::Event(event)).await;
                 }
             }

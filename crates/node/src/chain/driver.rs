@@ -55,7 +55,9 @@ pub(super) struct Driver {
 
 /// Milliseconds since the Unix epoch.
 fn now() -> Time {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Time(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -67,7 +69,9 @@ pub(super) fn spawn(
     mut stopped: watch::Receiver<bool>,
     fail: Arc<dyn Fn(String) + Send + Sync>,
 ) -> Result<JoinHandle<()>, ChainError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let name = format!("chain-{}", driver.store.genesis().chain_id);
     let run = async move {
         driver.events(vec![Event::Started])?;
@@ -130,7 +134,8 @@ impl Driver {
                 let number = |Verified { candidate, reply }| {
                     let id = self.next_reply;
                     self.next_reply = id.wrapping_add(1);
-                    self.replies.insert(id, (reply, Arc::clone(&candidate.transaction)));
+                    self.replies
+                        .insert(id, (reply, Arc::clone(&candidate.transaction)));
                     (id, candidate)
                 };
                 Event::Submitted(list.into_iter().map(number).collect())
@@ -216,7 +221,9 @@ impl Driver {
     }
 
     fn reply(&mut self, id: u64, result: Result<B256, crate::pool::PoolError>) {
-        let Some((reply, transaction)) = self.replies.remove(&id) else { return };
+        let Some((reply, transaction)) = self.replies.remove(&id) else {
+            return;
+        };
         match &result {
             Ok(_) => {
                 // No receiver: nobody subscribes.
@@ -238,13 +245,21 @@ impl Driver {
                 %from, %genesis,
                 "a peer runs another chain under our chain id; compare the genesis files"
             ),
-            Report::BlockRefused { height, hash, reason } => {
+            Report::BlockRefused {
+                height,
+                hash,
+                reason,
+            } => {
                 tracing::warn!(%height, %hash, %reason, "refused a proposed block");
             }
             Report::Misbehaviour { validator, what } => {
                 tracing::error!(%validator, %what, "a validator signed two conflicting messages");
             }
-            Report::Round { height, round, proposer } => {
+            Report::Round {
+                height,
+                round,
+                proposer,
+            } => {
                 tracing::info!(%height, %round, %proposer, "a round failed, another begins");
             }
             Report::Syncing { at, target } => {

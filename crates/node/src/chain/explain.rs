@@ -18,13 +18,23 @@ pub(super) fn status(
     let set = replica.election().committee(next);
     let agreement = replica.agreement();
     let deciding = agreement.height().filter(|height| *height == next);
-    let heard = if deciding.is_some() { agreement.heard() } else { Vec::new() };
-    let peers: Vec<_> =
-        replica.peer_heights().map(|(id, height)| PeerState { id, height }).collect();
+    let heard = if deciding.is_some() {
+        agreement.heard()
+    } else {
+        Vec::new()
+    };
+    let peers: Vec<_> = replica
+        .peer_heights()
+        .map(|(id, height)| PeerState { id, height })
+        .collect();
     let mut waiting = Vec::new();
     // By count: which link belongs to which validator is the operators' knowledge.
     let validators = set.validators().len();
-    let own = usize::from(replica.address().is_some_and(|address| set.get(&address).is_some()));
+    let own = usize::from(
+        replica
+            .address()
+            .is_some_and(|address| set.get(&address).is_some()),
+    );
     let reachable = peers.len().saturating_add(own);
     let needed = validators.saturating_mul(2) / 3 + 1;
     let connected = reachable >= needed.min(validators);
@@ -37,7 +47,11 @@ pub(super) fn status(
         ));
     }
     if replica.is_syncing() {
-        let target = peers.iter().map(|peer| peer.height).max().unwrap_or(Height::GENESIS);
+        let target = peers
+            .iter()
+            .map(|peer| peer.height)
+            .max()
+            .unwrap_or(Height::GENESIS);
         waiting.push(format!(
             "catching up: block {} of {target} is here; blocks are being fetched from peers",
             tip.height
@@ -68,7 +82,11 @@ pub(super) fn status(
             "block {next}, round {}: {}; no vote in this round yet from {}",
             agreement.round(),
             agreement.step(),
-            if silent.is_empty() { "nobody".to_owned() } else { silent.join(", ") }
+            if silent.is_empty() {
+                "nobody".to_owned()
+            } else {
+                silent.join(", ")
+            }
         ));
     }
     let ready = connected && !replica.is_syncing();
@@ -80,7 +98,9 @@ pub(super) fn status(
         height: tip.height,
         hash: tip.hash,
         executed: replica.executed(),
-        validator: replica.address().filter(|address| set.get(address).is_some()),
+        validator: replica
+            .address()
+            .filter(|address| set.get(address).is_some()),
         validators,
         deciding,
         round: agreement.round(),

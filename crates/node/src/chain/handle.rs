@@ -81,12 +81,14 @@ impl ChainHandle {
     /// Verifies a raw transaction (any envelope) and puts it into the pool; returns its hash.
     pub async fn submit(&self, raw: Bytes) -> Result<B256, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.submissions.try_send(Submission { raw, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                SubmitError::Busy { waiting: self.submissions.max_capacity() }
-            }
-            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
-        })?;
+        self.submissions
+            .try_send(Submission { raw, reply })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => SubmitError::Busy {
+                    waiting: self.submissions.max_capacity(),
+                },
+                mpsc::error::TrySendError::Closed(_) => SubmitError::Stopped,
+            })?;
         answer.await.map_err(|_| SubmitError::Stopped)?
     }
 
@@ -112,7 +114,8 @@ impl ChainHandle {
         &self,
         hash: B256,
     ) -> Result<Option<Arc<VerifiedTransaction>>, Stopped> {
-        self.ask(|reply| Command::PoolTransaction(hash, reply)).await
+        self.ask(|reply| Command::PoolTransaction(hash, reply))
+            .await
     }
 
     /// The nonce after an account's waiting transactions; `None` when none waits.
@@ -135,7 +138,10 @@ impl ChainHandle {
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| Stopped)?;
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 }

@@ -28,6 +28,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 pub use error::ChainError;
 pub use handle::{ChainHandle, Stopped, SubmitError};
 pub use status::{ChainStatus, PeerState};
+pub use timers::Timers;
 pub use verify::Verifier;
 pub use votelog::VoteLog;
 
@@ -196,8 +197,20 @@ impl Chain {
             configured_peers,
         });
         let mut threads = workers;
-        threads.push(driver::spawn(driver, inputs_rx, commands_rx, stopped, fail)?);
-        Ok(Self { handle, inputs, stop, failure, threads })
+        threads.push(driver::spawn(
+            driver,
+            inputs_rx,
+            commands_rx,
+            stopped,
+            fail,
+        )?);
+        Ok(Self {
+            handle,
+            inputs,
+            stop,
+            failure,
+            threads,
+        })
     }
 
     /// Access for interfaces.
@@ -220,11 +233,18 @@ impl Chain {
     /// Stops cleanly: everything executed is flushed.
     pub fn stop(self) -> Result<(), ChainError> {
         self.stop.send_replace(true);
-        let Self { handle, inputs, threads, .. } = self;
+        let Self {
+            handle,
+            inputs,
+            threads,
+            ..
+        } = self;
         let store = Arc::clone(handle.store());
         drop((handle, inputs));
         for thread in threads {
-            thread.join().map_err(|_| ChainError::Thread("a thread of the chain panicked"))?;
+            thread
+                .join()
+                .map_err(|_| ChainError::Thread("a thread of the chain panicked"))?;
         }
         store.flush()?;
         Ok(())
@@ -263,7 +283,11 @@ pub fn boot(
         let block = Arc::new(block);
         let hash = block.hash(store.genesis().suite);
         match verifier.check(&block, &[]) {
-            Ok(transactions) => blocks.push(CheckedBlock { block, hash, transactions }),
+            Ok(transactions) => blocks.push(CheckedBlock {
+                block,
+                hash,
+                transactions,
+            }),
             Err(reason) => return Err(ChainError::VoteLog(format!("block {hash}: {reason}"))),
         }
     }
@@ -284,5 +308,9 @@ pub fn boot(
 
 /// Tells a chain about a link.
 pub(crate) fn link(peer: PeerId, up: bool) -> Input {
-    Input::Event(if up { Event::PeerUp(peer) } else { Event::PeerDown(peer) })
+    Input::Event(if up {
+        Event::PeerUp(peer)
+    } else {
+        Event::PeerDown(peer)
+    })
 }

@@ -25,9 +25,10 @@ impl Verifier {
     pub fn candidate(&self, raw: Bytes) -> Result<Candidate, SubmitError> {
         let genesis = self.store.genesis();
         let transaction = Transaction::decode(genesis.suite, raw)?;
-        self.store.executor().check_intrinsic(&transaction).map_err(|error| {
-            SubmitError::Pool(PoolError::Unexecutable(error.to_string()))
-        })?;
+        self.store
+            .executor()
+            .check_admission(&transaction)
+            .map_err(|error| SubmitError::Pool(PoolError::Unexecutable(error.to_string())))?;
         let transaction = transaction.verify(genesis.chain_id)?;
         if transaction.transaction().nonce().is_none() {
             let position = self.store.position(&transaction.hash());
@@ -47,10 +48,17 @@ impl Verifier {
         let failed = |error: &dyn std::fmt::Display| SubmitError::Store(error.to_string());
         let height = self.store.head().id().height;
         let view = self.store.state(height).map_err(|error| failed(&error))?;
-        let account = view.account(&transaction.sender()).map_err(|error| failed(&error))?;
-        let (nonce, balance) =
-            account.map_or((0, U256::ZERO), |account| (account.nonce, account.balance()));
-        Ok(Candidate { transaction, nonce, balance })
+        let account = view
+            .account(&transaction.sender())
+            .map_err(|error| failed(&error))?;
+        let (nonce, balance) = account.map_or((0, U256::ZERO), |account| {
+            (account.nonce, account.balance())
+        });
+        Ok(Candidate {
+            transaction,
+            nonce,
+            balance,
+        })
     }
 
     /// Verifies the transactions of a block, except those that `known` has already.

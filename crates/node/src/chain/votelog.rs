@@ -52,7 +52,15 @@ impl VoteLog {
                 }
             }
         }
-        Ok((Self { log, dirty: false, bytes, highest }, recovered))
+        Ok((
+            Self {
+                log,
+                dirty: false,
+                bytes,
+                highest,
+            },
+            recovered,
+        ))
     }
 
     /// Adds an entry; durable after [`Self::sync`].

@@ -75,15 +75,32 @@ impl Workers {
             Ok::<_, ChainError>(())
         };
         let shared = Arc::clone(&context);
-        spawn(format!("execute-{id}"), Box::new(move || execute(&shared, &commits)))?;
-        spawn(format!("ingress-{id}"), Box::new(move || collect(submissions, &ingress)))?;
+        spawn(
+            format!("execute-{id}"),
+            Box::new(move || execute(&shared, &commits)),
+        )?;
+        spawn(
+            format!("ingress-{id}"),
+            Box::new(move || collect(submissions, &ingress)),
+        )?;
         for i in 0..verifiers {
-            let (shared, checks, gossips, ingresses) =
-                (Arc::clone(&context), checks.clone(), gossips.clone(), ingresses.clone());
+            let (shared, checks, gossips, ingresses) = (
+                Arc::clone(&context),
+                checks.clone(),
+                gossips.clone(),
+                ingresses.clone(),
+            );
             let work = move || verify(&shared, &checks, &gossips, &ingresses);
             spawn(format!("verify-{id}-{i}"), Box::new(work))?;
         }
-        Ok((threads, Jobs { commit, check, gossip }))
+        Ok((
+            threads,
+            Jobs {
+                commit,
+                check,
+                gossip,
+            },
+        ))
     }
 }
 
@@ -91,14 +108,22 @@ impl Workers {
 fn execute(context: &Context, commits: &Receiver<(CheckedBlock, Certificate)>) {
     for (block, certificate) in commits {
         let started = Instant::now();
-        let done = context.store.execute(&block, certificate).and_then(|executed| {
-            let nonces = context.store.nonces_after(&executed)?;
-            Ok((executed, nonces))
-        });
+        let done = context
+            .store
+            .execute(&block, certificate)
+            .and_then(|executed| {
+                let nonces = context.store.nonces_after(&executed)?;
+                Ok((executed, nonces))
+            });
         match done {
             Ok((executed, nonces)) => {
-                context.observer.executed(&executed, started.elapsed().as_secs_f64());
-                let event = Event::Executed { roots: executed.result.roots, nonces };
+                context
+                    .observer
+                    .executed(&executed, started.elapsed().as_secs_f64());
+                let event = Event::Executed {
+                    roots: executed.result.roots,
+                    nonces,
+                };
                 // No receiver: nobody subscribes.
                 let _ = context.blocks.send(executed);
                 if context.inputs.blocking_send(Input::Event(event)).is_err() {
@@ -152,7 +177,10 @@ fn verify(
 
 fn check(context: &Context, job: CheckJob) -> Input {
     let result = context.verifier.check(&job.block, &job.known);
-    Input::Event(Event::Checked { hash: job.hash, result })
+    Input::Event(Event::Checked {
+        hash: job.hash,
+        result,
+    })
 }
 
 fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {

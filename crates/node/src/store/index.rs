@@ -50,10 +50,16 @@ pub(super) fn put_roots(batch: &mut Batch, roots: &Roots) {
 }
 
 pub(super) fn roots(kv: &dyn Kv, height: Height) -> Result<Option<Roots>, StoreError> {
-    let Some(bytes) = kv.get(ROOTS, &height.0.to_be_bytes())? else { return Ok(None) };
+    let Some(bytes) = kv.get(ROOTS, &height.0.to_be_bytes())? else {
+        return Ok(None);
+    };
     decode_exact(&bytes, 128)
         .map(Some)
-        .map_err(|source| StoreError::Decode { what: "roots", height, source })
+        .map_err(|source| StoreError::Decode {
+            what: "roots",
+            height,
+            source,
+        })
 }
 
 fn lookup_key(address: &Address, topic: &B256, height: Height, position: u32) -> Vec<u8> {
@@ -77,13 +83,23 @@ pub(super) fn put_block(batch: &mut Batch, executed: &ExecutedBlock, natives: &N
     }
     if executed.result.logs_bloom.iter().any(|byte| *byte != 0) {
         batch.put(BLOOMS, at, executed.result.logs_bloom.clone());
-        let logs = executed.result.receipts.iter().flat_map(|receipt| &receipt.logs);
+        let logs = executed
+            .result
+            .receipts
+            .iter()
+            .flat_map(|receipt| &receipt.logs);
         for (position, log) in (0u32..).zip(logs) {
-            let Log { address, topics, .. } = log;
+            let Log {
+                address, topics, ..
+            } = log;
             if natives.contains(address)
                 && let [_, .., last] = topics.as_slice()
             {
-                batch.put(LOOKUPS, lookup_key(address, last, height, position), Vec::new());
+                batch.put(
+                    LOOKUPS,
+                    lookup_key(address, last, height, position),
+                    Vec::new(),
+                );
             }
         }
     }

@@ -13,10 +13,7 @@ mod index;
 mod read;
 mod unordered;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::Bloom;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -100,7 +97,10 @@ impl ExecutedBlock {
     /// Height and hash.
     #[must_use]
     pub fn id(&self) -> BlockId {
-        BlockId { height: self.block.header.height, hash: self.hash }
+        BlockId {
+            height: self.block.header.height,
+            hash: self.hash,
+        }
     }
 
     /// Bloom filter over all events.
@@ -111,7 +111,9 @@ impl ExecutedBlock {
 
     /// Nonces that the senders of the block have after it.
     fn senders(&self) -> impl Iterator<Item = Address> + '_ {
-        self.transactions.iter().map(|transaction| transaction.sender())
+        self.transactions
+            .iter()
+            .map(|transaction| transaction.sender())
     }
 }
 
@@ -152,9 +154,8 @@ impl ChainStore {
         let suite = genesis.suite;
         let genesis_hash = genesis.hash();
         index::check_genesis(kv.as_ref(), &genesis_hash)?;
-        let executor = Executor::new(ExecutionConfig::of(&genesis), natives);
-        let (blocks, _) =
-            Segments::open(Arc::clone(&disk), "blocks", options.segments.clone())?;
+        let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
+        let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments.clone())?;
         let (receipts, _) =
             Segments::open(Arc::clone(&disk), "receipts", options.segments.clone())?;
         let state = StateStore::open(Arc::clone(&kv), suite, options.state.clone())?;
@@ -234,7 +235,11 @@ impl ChainStore {
             let CertifiedBlock { block, certificate } = self.stored(Height(height))?;
             let hash = block.hash(self.suite);
             let transactions = self.verify_all(&block)?;
-            let block = CheckedBlock { block: Arc::new(block), hash, transactions };
+            let block = CheckedBlock {
+                block: Arc::new(block),
+                hash,
+                transactions,
+            };
             self.execute(&block, certificate)?;
             progress(Height(height), last);
         }
@@ -250,7 +255,7 @@ impl ChainStore {
             if UnorderedWindow::is_past(block.block.header.time, now) {
                 break;
             }
-            self.unordered.lock().add_block(&block);
+            self.unordered.lock().add_block(self.suite, &block);
             height = height.back(1);
         }
         Ok(())
@@ -279,21 +284,32 @@ impl ChainStore {
         let height = header.height;
         let parent = self.head();
         if height != parent.block.header.height.next() {
-            return Err(StoreError::OutOfOrder { found: height, head: parent.id().height });
+            return Err(StoreError::OutOfOrder {
+                found: height,
+                head: parent.id().height,
+            });
         }
         let view = self.state.view(parent.id().height)?;
         let output = {
             let window = self.unordered.lock();
+            let transactions: Vec<_> = block
+                .transactions
+                .iter()
+                .map(|transaction| transaction.as_ref().clone())
+                .collect();
             let input = BlockInput {
                 context: BlockContext::of(header, &self.genesis.parameters),
-                transactions: &block.transactions,
+                transactions: &transactions,
                 seen_unordered: &|digest| window.contains(digest),
             };
             self.executor.execute_block(&view, self, &input)?
         };
         let state = self.state.commit(height, &output.changes)?;
-        let roots =
-            Roots { height, state, receipts: receipts_root(self.suite, &output.receipts) };
+        let roots = Roots {
+            height,
+            state,
+            receipts: receipts_root(self.suite, &output.receipts),
+        };
         let executed = Arc::new(ExecutedBlock {
             block: Arc::clone(&block.block),
             hash: block.hash,
@@ -306,7 +322,8 @@ impl ChainStore {
                 roots,
             }),
         });
-        self.receipts.append(height.0, &encode(executed.result.as_ref()))?;
+        self.receipts
+            .append(height.0, &encode(executed.result.as_ref()))?;
         let mut batch = Batch::default();
         index::put_block(&mut batch, &executed, self.executor.natives());
         self.kv.write(batch)?;
@@ -357,30 +374,42 @@ impl ChainStore {
         Ok(nonces.into_iter().collect())
     }
 
-    fn verify_all(
-        &self,
-        block: &Block,
-    ) -> Result<Arc<Vec<Arc<VerifiedTransaction>>>, StoreError> {
+    fn verify_all(&self, block: &Block) -> Result<Arc<Vec<Arc<VerifiedTransaction>>>, StoreError> {
         let verify = |raw: &hawser_primitives::Bytes| {
             let transaction = Transaction::decode(self.suite, raw.clone())?;
             transaction.verify(self.genesis.chain_id).map(Arc::new)
         };
         let height = block.header.height;
         let verified: Result<Vec<_>, _> = block.transactions.iter().map(verify).collect();
-        verified.map(Arc::new).map_err(|source| StoreError::BadTransaction { height, source })
+        verified
+            .map(Arc::new)
+            .map_err(|source| StoreError::BadTransaction { height, source })
     }
 
     fn stored(&self, height: Height) -> Result<CertifiedBlock, StoreError> {
-        let bytes = self.blocks.get(height.0)?.ok_or(StoreError::NoBlock(height))?;
-        decode_exact(&bytes, ITEM_BYTES_MAX)
-            .map_err(|source| StoreError::Decode { what: "block", height, source })
+        let bytes = self
+            .blocks
+            .get(height.0)?
+            .ok_or(StoreError::NoBlock(height))?;
+        decode_exact(&bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
+            what: "block",
+            height,
+            source,
+        })
     }
 
     fn load(&self, height: Height) -> Result<Arc<ExecutedBlock>, StoreError> {
         let CertifiedBlock { block, certificate } = self.stored(height)?;
-        let bytes = self.receipts.get(height.0)?.ok_or(StoreError::NoBlock(height))?;
-        let result: BlockResult = decode_exact(&bytes, ITEM_BYTES_MAX)
-            .map_err(|source| StoreError::Decode { what: "receipts", height, source })?;
+        let bytes = self
+            .receipts
+            .get(height.0)?
+            .ok_or(StoreError::NoBlock(height))?;
+        let result: BlockResult =
+            decode_exact(&bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
+                what: "receipts",
+                height,
+                source,
+            })?;
         let transactions = self.with_senders(&block, &result)?;
         Ok(Arc::new(ExecutedBlock {
             hash: block.hash(self.suite),
@@ -402,10 +431,17 @@ impl ChainStore {
         let pair = |(raw, receipt): (&hawser_primitives::Bytes, &Receipt)| {
             let transaction = Transaction::decode(self.suite, raw.clone())
                 .map_err(|source| StoreError::BadTransaction { height, source })?;
-            Ok(Arc::new(VerifiedTransaction::from_stored(transaction, receipt.sender)))
+            Ok(Arc::new(VerifiedTransaction::from_stored(
+                transaction,
+                receipt.sender,
+            )))
         };
-        let all: Result<Vec<_>, StoreError> =
-            block.transactions.iter().zip(&result.receipts).map(pair).collect();
+        let all: Result<Vec<_>, StoreError> = block
+            .transactions
+            .iter()
+            .zip(&result.receipts)
+            .map(pair)
+            .collect();
         all.map(Arc::new)
     }
 }

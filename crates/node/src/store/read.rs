@@ -94,7 +94,10 @@ impl ChainStore {
         }
         if height == Height::GENESIS {
             let roots = self.roots(height)?.unwrap_or_default();
-            return Ok(Some(Arc::new(super::genesis_block(&self.genesis, roots.state)?)));
+            return Ok(Some(Arc::new(super::genesis_block(
+                &self.genesis,
+                roots.state,
+            )?)));
         }
         self.load(height).map(Some)
     }
@@ -173,7 +176,8 @@ impl ChainStore {
     pub fn certifier(&self, height: Height) -> Result<(Header, Certificate), ProofError> {
         let lag = self.genesis.parameters.root_lag;
         let needed = Height(height.0.saturating_add(lag));
-        self.certified(needed)?.ok_or(ProofError::NotCertified { height, needed })
+        self.certified(needed)?
+            .ok_or(ProofError::NotCertified { height, needed })
     }
 
     /// The newest height whose roots a final block commits to.
@@ -193,8 +197,10 @@ impl ChainStore {
         let missing = || ProofError::NoTransaction(position.height, position.index);
         let block = self.block(position.height)?.ok_or_else(missing)?;
         let receipts = &block.result.receipts;
-        let leaves: Vec<_> =
-            receipts.iter().map(|receipt| merkle::leaf(self.suite, &encode(receipt))).collect();
+        let leaves: Vec<_> = receipts
+            .iter()
+            .map(|receipt| merkle::leaf(self.suite, &encode(receipt)))
+            .collect();
         let at = usize::try_from(position.index).unwrap_or(usize::MAX);
         MerkleProof::build(self.suite, &leaves, at).ok_or_else(missing)
     }

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use hawser_crypto::Suite;
 use hawser_execution::UnorderedMark;
 use hawser_ledger::{Envelope, Ordering};
 use hawser_primitives::{B256, Time, limits::UNORDERED_LIFETIME_MS_MAX};
@@ -43,13 +44,13 @@ impl UnorderedWindow {
     }
 
     /// Takes in a stored block.
-    pub(super) fn add_block(&mut self, block: &ExecutedBlock) {
+    pub(super) fn add_block(&mut self, suite: Suite, block: &ExecutedBlock) {
         for (transaction, receipt) in block.transactions.iter().zip(&block.result.receipts) {
             if let Envelope::Native(native) = transaction.transaction().envelope()
                 && let Ordering::Unordered { expires, .. } = native.body.ordering
                 && receipt.is_executed()
             {
-                self.insert(native.digest(), expires);
+                self.insert(native.digest(suite), expires);
             }
         }
     }
