@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use alloy_eips::BlockId;
 use alloy_rpc_types_trace::geth::GethDebugTracingCallOptions;
+use hawser_crypto::Suite;
 use hawser_execution::{BlockInput, CallRequest, GethDebugTracingOptions, TransactionRequest};
 use hawser_ledger::{Envelope, Ordering, Outcome, SkipReason};
 use hawser_node::store::{ChainStore, ExecutedBlock};
@@ -19,14 +20,14 @@ use crate::{
 
 /// Digests of unordered transactions that the block found executed before: a trace must skip them
 /// again. Those the block itself executed first are not among them.
-fn replayed(block: &ExecutedBlock) -> BTreeSet<B256> {
+fn replayed(suite: Suite, block: &ExecutedBlock) -> BTreeSet<B256> {
     let (mut executed, mut replayed) = (BTreeSet::new(), BTreeSet::new());
     for (transaction, receipt) in block.transactions.iter().zip(&block.result.receipts) {
         let Envelope::Native(native) = transaction.transaction().envelope() else { continue };
         if !matches!(native.body.ordering, Ordering::Unordered { .. }) {
             continue;
         }
-        let digest = native.digest();
+        let digest = native.digest(suite);
         if receipt.outcome == Outcome::Skipped(SkipReason::Replayed) && !executed.contains(&digest) {
             replayed.insert(digest);
         } else if receipt.is_executed() {
@@ -41,7 +42,7 @@ fn with_input<T>(
     block: &ExecutedBlock,
     run: impl FnOnce(&BlockInput<'_>) -> Result<T, ErrorObject>,
 ) -> Result<T, ErrorObject> {
-    let replayed = replayed(block);
+    let replayed = replayed(store.genesis().suite, block);
     run(&BlockInput {
         context: calls::context_of(store, block),
         transactions: &block.transactions,
