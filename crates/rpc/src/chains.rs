@@ -34,7 +34,10 @@ impl Chains {
     /// filters forgotten.
     pub fn insert(&self, handle: ChainHandle) {
         let id = handle.store().genesis().chain_id;
-        let entry = Arc::new(Entry { handle, filters: Filters::default() });
+        let entry = Arc::new(Entry {
+            handle,
+            filters: Filters::default(),
+        });
         let mut registry = self.0.write();
         registry.chains.insert(id, entry);
         registry.default.get_or_insert(id);

@@ -183,7 +183,13 @@ mod tests {
     #[test]
     fn a_limit_of_zero_is_refused_by_name() {
         assert!(RpcLimits::default().check().is_ok());
-        let limits = RpcLimits { batch_max: 0, ..RpcLimits::default() };
-        assert!(matches!(limits.check(), Err(RpcError::ZeroLimit("batch_max"))));
+        let limits = RpcLimits {
+            batch_max: 0,
+            ..RpcLimits::default()
+        };
+        assert!(matches!(
+            limits.check(),
+            Err(RpcError::ZeroLimit("batch_max"))
+        ));
     }
 }

@@ -186,7 +186,11 @@ pub const METHODS: &[&str] = &[
 
 /// The method's name as metrics know it.
 pub(crate) fn known(method: &str) -> Option<&'static str> {
-    METHODS.binary_search(&method).ok().and_then(|at| METHODS.get(at)).copied()
+    METHODS
+        .binary_search(&method)
+        .ok()
+        .and_then(|at| METHODS.get(at))
+        .copied()
 }
 
 /// Answers a call; `None` for a notification, which is carried out all the same. `session` is the
@@ -210,7 +214,11 @@ pub(crate) async fn answer(cx: &Context, call: Call, session: Option<&Session>) 
         }
     };
     let result = bounded(cx.limits(), result);
-    cx.observer().called(name.unwrap_or("unknown"), outcome(&result), started.elapsed());
+    cx.observer().called(
+        name.unwrap_or("unknown"),
+        outcome(&result),
+        started.elapsed(),
+    );
     let id = call.id?;
     Some(response(Some(&id), &result))
 }
@@ -259,9 +267,7 @@ async fn dispatch(
         "eth_gasPrice" | "eth_maxPriorityFeePerGas" => constant(params, &object!("0x0")),
         "eth_blockNumber" => eth::block_number(cx),
         "eth_chainId" => json(&crate::view::quantity(cx.store().genesis().chain_id.0)),
-        "eth_coinbase" => {
-            json(&cx.handle().status().await?.validator.unwrap_or_default())
-        }
+        "eth_coinbase" => json(&cx.handle().status().await?.validator.unwrap_or_default()),
         "eth_syncing" => syncing(cx).await,
         "eth_call" => eth::call(cx, params).await,
         "eth_estimateGas" => eth::estimate_gas(cx, params).await,
@@ -385,7 +391,12 @@ pub(crate) async fn syncing(cx: &Context) -> Answer {
     if !status.syncing {
         return json(&false);
     }
-    let highest = status.peers.iter().map(|peer| peer.height).max().unwrap_or_default();
+    let highest = status
+        .peers
+        .iter()
+        .map(|peer| peer.height)
+        .max()
+        .unwrap_or_default();
     json(&object!({
         "startingBlock": "0x0",
         "currentBlock": crate::view::quantity(status.executed.0),
@@ -440,7 +451,10 @@ mod tests {
 
     #[test]
     fn both_sides_of_the_response_limit() {
-        let limits = RpcLimits { response_bytes_max: 12, ..RpcLimits::default() };
+        let limits = RpcLimits {
+            response_bytes_max: 12,
+            ..RpcLimits::default()
+        };
         assert!(bounded(&limits, json("0123456789")).is_ok());
         let error = bounded(&limits, json("0123456789a")).unwrap_err();
         assert_eq!(error.code, code::RESPONSE_TOO_LARGE);

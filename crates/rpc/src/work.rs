@@ -33,12 +33,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Lane {
-    pub(crate) fn new(
-        name: &'static str,
-        places: usize,
-        queue_max: usize,
-        budget_ms: u64,
-    ) -> Self {
+    pub(crate) fn new(name: &'static str, places: usize, queue_max: usize, budget_ms: u64) -> Self {
         Self {
             name,
             places: Arc::new(Semaphore::new(places)),
@@ -75,7 +70,8 @@ impl Lane {
                 drop(place);
                 result
             });
-            job.await.map_err(|error| ErrorObject::internal(format!("request failed: {error}")))?
+            job.await
+                .map_err(|error| ErrorObject::internal(format!("request failed: {error}")))?
         };
         match tokio::time::timeout(self.budget, timed).await {
             Ok(result) => result,
@@ -169,7 +165,10 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_panic_in_a_handler_is_an_answer() {
         let lane = Lane::new("call", 1, 1, 1_000);
-        let failed = lane.run(|| -> Result<(), _> { panic!("boom") }).await.unwrap_err();
+        let failed = lane
+            .run(|| -> Result<(), _> { panic!("boom") })
+            .await
+            .unwrap_err();
         assert_eq!(failed.code, code::INTERNAL);
         assert!(lane.run(|| Ok(())).await.is_ok());
     }

@@ -41,7 +41,10 @@ pub(crate) async fn block_by_hash(cx: &Context, mut params: Params) -> Answer {
 }
 
 /// Reads the one parameter that names a block, by number or by hash.
-pub(crate) fn block_param(mut params: Params, by_hash: bool) -> Result<BlockId, crate::ErrorObject> {
+pub(crate) fn block_param(
+    mut params: Params,
+    by_hash: bool,
+) -> Result<BlockId, crate::ErrorObject> {
     let id = if by_hash {
         params.required::<B256>("block hash")?.into()
     } else {
@@ -57,7 +60,9 @@ pub(crate) async fn block_receipts(cx: &Context, mut params: Params) -> Answer {
     params.end()?;
     cx.read(move |store| match find_block(store, id)? {
         Some(block) => {
-            let all: Vec<_> = view::executed(&block).map(|one| view::receipt(&one)).collect();
+            let all: Vec<_> = view::executed(&block)
+                .map(|one| view::receipt(&one))
+                .collect();
             json(&all)
         }
         None => json(&Value::Null),
@@ -76,5 +81,6 @@ pub(crate) async fn transaction_count_of_block(cx: &Context, id: BlockId) -> Ans
 
 /// `eth_getUncleCountByBlockNumber` and `…ByHash`: blocks have no uncles.
 pub(crate) async fn uncle_count(cx: &Context, id: BlockId) -> Answer {
-    cx.read(move |store| json(&find_block(store, id)?.map(|_| view::count(0)))).await
+    cx.read(move |store| json(&find_block(store, id)?.map(|_| view::count(0))))
+        .await
 }

@@ -29,15 +29,20 @@ impl CallParams {
         params.end()?;
         check_request(cx, &request)?;
         let gas_cap = cx.limits().call_gas_max;
-        Ok(Self { block, call: CallRequest { request, state, block: overrides, gas_cap } })
+        Ok(Self {
+            block,
+            call: CallRequest {
+                request,
+                state,
+                block: overrides,
+                gas_cap,
+            },
+        })
     }
 }
 
 /// Refuses what cannot be meant before the engine does, with clearer words.
-pub(super) fn check_request(
-    cx: &Context,
-    request: &TransactionRequest,
-) -> Result<(), ErrorObject> {
+pub(super) fn check_request(cx: &Context, request: &TransactionRequest) -> Result<(), ErrorObject> {
     let own = cx.store().genesis().chain_id.0;
     if let Some(found) = request.chain_id.filter(|id| *id != own) {
         let text = format!("chainId does not match node's (have={found}, want={own})");
@@ -78,7 +83,8 @@ pub(crate) async fn call(cx: &Context, params: Params) -> Answer {
 /// `eth_estimateGas`. Balances bound it by value only: gas costs nothing.
 pub(crate) async fn estimate_gas(cx: &Context, params: Params) -> Answer {
     let CallParams { block, call } = CallParams::read(cx, params)?;
-    cx.heavy(move |store| json(&view::quantity(estimate(store, block, &call)?))).await
+    cx.heavy(move |store| json(&view::quantity(estimate(store, block, &call)?)))
+        .await
 }
 
 pub(super) fn estimate(
@@ -89,7 +95,9 @@ pub(super) fn estimate(
     let block = known_block(store, block)?;
     let state = store.state(block.id().height)?;
     let context = context_of(store, &block);
-    Ok(store.executor().estimate_gas(&state, store, &context, call)?)
+    Ok(store
+        .executor()
+        .estimate_gas(&state, store, &context, call)?)
 }
 
 /// `eth_createAccessList`
@@ -99,7 +107,9 @@ pub(crate) async fn create_access_list(cx: &Context, params: Params) -> Answer {
         let block = known_block(store, block)?;
         let state = store.state(block.id().height)?;
         let context = context_of(store, &block);
-        let result = store.executor().create_access_list(&state, store, &context, &call)?;
+        let result = store
+            .executor()
+            .create_access_list(&state, store, &context, &call)?;
         let mut answer = object!({
             "accessList": result.access_list,
             "gasUsed": view::quantity(result.gas_used),

@@ -22,7 +22,7 @@ impl From<StateError> for ErrorObject {
     fn from(error: StateError) -> Self {
         match error {
             StateError::NotKept { .. } => Self::server(error.to_string()),
-            StateError::Store(_) | StateError::Corrupt(_) => internal(&error),
+            _ => internal(&error),
         }
     }
 }

@@ -23,12 +23,15 @@ use crate::{
 fn replayed(suite: Suite, block: &ExecutedBlock) -> BTreeSet<B256> {
     let (mut executed, mut replayed) = (BTreeSet::new(), BTreeSet::new());
     for (transaction, receipt) in block.transactions.iter().zip(&block.result.receipts) {
-        let Envelope::Native(native) = transaction.transaction().envelope() else { continue };
+        let Envelope::Native(native) = transaction.transaction().envelope() else {
+            continue;
+        };
         if !matches!(native.body.ordering, Ordering::Unordered { .. }) {
             continue;
         }
         let digest = native.digest(suite);
-        if receipt.outcome == Outcome::Skipped(SkipReason::Replayed) && !executed.contains(&digest) {
+        if receipt.outcome == Outcome::Skipped(SkipReason::Replayed) && !executed.contains(&digest)
+        {
             replayed.insert(digest);
         } else if receipt.is_executed() {
             executed.insert(digest);
@@ -42,17 +45,24 @@ fn with_input<T>(
     block: &ExecutedBlock,
     run: impl FnOnce(&BlockInput<'_>) -> Result<T, ErrorObject>,
 ) -> Result<T, ErrorObject> {
+    let transactions: Vec<_> = block
+        .transactions
+        .iter()
+        .map(|one| one.as_ref().clone())
+        .collect();
     let replayed = replayed(store.genesis().suite, block);
     run(&BlockInput {
         context: calls::context_of(store, block),
-        transactions: &block.transactions,
+        transactions: &transactions,
         seen_unordered: &|digest| replayed.contains(digest),
     })
 }
 
 fn parent(block: &ExecutedBlock) -> Result<Height, ErrorObject> {
     let height = block.id().height;
-    height.prev().ok_or_else(|| ErrorObject::server("genesis is not traceable"))
+    height
+        .prev()
+        .ok_or_else(|| ErrorObject::server("genesis is not traceable"))
 }
 
 /// `debug_traceTransaction`
@@ -67,7 +77,9 @@ pub(crate) async fn trace_transaction(cx: &Context, mut params: Params) -> Answe
         let state = store.state(parent(&block)?)?;
         let index = usize::try_from(position.index).unwrap_or(usize::MAX);
         let trace = with_input(store, &block, |input| {
-            Ok(store.executor().trace_transaction(&state, store, input, index, &options)?)
+            Ok(store
+                .executor()
+                .trace_transaction(&state, store, input, index, &options)?)
         })?;
         json(&trace.ok_or_else(missing)?)
     })
@@ -79,7 +91,9 @@ pub(crate) async fn trace_block(cx: &Context, mut params: Params, by_hash: bool)
     let id: BlockId = if by_hash {
         params.required::<B256>("block hash")?.into()
     } else {
-        params.required::<alloy_eips::BlockNumberOrTag>("block")?.into()
+        params
+            .required::<alloy_eips::BlockNumberOrTag>("block")?
+            .into()
     };
     let options: GethDebugTracingOptions = params.optional("options")?.unwrap_or_default();
     params.end()?;
@@ -87,7 +101,9 @@ pub(crate) async fn trace_block(cx: &Context, mut params: Params, by_hash: bool)
         let block = known_block(store, Some(id))?;
         let state = store.state(parent(&block)?)?;
         let traces = with_input(store, &block, |input| {
-            Ok(store.executor().trace_block(&state, store, input, &options)?)
+            Ok(store
+                .executor()
+                .trace_block(&state, store, input, &options)?)
         })?;
         let all: Vec<_> = traces
             .iter()
@@ -121,8 +137,13 @@ pub(crate) async fn trace_call(cx: &Context, mut params: Params) -> Answer {
             block: options.block_overrides,
             gas_cap,
         };
-        let trace =
-            store.executor().trace_call(&state, store, &context, &call, &options.tracing_options)?;
+        let trace = store.executor().trace_call(
+            &state,
+            store,
+            &context,
+            &call,
+            &options.tracing_options,
+        )?;
         json(&trace)
     })
     .await
@@ -142,7 +163,9 @@ pub(crate) async fn raw(cx: &Context, mut params: Params, what: Raw) -> Answer {
     let id: BlockId = params.required("block")?;
     params.end()?;
     cx.read(move |store| {
-        let Some(block) = find_block(store, id)? else { return json(&Value::Null) };
+        let Some(block) = find_block(store, id)? else {
+            return json(&Value::Null);
+        };
         match what {
             Raw::Block => json(&Bytes::from(encode(block.block.as_ref()))),
             Raw::Header => json(&Bytes::from(encode(&block.block.header))),
@@ -163,7 +186,9 @@ pub(crate) async fn raw_transaction(cx: &Context, mut params: Params) -> Answer 
     params.end()?;
     let found = cx
         .read(move |store| {
-            let Some(block) = transactions::block_of(store, &hash)? else { return Ok(None) };
+            let Some(block) = transactions::block_of(store, &hash)? else {
+                return Ok(None);
+            };
             let found = transactions::find(&block, &hash);
             Ok(found.map(|one| one.transaction.transaction().raw().clone()))
         })

@@ -30,14 +30,21 @@ pub(crate) async fn fill_transaction(cx: &Context, mut params: Params) -> Answer
         let latest = BlockId::Number(BlockNumberOrTag::Latest);
         if request.nonce.is_none() {
             let head = known_block(store, None)?.id().height;
-            let executed = store.state(head)?.account(&from)?.map_or(0, |account| account.nonce);
+            let executed = store
+                .state(head)?
+                .account(&from)?
+                .map_or(0, |account| account.nonce);
             request.nonce = Some(pool_nonce.unwrap_or(0).max(executed));
         }
         request.from = Some(from);
         request.chain_id = Some(store.genesis().chain_id.0);
         request.value = Some(request.value.unwrap_or_default());
         if request.gas.is_none() {
-            let call = CallRequest { request: request.clone(), gas_cap, ..CallRequest::default() };
+            let call = CallRequest {
+                request: request.clone(),
+                gas_cap,
+                ..CallRequest::default()
+            };
             request.gas = Some(calls::estimate(store, Some(latest), &call)?);
         }
         let envelope = unsigned(request)?;
@@ -58,7 +65,10 @@ pub(super) fn unsigned(
     }
     request.normalize_input();
     let typed = request.build_typed_tx().map_err(|request| {
-        let missing = request.missing_keys().err().map(|(_, keys)| keys.join(", "));
+        let missing = request
+            .missing_keys()
+            .err()
+            .map(|(_, keys)| keys.join(", "));
         let missing = missing.unwrap_or_else(|| "contradictory fields".to_owned());
         ErrorObject::invalid_params(format!("transaction cannot be built: {missing}"))
     })?;

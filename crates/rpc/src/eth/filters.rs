@@ -26,9 +26,15 @@ enum Kind {
     /// From this height on.
     Blocks { next: Height },
     /// From this height on.
-    Logs { filter: Arc<LogFilter>, next: Height },
+    Logs {
+        filter: Arc<LogFilter>,
+        next: Height,
+    },
     /// What entered the pool since the last question; what is not asked for in time is lost.
-    Pending { receiver: broadcast::Receiver<Arc<VerifiedTransaction>>, full: bool },
+    Pending {
+        receiver: broadcast::Receiver<Arc<VerifiedTransaction>>,
+        full: bool,
+    },
 }
 
 struct Filter {
@@ -76,11 +82,15 @@ impl Filters {
         idle: Duration,
         ask: impl FnOnce(&mut Kind) -> Result<T, ErrorObject>,
     ) -> Result<T, ErrorObject> {
-        let missing = || ErrorObject::server("filter not found; it may have expired: open it again");
+        let missing =
+            || ErrorObject::server("filter not found; it may have expired: open it again");
         let id = parse_id(id).ok_or_else(missing)?;
         let mut filters = self.0.lock();
         let now = Instant::now();
-        if filters.get(&id).is_some_and(|filter| now.duration_since(filter.used) > idle) {
+        if filters
+            .get(&id)
+            .is_some_and(|filter| now.duration_since(filter.used) > idle)
+        {
             filters.remove(&id);
         }
         let filter = filters.get_mut(&id).ok_or_else(missing)?;
@@ -114,25 +124,42 @@ pub(crate) fn new_filter(cx: &Context, mut params: Params) -> Answer {
                 "a filter follows new blocks; use eth_getLogs for a block hash",
             ));
         }
-        Range::Numbers { from: Some(tag), .. } if tag.is_number() || tag.is_earliest() => {
-            super::number_of(tag, head).max(head.next())
-        }
+        Range::Numbers {
+            from: Some(tag), ..
+        } if tag.is_number() || tag.is_earliest() => super::number_of(tag, head).max(head.next()),
         Range::Numbers { .. } => head.next(),
     };
-    insert(cx, Kind::Logs { filter: Arc::new(filter), next })
+    insert(
+        cx,
+        Kind::Logs {
+            filter: Arc::new(filter),
+            next,
+        },
+    )
 }
 
 /// `eth_newBlockFilter`
 pub(crate) fn new_block_filter(cx: &Context, params: Params) -> Answer {
     params.end()?;
-    insert(cx, Kind::Blocks { next: cx.store().head().id().height.next() })
+    insert(
+        cx,
+        Kind::Blocks {
+            next: cx.store().head().id().height.next(),
+        },
+    )
 }
 
 /// `eth_newPendingTransactionFilter`
 pub(crate) fn new_pending_filter(cx: &Context, mut params: Params) -> Answer {
     let full = params.optional("full transactions")?.unwrap_or(false);
     params.end()?;
-    insert(cx, Kind::Pending { receiver: cx.handle().subscribe_pending(), full })
+    insert(
+        cx,
+        Kind::Pending {
+            receiver: cx.handle().subscribe_pending(),
+            full,
+        },
+    )
 }
 
 /// `eth_uninstallFilter`
@@ -165,7 +192,10 @@ pub(crate) async fn filter_changes(cx: &Context, mut params: Params) -> Answer {
         }
         Kind::Logs { filter, next } => {
             let from = *next;
-            let end = from.0.saturating_add(limits.logs_range_max).saturating_sub(1);
+            let end = from
+                .0
+                .saturating_add(limits.logs_range_max)
+                .saturating_sub(1);
             let to = head.min(Height(end));
             *next = to.next().max(from);
             Ok(Poll::Logs(Arc::clone(filter), from, to))
@@ -209,13 +239,18 @@ pub(crate) async fn filter_changes(cx: &Context, mut params: Params) -> Answer {
             .await
         }
         Poll::Pending(transactions, true) => {
-            let all: Result<Vec<_>, _> =
-                transactions.iter().map(|transaction| view::transaction(transaction, None)).collect();
+            let all: Result<Vec<_>, _> = transactions
+                .iter()
+                .map(|transaction| view::transaction(transaction, None))
+                .collect();
             json(&all?)
         }
-        Poll::Pending(transactions, false) => {
-            json(&transactions.iter().map(|transaction| transaction.hash()).collect::<Vec<_>>())
-        }
+        Poll::Pending(transactions, false) => json(
+            &transactions
+                .iter()
+                .map(|transaction| transaction.hash())
+                .collect::<Vec<_>>(),
+        ),
     }
 }
 
@@ -244,7 +279,8 @@ pub(crate) async fn filter_logs(cx: &Context, mut params: Params) -> Answer {
             Err(ErrorObject::server("this filter is not a log filter"))
         }
     })?;
-    cx.heavy(move |store| json(&logs::query(store, &filter, &limits)?)).await
+    cx.heavy(move |store| json(&logs::query(store, &filter, &limits)?))
+        .await
 }
 
 #[cfg(test)]
@@ -263,7 +299,11 @@ mod tests {
         let first = filters.insert(blocks(), 2, LONG).unwrap();
         filters.insert(blocks(), 2, LONG).unwrap();
         let error = filters.insert(blocks(), 2, LONG).unwrap_err();
-        assert!(error.message.contains("2 filters are open"), "{}", error.message);
+        assert!(
+            error.message.contains("2 filters are open"),
+            "{}",
+            error.message
+        );
         assert!(filters.remove(&first));
         assert!(!filters.remove(&first));
         assert!(filters.insert(blocks(), 2, LONG).is_ok());
@@ -275,7 +315,11 @@ mod tests {
         let id = filters.insert(blocks(), 1, LONG).unwrap();
         assert!(filters.with(&id, LONG, |_| Ok(())).is_ok());
         std::thread::sleep(Duration::from_millis(5));
-        assert!(filters.with(&id, Duration::from_millis(1), |_| Ok(())).is_err());
+        assert!(
+            filters
+                .with(&id, Duration::from_millis(1), |_| Ok(()))
+                .is_err()
+        );
         assert!(filters.with(&id, LONG, |_| Ok(())).is_err());
     }
 

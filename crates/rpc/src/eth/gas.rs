@@ -22,10 +22,15 @@ pub(crate) async fn fee_history(cx: &Context, mut params: Params) -> Answer {
     params.end()?;
     let limit = cx.limits().fee_history_max;
     if percentiles.len() > PERCENTILES_MAX {
-        let text = format!("{} percentiles exceed the limit of {PERCENTILES_MAX}", percentiles.len());
+        let text = format!(
+            "{} percentiles exceed the limit of {PERCENTILES_MAX}",
+            percentiles.len()
+        );
         return Err(ErrorObject::invalid_params(text));
     }
-    let in_range = percentiles.iter().all(|share| (0.0..=100.0).contains(share));
+    let in_range = percentiles
+        .iter()
+        .all(|share| (0.0..=100.0).contains(share));
     if !in_range || !percentiles.is_sorted() {
         let text = "reward percentiles must ascend within 0 to 100";
         return Err(ErrorObject::invalid_params(text));

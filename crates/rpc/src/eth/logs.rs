@@ -38,7 +38,10 @@ struct RawFilter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Range {
     Hash(B256),
-    Numbers { from: Option<BlockNumberOrTag>, to: Option<BlockNumberOrTag> },
+    Numbers {
+        from: Option<BlockNumberOrTag>,
+        to: Option<BlockNumberOrTag>,
+    },
 }
 
 /// A log filter, checked and sorted.
@@ -90,17 +93,30 @@ impl LogFilter {
                 ));
             }
             Some(hash) => Range::Hash(hash),
-            None => Range::Numbers { from: raw.from_block, to: raw.to_block },
+            None => Range::Numbers {
+                from: raw.from_block,
+                to: raw.to_block,
+            },
         };
         let addresses = raw.address.map(alternatives).unwrap_or_default();
         let raw_topics = raw.topics.unwrap_or_default();
         if raw_topics.len() > TOPICS_MAX {
-            let text = format!("{} topics exceed the limit of {TOPICS_MAX}", raw_topics.len());
+            let text = format!(
+                "{} topics exceed the limit of {TOPICS_MAX}",
+                raw_topics.len()
+            );
             return Err(ErrorObject::invalid_params(text));
         }
-        let topics: Vec<Vec<B256>> =
-            raw_topics.into_iter().map(|t| t.map(alternatives).unwrap_or_default()).collect();
-        let most = topics.iter().map(Vec::len).max().unwrap_or(0).max(addresses.len());
+        let topics: Vec<Vec<B256>> = raw_topics
+            .into_iter()
+            .map(|t| t.map(alternatives).unwrap_or_default())
+            .collect();
+        let most = topics
+            .iter()
+            .map(Vec::len)
+            .max()
+            .unwrap_or(0)
+            .max(addresses.len());
         if most > limits.logs_alternatives_max {
             let text = format!(
                 "{most} alternatives for address or topic exceed the limit of {}",
@@ -109,22 +125,38 @@ impl LogFilter {
             return Err(ErrorObject::new(code::LIMIT_EXCEEDED, text));
         }
         let bloom = |bytes: &[u8]| Bloom::from(BloomInput::Raw(bytes));
-        let mut blooms: Vec<Vec<Bloom>> =
-            vec![addresses.iter().map(|address| bloom(address.as_slice())).collect()];
-        blooms.extend(topics.iter().map(|any| any.iter().map(|t| bloom(t.as_slice())).collect()));
+        let mut blooms: Vec<Vec<Bloom>> = vec![
+            addresses
+                .iter()
+                .map(|address| bloom(address.as_slice()))
+                .collect(),
+        ];
+        blooms.extend(
+            topics
+                .iter()
+                .map(|any| any.iter().map(|t| bloom(t.as_slice())).collect()),
+        );
         blooms.retain(|any| !any.is_empty());
-        Ok(Self { range, addresses, topics, blooms })
+        Ok(Self {
+            range,
+            addresses,
+            topics,
+            blooms,
+        })
     }
 
     /// Whether a block with this bloom may have matching logs.
     pub(crate) fn may_match(&self, bloom: &Bloom) -> bool {
-        self.blooms.iter().all(|any| any.iter().any(|wanted| bloom.contains(wanted)))
+        self.blooms
+            .iter()
+            .all(|any| any.iter().any(|wanted| bloom.contains(wanted)))
     }
 
     /// Whether a log matches. As in geth, a filter with more positions than the log has topics
     /// does not, even if those are null.
     pub(crate) fn matches(&self, log: &Log) -> bool {
-        let address = self.addresses.is_empty() || self.addresses.binary_search(&log.address).is_ok();
+        let address =
+            self.addresses.is_empty() || self.addresses.binary_search(&log.address).is_ok();
         address
             && self.topics.len() <= log.topics.len()
             && self
@@ -139,7 +171,10 @@ impl LogFilter {
 fn alternatives<T: Ord>(values: OneOrMany<T>) -> Vec<T> {
     let mut list = match values {
         OneOrMany::One(value) => vec![value],
-        OneOrMany::Many(values) => values.into_iter().collect::<Option<Vec<T>>>().unwrap_or_default(),
+        OneOrMany::Many(values) => values
+            .into_iter()
+            .collect::<Option<Vec<T>>>()
+            .unwrap_or_default(),
     };
     list.sort_unstable();
     list.dedup();
@@ -165,7 +200,9 @@ pub(crate) fn search(
     let wanted = |bytes: &[u8]| Bloom::try_from(bytes).is_ok_and(|bloom| filter.may_match(&bloom));
     let mut logs = Vec::new();
     for height in store.blooms(from, to, &wanted)? {
-        let Some(block) = store.block(height)? else { break };
+        let Some(block) = store.block(height)? else {
+            break;
+        };
         let before = logs.len();
         let matches = |log: &Log| filter.matches(log);
         logs.extend(view::block_logs(&block, &matches));
@@ -174,10 +211,16 @@ pub(crate) fn search(
             return Ok(Found { logs, next: height });
         }
         if logs.len() > results_max {
-            return Ok(Found { logs, next: height.next() });
+            return Ok(Found {
+                logs,
+                next: height.next(),
+            });
         }
     }
-    Ok(Found { logs, next: to.next() })
+    Ok(Found {
+        logs,
+        next: to.next(),
+    })
 }
 
 /// Searches what a filter names.
@@ -209,7 +252,10 @@ pub(crate) fn query(
     }
     let span = to.0.saturating_sub(from.0).saturating_add(1);
     if span > limits.logs_range_max {
-        let end = from.0.saturating_add(limits.logs_range_max).saturating_sub(1);
+        let end = from
+            .0
+            .saturating_add(limits.logs_range_max)
+            .saturating_sub(1);
         return Err(ErrorObject::limit(format!(
             "block range of {span} exceeds the limit of {}; ask for [{}, {}] first and go on from \
              there",
@@ -237,7 +283,8 @@ pub(crate) async fn get_logs(cx: &Context, mut params: Params) -> Answer {
     let filter = LogFilter::read(&mut params, cx.limits(), true)?;
     params.end()?;
     let limits = cx.limits().clone();
-    cx.heavy(move |store| json(&query(store, &filter, &limits)?)).await
+    cx.heavy(move |store| json(&query(store, &filter, &limits)?))
+        .await
 }
 
 #[cfg(test)]

@@ -36,7 +36,11 @@ fn topics_match_as_in_geth() {
     ];
     for (topics, found, expected) in cases {
         let filter = read(&format!(r#"{{"topics":{topics}}}"#)).unwrap();
-        assert_eq!(filter.matches(&log(&found)), expected, "{topics} on {found:?}");
+        assert_eq!(
+            filter.matches(&log(&found)),
+            expected,
+            "{topics} on {found:?}"
+        );
     }
 }
 
@@ -96,8 +100,17 @@ fn a_hash_excludes_a_range() {
     assert_eq!(filter.range, Range::Hash(B256::repeat_byte(7)));
     let error = read(&format!(r#"{{"blockHash":{hash},"fromBlock":"0x1"}}"#)).unwrap_err();
     assert!(error.message.contains("blockHash"), "{}", error.message);
-    for bad in [r#"{"topics":5}"#, r#"{"address":"0x1"}"#, r#"{"fromBlock":"soon"}"#, "7"] {
+    for bad in [
+        r#"{"topics":5}"#,
+        r#"{"address":"0x1"}"#,
+        r#"{"fromBlock":"soon"}"#,
+        "7",
+    ] {
         let error = read(bad).unwrap_err();
-        assert!(error.message.starts_with("invalid argument 0 (filter)"), "{}", error.message);
+        assert!(
+            error.message.starts_with("invalid argument 0 (filter)"),
+            "{}",
+            error.message
+        );
     }
 }

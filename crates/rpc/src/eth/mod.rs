@@ -84,6 +84,8 @@ pub(crate) fn known_block(
             BlockId::Hash(hash) => hash.block_hash.to_string(),
             BlockId::Number(tag) => tag.to_string(),
         };
-        ErrorObject::server(format!("header not found: there is no block {what}; the head is {head}"))
+        ErrorObject::server(format!(
+            "header not found: there is no block {what}; the head is {head}"
+        ))
     })
 }

@@ -79,7 +79,10 @@ mod tests {
         )
         .unwrap();
         let error = error(&good);
-        assert_eq!((error.code, &*error.message), (3, "execution reverted: hello"));
+        assert_eq!(
+            (error.code, &*error.message),
+            (3, "execution reverted: hello")
+        );
         assert_eq!(error.data, Some(hex::encode_prefixed(&good).into()));
         for cut in 0..good.len() - 32 {
             assert_eq!(reason(&good[..cut]), None, "{cut} bytes");

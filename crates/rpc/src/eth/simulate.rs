@@ -4,7 +4,9 @@ use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH};
 use alloy_eips::BlockId;
 use alloy_primitives::{B64, Bloom, LogData};
 use alloy_rpc_types_eth::Log as RpcLog;
-use hawser_execution::{CallOutcome, ExecutionError, SimulatePayload, SimulatedBlock, SimulatedCall};
+use hawser_execution::{
+    CallOutcome, ExecutionError, SimulatePayload, SimulatedBlock, SimulatedCall,
+};
 use hawser_node::store::ChainStore;
 use hawser_primitives::B256;
 use serde_json::{Value, json as object};
@@ -34,8 +36,10 @@ pub(crate) async fn simulate(cx: &Context, mut params: Params) -> Answer {
             .simulate(&state, store, &context, parent.hash, &payload, gas_cap)
             .map_err(error)?;
         let full = payload.return_full_transactions;
-        let views: Result<Vec<_>, _> =
-            blocks.iter().map(|block| view_block(store, block, full)).collect();
+        let views: Result<Vec<_>, _> = blocks
+            .iter()
+            .map(|block| view_block(store, block, full))
+            .collect();
         json(&views?)
     })
     .await
@@ -47,13 +51,18 @@ fn error(error: ExecutionError) -> ErrorObject {
     let code = match &error {
         ExecutionError::Invalid(_) if text.contains("nonce") && text.contains("too low") => -38010,
         ExecutionError::Invalid(_) if text.contains("nonce") && text.contains("too high") => -38011,
-        ExecutionError::Invalid(_) if text.contains("gas floor") || text.contains("call gas cost") => {
+        ExecutionError::Invalid(_)
+            if text.contains("gas floor") || text.contains("call gas cost") =>
+        {
             -38013
         }
         ExecutionError::Invalid(_) if text.contains("lack of funds") => -38014,
         ExecutionError::Override(text) if text.starts_with("block number") => -38020,
         ExecutionError::Override(text) if text.starts_with("time of block") => -38021,
-        ExecutionError::Limit { what: "number of simulated blocks", .. } => -38026,
+        ExecutionError::Limit {
+            what: "number of simulated blocks",
+            ..
+        } => -38026,
         _ => return error.into(),
     };
     ErrorObject::new(code, text)
@@ -159,7 +168,11 @@ fn view_call(
         CallOutcome::Reverted => Some(revert::error(&result.output)),
         CallOutcome::Halted(reason) => Some(ErrorObject::new(VM_ERROR, reason.clone())),
     };
-    debug_assert!(error.as_ref().is_none_or(|e| e.code == VM_ERROR || e.code == code::REVERTED));
+    debug_assert!(
+        error
+            .as_ref()
+            .is_none_or(|e| e.code == VM_ERROR || e.code == code::REVERTED)
+    );
     if let (Some(error), Some(fields)) = (error, fields.as_object_mut()) {
         fields.insert("error".to_owned(), object!(error));
     }

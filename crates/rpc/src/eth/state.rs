@@ -19,7 +19,10 @@ async fn account(
 ) -> Result<Account, ErrorObject> {
     cx.read(move |store| {
         let block = known_block(store, id)?;
-        Ok(store.state(block.id().height)?.account(&address)?.unwrap_or_default())
+        Ok(store
+            .state(block.id().height)?
+            .account(&address)?
+            .unwrap_or_default())
     })
     .await
 }
@@ -39,7 +42,11 @@ pub(crate) async fn nonce(cx: &Context, mut params: Params) -> Answer {
     params.end()?;
     let executed = account(cx, address, id).await?.nonce;
     let pending = id == Some(BlockId::Number(BlockNumberOrTag::Pending));
-    let waiting = if pending { cx.handle().pool_nonce(address).await? } else { None };
+    let waiting = if pending {
+        cx.handle().pool_nonce(address).await?
+    } else {
+        None
+    };
     json(&view::quantity(waiting.unwrap_or(0).max(executed)))
 }
 
@@ -68,7 +75,11 @@ pub(crate) async fn storage(cx: &Context, mut params: Params) -> Answer {
     params.end()?;
     cx.read(move |store| {
         let block = known_block(store, id)?;
-        json(&store.state(block.id().height)?.storage(&address, &slot.as_b256())?)
+        json(
+            &store
+                .state(block.id().height)?
+                .storage(&address, &slot.as_b256())?,
+        )
     })
     .await
 }

@@ -90,7 +90,9 @@ async fn each_block(
             Err(RecvError::Lagged(_)) => None,
             Err(RecvError::Closed) => return Ok(()),
         };
-        let to = newest.as_ref().map_or_else(|| cx.store().head().id().height, |b| b.id().height);
+        let to = newest
+            .as_ref()
+            .map_or_else(|| cx.store().head().id().height, |b| b.id().height);
         while next <= to {
             let block = match &newest {
                 Some(block) if block.id().height == next => Some(Arc::clone(block)),
@@ -159,7 +161,9 @@ async fn sync_state(cx: Context, push: Push) {
     let mut ticks = tokio::time::interval(SYNCING_EVERY);
     loop {
         ticks.tick().await;
-        let Ok(state) = syncing(&cx).await else { return };
+        let Ok(state) = syncing(&cx).await else {
+            return;
+        };
         let now = state.get() != "false";
         if last.replace(now) != Some(now) && !push(&state) {
             return;

@@ -32,8 +32,12 @@ pub(crate) fn find<'a>(block: &'a ExecutedBlock, hash: &B256) -> Option<Executed
 }
 
 fn executed(store: &ChainStore, hash: &B256) -> Result<Option<Value>, ErrorObject> {
-    let Some(block) = block_of(store, hash)? else { return Ok(None) };
-    let Some(one) = find(&block, hash) else { return Ok(None) };
+    let Some(block) = block_of(store, hash)? else {
+        return Ok(None);
+    };
+    let Some(one) = find(&block, hash) else {
+        return Ok(None);
+    };
     view::transaction(one.transaction, Some(&one)).map(Some)
 }
 
@@ -60,12 +64,16 @@ pub(crate) async fn transaction_by_index(
     let id: BlockId = if by_hash {
         params.required::<B256>("block hash")?.into()
     } else {
-        params.required::<alloy_eips::BlockNumberOrTag>("block")?.into()
+        params
+            .required::<alloy_eips::BlockNumberOrTag>("block")?
+            .into()
     };
     let index: U64 = params.required("index")?;
     params.end()?;
     cx.read(move |store| {
-        let Some(block) = find_block(store, id)? else { return json(&Value::Null) };
+        let Some(block) = find_block(store, id)? else {
+            return json(&Value::Null);
+        };
         let index = usize::try_from(index.to::<u64>()).unwrap_or(usize::MAX);
         let found = view::executed(&block).nth(index);
         let found = found.map(|one| view::transaction(one.transaction, Some(&one)));
@@ -76,7 +84,9 @@ pub(crate) async fn transaction_by_index(
 
 async fn receipt_of(cx: &Context, hash: B256) -> Result<Option<Value>, ErrorObject> {
     cx.read(move |store| {
-        let Some(block) = block_of(store, &hash)? else { return Ok(None) };
+        let Some(block) = block_of(store, &hash)? else {
+            return Ok(None);
+        };
         Ok(find(&block, &hash).map(|one| view::receipt(&one)))
     })
     .await
@@ -105,7 +115,9 @@ pub(crate) async fn send_raw_sync(cx: &Context, mut params: Params) -> Answer {
     let raw: Bytes = params.required("raw transaction")?;
     let wait: Option<U64> = params.optional("timeout in milliseconds")?;
     params.end()?;
-    let wait_ms = wait.map_or(WAIT_MS, |ms| ms.to::<u64>()).min(cx.limits().request_ms_max);
+    let wait_ms = wait
+        .map_or(WAIT_MS, |ms| ms.to::<u64>())
+        .min(cx.limits().request_ms_max);
     let mut blocks = cx.handle().subscribe_blocks();
     let hash = cx.handle().submit(raw).await?;
     let found = async {

@@ -42,7 +42,10 @@ async fn everything(
     show: &(dyn Fn(&VerifiedTransaction) -> Result<Value, ErrorObject> + Sync),
 ) -> Answer {
     let counts = cx.handle().pool_counts().await?;
-    let (waiting, max) = (counts.pending.saturating_add(counts.queued), cx.limits().pool_content_max);
+    let (waiting, max) = (
+        counts.pending.saturating_add(counts.queued),
+        cx.limits().pool_content_max,
+    );
     if waiting > max {
         return Err(ErrorObject::limit(format!(
             "{waiting} transactions wait, more than the limit of {max} for one answer; ask \
@@ -75,7 +78,12 @@ fn summary(transaction: &VerifiedTransaction) -> Result<Value, ErrorObject> {
     };
     let to = to.map_or_else(|| "contract creation".to_owned(), |to| to.to_string());
     let price = inner.max_fee_per_gas();
-    Ok(format!("{to}: {} wei + {} gas × {price} wei", inner.value(), inner.gas_limit()).into())
+    Ok(format!(
+        "{to}: {} wei + {} gas × {price} wei",
+        inner.value(),
+        inner.gas_limit()
+    )
+    .into())
 }
 
 /// `txpool_content`

@@ -32,13 +32,16 @@ impl<'de> Deserialize<'de> for At {
         match Raw::deserialize(deserializer).map_err(|_| D::Error::custom(bad))? {
             Raw::Number(height) => Ok(Self::Height(Height(height))),
             Raw::Text(text) => match text.strip_prefix("0x") {
-                Some(hex) if hex.len() == 64 => {
-                    text.parse().map(Self::Hash).map_err(|_| D::Error::custom(bad))
-                }
+                Some(hex) if hex.len() == 64 => text
+                    .parse()
+                    .map(Self::Hash)
+                    .map_err(|_| D::Error::custom(bad)),
                 Some(hex) => u64::from_str_radix(hex, 16)
                     .map(|height| Self::Height(Height(height)))
                     .map_err(|_| D::Error::custom(bad)),
-                None if matches!(text.as_str(), "latest" | "finalized" | "safe") => Ok(Self::Latest),
+                None if matches!(text.as_str(), "latest" | "finalized" | "safe") => {
+                    Ok(Self::Latest)
+                }
                 None if text == "earliest" => Ok(Self::Height(Height::GENESIS)),
                 None => Err(D::Error::custom(bad)),
             },
@@ -136,7 +139,9 @@ pub(crate) async fn validators(cx: &Context, mut params: Params) -> Answer {
     let at: Option<At> = params.optional("height")?;
     params.end()?;
     cx.read(move |store| {
-        let Some(height) = height(store, at)? else { return json(&Value::Null) };
+        let Some(height) = height(store, at)? else {
+            return json(&Value::Null);
+        };
         json(&validator_set(store, height)?)
     })
     .await
@@ -152,7 +157,9 @@ pub(super) fn validator_set(store: &ChainStore, height: Height) -> Result<Value,
     // The election is fixed, so there is one set; the header would show another one.
     let header = store.block(height)?.map(|block| block.block.header.clone());
     if header.is_some_and(|header| header.validators != hash) {
-        return Err(ErrorObject::internal("the committee of this height is not known here"));
+        return Err(ErrorObject::internal(
+            "the committee of this height is not known here",
+        ));
     }
     let name = |address| {
         let all = genesis.validators.iter();
@@ -185,7 +192,9 @@ pub(crate) async fn header(cx: &Context, mut params: Params) -> Answer {
     let at: At = params.required("height or hash")?;
     params.end()?;
     cx.read(move |store| {
-        let Some(height) = height(store, Some(at))? else { return json(&Value::Null) };
+        let Some(height) = height(store, Some(at))? else {
+            return json(&Value::Null);
+        };
         let block = store.block(height)?;
         json(&block.map(|block| header_view(store, &block.block.header)))
     })
@@ -197,7 +206,9 @@ pub(crate) async fn certificate(cx: &Context, mut params: Params) -> Answer {
     let at: At = params.required("height or hash")?;
     params.end()?;
     cx.read(move |store| {
-        let Some(height) = height(store, Some(at))? else { return json(&Value::Null) };
+        let Some(height) = height(store, Some(at))? else {
+            return json(&Value::Null);
+        };
         json(&store.certified(height)?.map(|(_, certificate)| certificate))
     })
     .await
@@ -216,8 +227,18 @@ mod tests {
         assert_eq!(read("\"earliest\"").unwrap(), At::Height(Height::GENESIS));
         let hash = format!("\"0x{}\"", "ab".repeat(32));
         assert_eq!(read(&hash).unwrap(), At::Hash(B256::repeat_byte(0xab)));
-        for bad in ["-1", "\"seven\"", "\"0x\"", "{}", "1.5", "\"0x1ffffffffffffffff\""] {
-            assert!(read(bad).unwrap_err().to_string().contains("height"), "{bad}");
+        for bad in [
+            "-1",
+            "\"seven\"",
+            "\"0x\"",
+            "{}",
+            "1.5",
+            "\"0x1ffffffffffffffff\"",
+        ] {
+            assert!(
+                read(bad).unwrap_err().to_string().contains("height"),
+                "{bad}"
+            );
         }
     }
 }

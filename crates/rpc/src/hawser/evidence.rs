@@ -18,7 +18,13 @@ use crate::{
 const FOUND_MAX: usize = 1_000;
 
 fn record_view(id: B256, stored: &StoredRecord) -> Value {
-    let Record { digest, algorithm, media_type, description, sealed_owner } = &stored.record;
+    let Record {
+        digest,
+        algorithm,
+        media_type,
+        description,
+        sealed_owner,
+    } = &stored.record;
     object!({
         "id": id,
         "owner": stored.owner,
@@ -64,11 +70,18 @@ pub(crate) async fn find_evidence(cx: &Context, mut params: Params) -> Answer {
         )));
     }
     cx.heavy(move |store| {
-        let Find { owner, algorithm, digest } = find;
+        let Find {
+            owner,
+            algorithm,
+            digest,
+        } = find;
         let state = store.state(store.head().id().height)?;
         if let Some(owner) = owner {
             let found = evidence::find(&state, owner, algorithm.number(), &digest)?;
-            let views: Vec<_> = found.iter().map(|(id, one)| record_view(*id, one)).collect();
+            let views: Vec<_> = found
+                .iter()
+                .map(|(id, one)| record_view(*id, one))
+                .collect();
             return json(&views);
         }
         let record = Record {
@@ -77,9 +90,15 @@ pub(crate) async fn find_evidence(cx: &Context, mut params: Params) -> Answer {
             ..Record::default()
         };
         let mut views = Vec::new();
-        for (height, position) in store.lookups(&evidence::ADDRESS, &record.digest_key(), FOUND_MAX)? {
-            let Some(event) = event_at(store, height, position)? else { continue };
-            let Some(registered) = evidence::registered(&event) else { continue };
+        for (height, position) in
+            store.lookups(&evidence::ADDRESS, &record.digest_key(), FOUND_MAX)?
+        {
+            let Some(event) = event_at(store, height, position)? else {
+                continue;
+            };
+            let Some(registered) = evidence::registered(&event) else {
+                continue;
+            };
             // Digests of other lengths share a key only by their hash, other algorithms freely.
             if registered.algorithm != algorithm.number() || registered.digest != digest {
                 continue;
@@ -95,7 +114,9 @@ pub(crate) async fn find_evidence(cx: &Context, mut params: Params) -> Answer {
 
 /// The event at a position among all events of a block.
 fn event_at(store: &ChainStore, height: Height, position: u32) -> Result<Option<Log>, ErrorObject> {
-    let Some(block) = store.block(height)? else { return Ok(None) };
+    let Some(block) = store.block(height)? else {
+        return Ok(None);
+    };
     let at = usize::try_from(position).unwrap_or(usize::MAX);
     let mut events = view::executed(&block).flat_map(|one| one.receipt.logs.iter());
     Ok(events.nth(at).cloned())

@@ -1,6 +1,6 @@
 //! Proofs that hold against a final header.
 
-use hawser_ledger::{light::CertifiedHeader, state::StateKey};
+use hawser_ledger::{CertifiedHeader, state::StateKey};
 use hawser_node::store::{ChainStore, ProofError};
 use hawser_primitives::{Address, B256, Bytes, Height, encode};
 use serde::Deserialize;
@@ -8,8 +8,7 @@ use serde_json::{Value, json as object};
 
 use super::chain::{At, height};
 use crate::{
-    RpcLimits,
-    eth,
+    RpcLimits, eth,
     methods::{Answer, Context},
     view,
     wire::{ErrorObject, Params, json},
@@ -38,7 +37,10 @@ fn certified_view(certified: &CertifiedHeader) -> Value {
 /// The final header that commits to the roots after `height`.
 pub(crate) fn certified_by(store: &ChainStore, height: Height) -> Result<Value, ErrorObject> {
     let (header, certificate) = store.certifier(height)?;
-    Ok(certified_view(&CertifiedHeader { header, certificate }))
+    Ok(certified_view(&CertifiedHeader {
+        header,
+        certificate,
+    }))
 }
 
 /// The same, or null while there is none.
@@ -47,7 +49,10 @@ pub(crate) fn certified_by_if_any(
     height: Height,
 ) -> Result<Value, ErrorObject> {
     match store.certifier(height) {
-        Ok((header, certificate)) => Ok(certified_view(&CertifiedHeader { header, certificate })),
+        Ok((header, certificate)) => Ok(certified_view(&CertifiedHeader {
+            header,
+            certificate,
+        })),
         Err(ProofError::NotCertified { .. }) => Ok(Value::Null),
         Err(error) => Err(error.into()),
     }
@@ -58,7 +63,10 @@ pub(crate) fn certified_by_if_any(
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 enum Key {
     Account(Address),
-    Storage { address: Address, slot: JsonStorageKey },
+    Storage {
+        address: Address,
+        slot: JsonStorageKey,
+    },
     /// Canonical bytes of a [`StateKey`].
     Encoded(Bytes),
 }
@@ -111,7 +119,8 @@ pub(super) fn prove(
 
 async fn answer(cx: &Context, keys: Vec<StateKey>, at: Option<At>) -> Answer {
     check_count(cx.limits(), keys.len())?;
-    cx.heavy(move |store| json(&prove(store, proof_height(store, at)?, &keys)?)).await
+    cx.heavy(move |store| json(&prove(store, proof_height(store, at)?, &keys)?))
+        .await
 }
 
 /// `hawser_getStateProof`
@@ -139,7 +148,10 @@ pub(crate) async fn storage_proof(cx: &Context, mut params: Params) -> Answer {
     let at = params.optional("height")?;
     params.end()?;
     check_count(cx.limits(), slots.len())?;
-    let keys = slots.iter().map(|slot| StateKey::Storage(address, slot.as_b256())).collect();
+    let keys = slots
+        .iter()
+        .map(|slot| StateKey::Storage(address, slot.as_b256()))
+        .collect();
     answer(cx, keys, at).await
 }
 
@@ -149,11 +161,19 @@ pub(crate) async fn receipt_proof(cx: &Context, mut params: Params) -> Answer {
     let hash: B256 = params.required("transaction hash")?;
     params.end()?;
     cx.heavy(move |store| {
-        let Some(position) = store.position(&hash)? else { return json(&Value::Null) };
-        let Some(block) = store.block(position.height)? else { return json(&Value::Null) };
+        let Some(position) = store.position(&hash)? else {
+            return json(&Value::Null);
+        };
+        let Some(block) = store.block(position.height)? else {
+            return json(&Value::Null);
+        };
         let at = usize::try_from(position.index).unwrap_or(usize::MAX);
-        let Some(receipt) = block.result.receipts.get(at) else { return json(&Value::Null) };
-        let Some(transaction) = block.transactions.get(at) else { return json(&Value::Null) };
+        let Some(receipt) = block.result.receipts.get(at) else {
+            return json(&Value::Null);
+        };
+        let Some(transaction) = block.transactions.get(at) else {
+            return json(&Value::Null);
+        };
         let ethereum = eth::find(&block, &hash).map(|one| view::receipt(&one));
         json(&object!({
             "height": position.height,

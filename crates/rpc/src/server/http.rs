@@ -31,7 +31,10 @@ pub(super) async fn chain(
         Ok(id) => respond(app, Some(ChainId(id)), request).await,
         Err(_) => refusal(
             StatusCode::NOT_FOUND,
-            ErrorObject::new(code::INVALID_REQUEST, "the path is /chain/<chainId>, in decimal"),
+            ErrorObject::new(
+                code::INVALID_REQUEST,
+                "the path is /chain/<chainId>, in decimal",
+            ),
         ),
     }
 }
@@ -39,7 +42,10 @@ pub(super) async fn chain(
 /// Any other path.
 pub(super) async fn not_found() -> Response {
     let text = "nothing is here; JSON-RPC is at / and at /chain/<chainId>";
-    refusal(StatusCode::NOT_FOUND, ErrorObject::new(code::INVALID_REQUEST, text))
+    refusal(
+        StatusCode::NOT_FOUND,
+        ErrorObject::new(code::INVALID_REQUEST, text),
+    )
 }
 
 fn body(status: StatusCode, text: String) -> Response {
@@ -53,7 +59,9 @@ fn refusal(status: StatusCode, error: ErrorObject) -> Response {
 async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Response {
     let Some(entry) = app.shared.chains.get(id) else {
         let text = match id {
-            Some(id) => format!("chain {id} is not on this node; hawser_chains lists those that are"),
+            Some(id) => {
+                format!("chain {id} is not on this node; hawser_chains lists those that are")
+            }
             None => "no chain is on this node yet".to_owned(),
         };
         let error = ErrorObject::new(code::UNAVAILABLE, text);
@@ -96,8 +104,12 @@ async fn upgrade(app: Arc<App>, cx: Context, request: Request) -> Response {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
-    let Ok(text) = value.to_str() else { return false };
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let Ok(text) = value.to_str() else {
+        return false;
+    };
     let kind = text.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")
         || kind.eq_ignore_ascii_case("application/json-rpc")
@@ -117,7 +129,10 @@ async fn post(app: &App, cx: &Context, request: Request<Body>) -> Response {
     let too_large = |observer: &dyn crate::RpcObserver| {
         observer.refused(Refusal::Body);
         let text = format!("request body exceeds the limit of {max} bytes; send it in parts");
-        refusal(StatusCode::PAYLOAD_TOO_LARGE, ErrorObject::new(code::INVALID_REQUEST, text))
+        refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorObject::new(code::INVALID_REQUEST, text),
+        )
     };
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -209,9 +224,8 @@ mod tests {
 
     #[test]
     fn content_types() {
-        let with = |value: &str| {
-            HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())])
-        };
+        let with =
+            |value: &str| HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]);
         assert!(is_json(&HeaderMap::new()));
         assert!(is_json(&with("application/json")));
         assert!(is_json(&with("Application/JSON; charset=utf-8")));

@@ -59,7 +59,10 @@ impl RpcServer {
     pub async fn stopped(self) {
         self.stop.cancelled().await;
         self.tasks.close();
-        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(GRACE, self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::debug!("connections were still open at the end");
         }
     }
@@ -76,7 +79,10 @@ pub async fn serve(
 ) -> Result<RpcServer, RpcError> {
     config.limits.check()?;
     let origins = Origins::new(&config)?;
-    let listen = |source| RpcError::Listen { address: config.listen, source };
+    let listen = |source| RpcError::Listen {
+        address: config.listen,
+        source,
+    };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -97,7 +103,11 @@ pub async fn serve(
         }
     });
     tasks.spawn(accept(listener, app));
-    Ok(RpcServer { address, stop, tasks })
+    Ok(RpcServer {
+        address,
+        stop,
+        tasks,
+    })
 }
 
 fn router(app: &Arc<App>) -> Router {
@@ -157,7 +167,9 @@ async fn connection(stream: TcpStream, router: Router, app: &App) {
     let read = Duration::from_millis(app.shared.limits.read_ms_max);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(read);
-    let serving = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let serving = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let result = tokio::select! {
         result = serving.as_mut() => result,

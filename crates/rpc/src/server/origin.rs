@@ -18,7 +18,11 @@ impl Origins {
             Cors::Any => Ok(Self::Any),
             Cors::Auto if config.listen.ip().is_loopback() => Ok(Self::Any),
             Cors::Auto | Cors::None => Ok(Self::These(Vec::new())),
-            Cors::Origins(list) => list.iter().map(|text| parse(text)).collect::<Result<_, _>>().map(Self::These),
+            Cors::Origins(list) => list
+                .iter()
+                .map(|text| parse(text))
+                .collect::<Result<_, _>>()
+                .map(Self::These),
         }
     }
 
@@ -46,7 +50,11 @@ fn parse(text: &str) -> Result<HeaderValue, RpcError> {
     let bad = || RpcError::Origin(text.to_owned());
     let (scheme, host) = text.split_once("://").ok_or_else(bad)?;
     let fine = !scheme.is_empty() && !host.is_empty() && !host.contains('/');
-    if fine { HeaderValue::from_str(text).map_err(|_| bad()) } else { Err(bad()) }
+    if fine {
+        HeaderValue::from_str(text).map_err(|_| bad())
+    } else {
+        Err(bad())
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +62,10 @@ mod tests {
     use super::*;
 
     fn config(listen: &str, cors: Cors) -> RpcConfig {
-        RpcConfig { cors, ..RpcConfig::new(listen.parse().unwrap()) }
+        RpcConfig {
+            cors,
+            ..RpcConfig::new(listen.parse().unwrap())
+        }
     }
 
     fn from(origin: &'static str) -> HeaderMap {
@@ -76,7 +87,13 @@ mod tests {
         let origins = Origins::new(&config("0.0.0.0:0", list)).unwrap();
         assert!(origins.allows(&from("https://a.example")));
         assert!(!origins.allows(&from("https://b.example")));
-        for bad in ["a.example", "https://", "://x", "https://a.example/path", "https://a\n"] {
+        for bad in [
+            "a.example",
+            "https://",
+            "://x",
+            "https://a.example/path",
+            "https://a\n",
+        ] {
             let list = Cors::Origins(vec![bad.to_owned()]);
             assert!(Origins::new(&config("0.0.0.0:0", list)).is_err(), "{bad:?}");
         }

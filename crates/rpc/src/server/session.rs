@@ -117,7 +117,10 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn new(connection: &Arc<Connection>) -> Self {
-        Self { connection: Arc::clone(connection), waiting: Mutex::default() }
+        Self {
+            connection: Arc::clone(connection),
+            waiting: Mutex::default(),
+        }
     }
 
     pub(crate) fn connection(&self) -> Arc<Connection> {
@@ -165,7 +168,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_dropped_at_the_queue_limit() {
-        let limits = RpcLimits { ws_queue_max: 2, ..RpcLimits::default() };
+        let limits = RpcLimits {
+            ws_queue_max: 2,
+            ..RpcLimits::default()
+        };
         let (connection, _messages) = Connection::new(&limits, CancellationToken::new());
         assert!(connection.notify("1".to_owned()));
         assert!(connection.notify("2".to_owned()));
@@ -176,7 +182,10 @@ mod tests {
 
     #[tokio::test]
     async fn both_sides_of_the_byte_limit_of_the_queue() {
-        let limits = RpcLimits { ws_queue_bytes_max: 10, ..RpcLimits::default() };
+        let limits = RpcLimits {
+            ws_queue_bytes_max: 10,
+            ..RpcLimits::default()
+        };
         let (connection, mut messages) = Connection::new(&limits, CancellationToken::new());
         assert!(connection.notify("12345".to_owned()));
         assert!(connection.notify("67890".to_owned()));
@@ -187,20 +196,40 @@ mod tests {
 
     #[tokio::test]
     async fn both_sides_of_the_subscription_limit() {
-        let limits = RpcLimits { subscriptions_max: 1, ..RpcLimits::default() };
+        let limits = RpcLimits {
+            subscriptions_max: 1,
+            ..RpcLimits::default()
+        };
         let (connection, _messages) = Connection::new(&limits, CancellationToken::new());
         let session = Session::new(&connection);
-        assert!(session.start("a".to_owned(), std::future::pending()).is_ok());
-        let error = session.start("b".to_owned(), std::future::pending()).unwrap_err();
-        assert!(error.message.contains("1 subscriptions"), "{}", error.message);
+        assert!(
+            session
+                .start("a".to_owned(), std::future::pending())
+                .is_ok()
+        );
+        let error = session
+            .start("b".to_owned(), std::future::pending())
+            .unwrap_err();
+        assert!(
+            error.message.contains("1 subscriptions"),
+            "{}",
+            error.message
+        );
         assert!(connection.unsubscribe("a"));
         assert!(!connection.unsubscribe("a"));
-        assert!(session.start("b".to_owned(), std::future::pending()).is_ok());
+        assert!(
+            session
+                .start("b".to_owned(), std::future::pending())
+                .is_ok()
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_response_waits_for_room_and_then_gives_up() {
-        let limits = RpcLimits { ws_queue_max: 1, ..RpcLimits::default() };
+        let limits = RpcLimits {
+            ws_queue_max: 1,
+            ..RpcLimits::default()
+        };
         let (connection, mut messages) = Connection::new(&limits, CancellationToken::new());
         connection.respond("1".to_owned()).await;
         let second = tokio::spawn({

@@ -156,7 +156,10 @@ async fn write(
     } else {
         (close_code::AWAY, "closing")
     };
-    let goodbye = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+    let goodbye = Message::Close(Some(CloseFrame {
+        code,
+        reason: reason.into(),
+    }));
     // A client that does not read does not get this either.
     let _ = timeout(Duration::from_secs(1), sink.send(goodbye)).await;
 }

@@ -59,16 +59,22 @@ pub(crate) fn block(
 ) -> Result<Value, ErrorObject> {
     let mut fields = header(genesis, block);
     let transactions = if full {
-        let all: Result<Vec<_>, _> =
-            executed(block).map(|one| transaction(one.transaction, Some(&one))).collect();
+        let all: Result<Vec<_>, _> = executed(block)
+            .map(|one| transaction(one.transaction, Some(&one)))
+            .collect();
         Value::Array(all?)
     } else {
-        executed(block).map(|one| json!(one.transaction.hash())).collect()
+        executed(block)
+            .map(|one| json!(one.transaction.hash()))
+            .collect()
     };
     // The canonical encoding: header, then a length of 4 bytes per list and transaction.
     let prefixed = |raw: &hawser_primitives::Bytes| raw.len().saturating_add(4);
     let body: usize = block.block.transactions.iter().map(prefixed).sum();
-    let size = encode(&block.block.header).len().saturating_add(4).saturating_add(body);
+    let size = encode(&block.block.header)
+        .len()
+        .saturating_add(4)
+        .saturating_add(body);
     fields.insert("size".to_owned(), count(size).into());
     fields.insert("transactions".to_owned(), transactions);
     fields.insert("uncles".to_owned(), json!([]));

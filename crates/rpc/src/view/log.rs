@@ -30,6 +30,7 @@ pub(crate) fn block_logs<'a>(
 ) -> impl Iterator<Item = RpcLog> + 'a {
     executed(block).flat_map(move |one| {
         let logs = one.receipt.logs.iter().enumerate();
-        logs.filter(|(_, event)| wanted(event)).map(move |(at, event)| log(&one, at, event))
+        logs.filter(|(_, event)| wanted(event))
+            .map(move |(at, event)| log(&one, at, event))
     })
 }

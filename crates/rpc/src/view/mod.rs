@@ -42,12 +42,20 @@ pub(crate) struct Executed<'a> {
 pub(crate) fn executed(block: &ExecutedBlock) -> impl Iterator<Item = Executed<'_>> {
     let (mut index, mut first_log) = (0u64, 0u64);
     let pairs = block.transactions.iter().zip(&block.result.receipts);
-    pairs.filter(|(_, receipt)| receipt.is_executed()).map(move |(transaction, receipt)| {
-        let one = Executed { block, index, first_log, transaction, receipt };
-        index = index.saturating_add(1);
-        first_log = first_log.saturating_add(receipt.logs.len() as u64);
-        one
-    })
+    pairs
+        .filter(|(_, receipt)| receipt.is_executed())
+        .map(move |(transaction, receipt)| {
+            let one = Executed {
+                block,
+                index,
+                first_log,
+                transaction,
+                receipt,
+            };
+            index = index.saturating_add(1);
+            first_log = first_log.saturating_add(receipt.logs.len() as u64);
+            one
+        })
 }
 
 #[cfg(test)]

@@ -24,8 +24,12 @@ pub(crate) fn receipt(one: &Executed<'_>) -> Value {
     for event in &receipt.logs {
         bloom.accrue_raw_log(event.address, &event.topics);
     }
-    let logs: Vec<_> =
-        receipt.logs.iter().enumerate().map(|(at, event)| log(one, at, event)).collect();
+    let logs: Vec<_> = receipt
+        .logs
+        .iter()
+        .enumerate()
+        .map(|(at, event)| log(one, at, event))
+        .collect();
     let mut fields = json!({
         "type": quantity(u64::from(receipt.transaction_type)),
         "transactionHash": receipt.transaction_hash,

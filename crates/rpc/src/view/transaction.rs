@@ -33,7 +33,11 @@ fn ethereum(
     place: Option<&Executed<'_>>,
 ) -> Result<Map<String, Value>, ErrorObject> {
     // Once executed, what was paid per gas: nothing. Before, the most that was offered.
-    let price = if place.is_some() { 0 } else { envelope.max_fee_per_gas() };
+    let price = if place.is_some() {
+        0
+    } else {
+        envelope.max_fee_per_gas()
+    };
     let view = RpcTransaction {
         inner: Recovered::new_unchecked(envelope.clone(), sender),
         block_hash: place.map(|one| one.block.hash),

@@ -41,7 +41,11 @@ pub struct ErrorObject {
 
 impl ErrorObject {
     pub(crate) fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), data: None }
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
     }
 
     pub(crate) fn server(message: impl Into<Cow<'static, str>>) -> Self {
@@ -68,7 +72,10 @@ impl ErrorObject {
     }
 
     pub(crate) fn stopping() -> Self {
-        Self::new(code::UNAVAILABLE, "the chain is stopped on this node; ask another node")
+        Self::new(
+            code::UNAVAILABLE,
+            "the chain is stopped on this node; ask another node",
+        )
     }
 
     pub(crate) fn method_not_found(method: &str) -> Self {

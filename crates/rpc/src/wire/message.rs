@@ -122,7 +122,10 @@ pub(crate) fn response(id: Option<&RawValue>, result: &Result<Json, ErrorObject>
         }
         Err(error) => {
             let error = serde_json::to_string(error).unwrap_or_else(|_| {
-                format!(r#"{{"code":{},"message":"internal error"}}"#, code::INTERNAL)
+                format!(
+                    r#"{{"code":{},"message":"internal error"}}"#,
+                    code::INTERNAL
+                )
             });
             format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
         }

@@ -14,8 +14,7 @@ fn single(text: &str) -> Result<Call, String> {
 #[test]
 fn ids_are_echoed_as_they_came_and_null_is_an_id() {
     for id in ["1", "\"a b\"", "null", "-3", "1.5", "9007199254740993"] {
-        let call =
-            single(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#)).unwrap();
+        let call = single(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#)).unwrap();
         assert_eq!(call.id.as_deref().map(RawValue::get), Some(id));
     }
     let notification = single(r#"{"jsonrpc":"2.0","method":"m","params":[]}"#).unwrap();
@@ -40,12 +39,24 @@ fn what_is_no_request_is_answered_with_minus_32600() {
         let answer = single(text).unwrap_err();
         assert!(answer.contains("-32600"), "{text} → {answer}");
     }
-    assert!(single(r#"{"jsonrpc":"2.0","id":7}"#).unwrap_err().contains("\"id\":7"));
+    assert!(
+        single(r#"{"jsonrpc":"2.0","id":7}"#)
+            .unwrap_err()
+            .contains("\"id\":7")
+    );
 }
 
 #[test]
 fn what_is_no_json_is_a_parse_error() {
-    for text in [&b""[..], b"{", b"[1,", b"\xff\xfe", b"{\"a\":\"\xc3\x28\"}", b"nope", b"{} {}"] {
+    for text in [
+        &b""[..],
+        b"{",
+        b"[1,",
+        b"\xff\xfe",
+        b"{\"a\":\"\xc3\x28\"}",
+        b"nope",
+        b"{} {}",
+    ] {
         let error = parse(text, &limits()).unwrap_err();
         assert_eq!(error.code, code::PARSE, "{}", String::from_utf8_lossy(text));
     }
@@ -91,7 +102,9 @@ fn both_sides_of_the_batch_limit() {
 #[test]
 fn items_of_a_batch_fail_on_their_own() {
     let text = br#"[1, {"jsonrpc":"2.0","id":2,"method":"m"}, []]"#;
-    let Incoming::Batch(calls) = parse(text, &limits()).unwrap() else { panic!("a batch") };
+    let Incoming::Batch(calls) = parse(text, &limits()).unwrap() else {
+        panic!("a batch")
+    };
     let kinds: Vec<_> = calls.iter().map(Result::is_ok).collect();
     assert_eq!(kinds, [false, true, false]);
 }

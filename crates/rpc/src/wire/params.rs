@@ -23,7 +23,10 @@ impl Params {
                 return Err(ErrorObject::invalid_params("params must be an array"));
             }
         };
-        Ok(Self { values: values.into_iter(), next: 0 })
+        Ok(Self {
+            values: values.into_iter(),
+            next: 0,
+        })
     }
 
     /// The next parameter, which may be left out.
@@ -36,9 +39,11 @@ impl Params {
         match self.values.next() {
             None => Ok(None),
             Some(value) if value.get() == "null" => Ok(None),
-            Some(value) => serde_json::from_str(value.get()).map(Some).map_err(|error| {
-                ErrorObject::invalid_params(format!("invalid argument {at} ({name}): {error}"))
-            }),
+            Some(value) => serde_json::from_str(value.get())
+                .map(Some)
+                .map_err(|error| {
+                    ErrorObject::invalid_params(format!("invalid argument {at} ({name}): {error}"))
+                }),
         }
     }
 
@@ -46,7 +51,9 @@ impl Params {
     pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, ErrorObject> {
         let at = self.next;
         self.optional(name)?.ok_or_else(|| {
-            ErrorObject::invalid_params(format!("missing value for required argument {at} ({name})"))
+            ErrorObject::invalid_params(format!(
+                "missing value for required argument {at} ({name})"
+            ))
         })
     }
 
@@ -58,7 +65,9 @@ impl Params {
         }
         let taken = self.next;
         let found = taken.saturating_add(extra);
-        Err(ErrorObject::invalid_params(format!("too many arguments, want at most {taken}, got {found}")))
+        Err(ErrorObject::invalid_params(format!(
+            "too many arguments, want at most {taken}, got {found}"
+        )))
     }
 }
 
@@ -76,13 +85,23 @@ mod tests {
 
     #[test]
     fn a_wrong_parameter_is_named() {
-        let error = params(r#"["0x12"]"#).required::<Address>("address").unwrap_err();
+        let error = params(r#"["0x12"]"#)
+            .required::<Address>("address")
+            .unwrap_err();
         assert_eq!(error.code, code::INVALID_PARAMS);
-        assert!(error.message.starts_with("invalid argument 0 (address): "), "{}", error.message);
+        assert!(
+            error.message.starts_with("invalid argument 0 (address): "),
+            "{}",
+            error.message
+        );
         let mut two = params(r#"[1, "x"]"#);
         two.required::<u8>("first").unwrap();
         let error = two.required::<u8>("second").unwrap_err();
-        assert!(error.message.starts_with("invalid argument 1 (second)"), "{}", error.message);
+        assert!(
+            error.message.starts_with("invalid argument 1 (second)"),
+            "{}",
+            error.message
+        );
     }
 
     #[test]
@@ -106,6 +125,9 @@ mod tests {
     #[test]
     fn an_object_of_parameters_is_refused() {
         let raw = RawValue::from_string("{\"a\":1}".to_owned()).unwrap();
-        assert_eq!(Params::new(Some(&raw)).unwrap_err().code, code::INVALID_PARAMS);
+        assert_eq!(
+            Params::new(Some(&raw)).unwrap_err().code,
+            code::INVALID_PARAMS
+        );
     }
 }
