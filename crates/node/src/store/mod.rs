@@ -237,6 +237,9 @@ impl ChainStore {
                 transactions,
             };
             self.execute(&block, certificate)?;
+            if let Some(due) = self.flush_due() {
+                self.flush_to(due)?;
+            }
             progress(Height(height), last);
         }
         Ok(())
@@ -325,9 +328,6 @@ impl ChainStore {
         self.kv.write(batch)?;
         self.unordered.lock().add(header.time, &output.unordered);
         self.remember(&executed);
-        if let Some(height) = self.state.flush_due() {
-            self.flush_to(height)?;
-        }
         Ok(executed)
     }
 
@@ -349,7 +349,14 @@ impl ChainStore {
         self.flush_to(self.certified_state_height())
     }
 
-    fn flush_to(&self, height: Height) -> Result<(), StoreError> {
+    /// The height up to which [`Self::flush_to`] should be called, if enough has gathered.
+    #[must_use]
+    pub fn flush_due(&self) -> Option<Height> {
+        self.state.flush_due()
+    }
+
+    /// The same up to a height. May run beside execution.
+    pub fn flush_to(&self, height: Height) -> Result<(), StoreError> {
         let (flushed, _) = self.state.flushed().unwrap_or_default();
         if height > flushed {
             // Receipts first: what the state claims to have executed must have its receipts.
