@@ -4,8 +4,14 @@
 //! Not for: interfaces to clients (`rpc`), or deciding anything about transactions (`execution`).
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
 )]
 
+pub mod config;
 pub mod pool;
 pub mod replica;
