@@ -40,6 +40,13 @@ fn main() {
                 .verify(black_box(message), black_box(&signature))
                 .unwrap();
         });
+        rate(&format!("{scheme} decode key, verify"), |_| {
+            let message = b"a message of usual length, that is to say: of some tens of bytes";
+            let public = PublicKey::from_bytes(scheme, black_box(&encoded)).unwrap();
+            public
+                .verify(black_box(message), black_box(&signature))
+                .unwrap();
+        });
         rate(&format!("{scheme} decode key"), |_| {
             black_box(PublicKey::from_bytes(scheme, black_box(&encoded)).unwrap());
         });

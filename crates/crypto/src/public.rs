@@ -118,7 +118,7 @@ impl PublicKey {
         match &self.0.point {
             Point::Secp256k1(point) => point.serialize_uncompressed().to_vec(),
             Point::Ed25519(key) => key.as_bytes().to_vec(),
-            Point::Sm2(key) => std::iter::once(4).chain(key.xy()).collect(),
+            Point::Sm2(key) => std::iter::once(4).chain(*key.xy()).collect(),
         }
     }
 
@@ -133,7 +133,7 @@ impl PublicKey {
             Point::Ed25519(key) => {
                 Suite::Intl.hash_domain(Domain::Ed25519Address, &[key.as_bytes()])
             }
-            Point::Sm2(key) => Suite::Sm.hash(&key.xy()),
+            Point::Sm2(key) => Suite::Sm.hash(key.xy()),
         };
         last_20(&digest)
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718};
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_primitives::keccak256;
@@ -38,7 +40,7 @@ pub enum SignatureStatus {
 /// A transaction whose signature is good and whose sender is therefore known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedTransaction {
-    transaction: Transaction,
+    transaction: Arc<Transaction>,
     sender: Address,
 }
 
@@ -137,10 +139,7 @@ impl Transaction {
                 native.sender()
             }
         };
-        Ok(VerifiedTransaction {
-            transaction: self,
-            sender,
-        })
+        Ok(VerifiedTransaction { transaction: Arc::new(self), sender })
     }
 
     /// The EIP-2718 encoding.
@@ -228,9 +227,15 @@ impl Transaction {
 }
 
 impl VerifiedTransaction {
+    /// A transaction from this node's own store, whose signature was verified before it was stored.
+    #[must_use]
+    pub fn from_stored(transaction: Transaction, sender: Address) -> Self {
+        Self { transaction: Arc::new(transaction), sender }
+    }
+
     /// The transaction.
     #[must_use]
-    pub const fn transaction(&self) -> &Transaction {
+    pub fn transaction(&self) -> &Transaction {
         &self.transaction
     }
 
@@ -242,7 +247,7 @@ impl VerifiedTransaction {
 
     /// Transaction hash.
     #[must_use]
-    pub const fn hash(&self) -> B256 {
+    pub fn hash(&self) -> B256 {
         self.transaction.hash
     }
 }

@@ -77,13 +77,13 @@ pub(crate) async fn establish(
         say_bye(&mut stream, Bye::TooMany).await;
         return Err(Refusal::because(RefusalReason::TooMany));
     };
-    let hello = exchange_hello(&mut stream, direction, inner.instance);
+    let hello = exchange_hello(&mut stream, direction, inner.decisions.run);
     let instance = timeout(inner.limits.handshake_timeout, hello)
         .await
         .map_err(|_| too_slow())??;
     let link = if peer.decides {
         match peer
-            .decide(direction, instance, inner.instance, &inner.limits)
+            .decide(direction, instance, &inner.decisions, &inner.limits)
             .await
         {
             Ok(link) => {

@@ -26,6 +26,26 @@ const PROBE_WAIT: Duration = Duration::from_millis(1_000);
 /// How often a competing connection looks for the answer to the probe.
 const PROBE_STEP: Duration = Duration::from_millis(10);
 
+/// Lets one link at a time speak to the consumer about a peer.
+pub(crate) type Turn = tokio::sync::Mutex<()>;
+
+/// The decisions of this run of the node, numbered over all peers, so that numbers grow even for
+/// a peer that was removed and admitted again.
+#[derive(Debug)]
+pub(crate) struct Decisions {
+    pub(crate) run: Instance,
+    last: AtomicU64,
+}
+
+impl Decisions {
+    pub(crate) fn new(run: Instance) -> Self {
+        Self {
+            run,
+            last: AtomicU64::new(0),
+        }
+    }
+}
+
 /// One configured peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -37,7 +57,7 @@ pub(crate) struct Peer {
     pub(crate) bytes_out: Count,
     pub(crate) connections: AtomicUsize,
     /// Held by a link from before its `Up` until after its `Down`.
-    pub(crate) turn: tokio::sync::Mutex<()>,
+    pub(crate) turn: Arc<Turn>,
     pub(crate) removed: watch::Sender<bool>,
     slot: Mutex<Slot>,
     changed: watch::Sender<()>,
@@ -193,7 +213,7 @@ impl Link {
 }
 
 impl Peer {
-    pub(crate) fn new(id: PeerId, own: PeerId, address: String) -> Arc<Self> {
+    pub(crate) fn new(id: PeerId, own: PeerId, address: String, turn: Arc<Turn>) -> Arc<Self> {
         Arc::new(Self {
             id,
             decides: own < id,
@@ -201,7 +221,7 @@ impl Peer {
             bytes_in: Count::default(),
             bytes_out: Count::default(),
             connections: AtomicUsize::new(0),
-            turn: tokio::sync::Mutex::new(()),
+            turn,
             removed: watch::Sender::new(false),
             slot: Mutex::default(),
             changed: watch::Sender::new(()),
@@ -226,9 +246,13 @@ impl Peer {
         &self,
         direction: Direction,
         instance: Instance,
-        own: Instance,
+        decisions: &Decisions,
         limits: &Limits,
     ) -> Result<Arc<Link>, Duplicate> {
+        let install = |slot: &mut Slot| {
+            let number = decisions.last.fetch_add(1, Ordering::Relaxed) + 1;
+            self.install(slot, direction, instance, (decisions.run, number), limits)
+        };
         let mut changed = self.changed.subscribe();
         let tie_until = Instant::now() + TIE_WAIT;
         let mut probe: Option<(u64, u64, Instant)> = None;
@@ -251,9 +275,7 @@ impl Peer {
                             }
                             Some((number, _, until)) if number == link.number => {
                                 if now >= until {
-                                    return Ok(self.install(
-                                        &mut slot, direction, instance, own, None, limits,
-                                    ));
+                                    return Ok(install(&mut slot));
                                 }
                             }
                             _ => {
@@ -264,7 +286,7 @@ impl Peer {
                         PROBE_STEP
                     }
                     _ => {
-                        return Ok(self.install(&mut slot, direction, instance, own, None, limits));
+                        return Ok(install(&mut slot));
                     }
                 }
             };
@@ -284,33 +306,21 @@ impl Peer {
         let mut slot = self.slot.lock();
         match slot.decision {
             Some((run, last)) if run == instance && number <= last => Err(Duplicate),
-            _ => Ok(self.install(
-                &mut slot,
-                direction,
-                instance,
-                instance,
-                Some(number),
-                limits,
-            )),
+            _ => Ok(self.install(&mut slot, direction, instance, (instance, number), limits)),
         }
     }
 
-    /// Puts a new link in place. `decider` is the run of the deciding node, and `number` its
-    /// decision where the peer made it.
+    /// Puts a new link in place. `decision` is the deciding run and its number.
     fn install(
         &self,
         slot: &mut Slot,
         direction: Direction,
         instance: Instance,
-        decider: Instance,
-        number: Option<u64>,
+        decision: (Instance, u64),
         limits: &Limits,
     ) -> Arc<Link> {
-        let number = number.unwrap_or_else(|| {
-            slot.decision
-                .map_or(1, |(_, number)| number.saturating_add(1))
-        });
-        slot.decision = Some((decider, number));
+        slot.decision = Some(decision);
+        let number = decision.1;
         let link = Link::new(direction, instance, number, now(), limits);
         if let Some(old) = slot.link.replace(Arc::clone(&link)) {
             old.close(DownReason::Superseded);

@@ -4,15 +4,25 @@ use hawser_primitives::ChainId;
 use super::*;
 
 const OWN: Instance = [1; 16];
+static DECISIONS: Decisions = Decisions {
+    run: OWN,
+    last: AtomicU64::new(0),
+};
 const RUN: Instance = [2; 16];
 const NEXT_RUN: Instance = [3; 16];
 
 fn deciding_peer() -> Arc<Peer> {
-    Peer::new(PeerId([9; 32]), PeerId([1; 32]), "host:1".into())
+    Peer::new(
+        PeerId([9; 32]),
+        PeerId([1; 32]),
+        "host:1".into(),
+        Arc::default(),
+    )
 }
 
 async fn decide(peer: &Peer, direction: Direction, run: Instance) -> Result<Arc<Link>, Duplicate> {
-    peer.decide(direction, run, OWN, &Limits::default()).await
+    peer.decide(direction, run, &DECISIONS, &Limits::default())
+        .await
 }
 
 /// Plays the far end of a link that answers pings.
@@ -95,7 +105,12 @@ async fn an_inbound_connection_waits_for_the_own_dial_and_only_a_bounded_time() 
 
 #[test]
 fn the_follower_takes_only_newer_decisions_of_a_run() {
-    let peer = Peer::new(PeerId([1; 32]), PeerId([9; 32]), "host:1".into());
+    let peer = Peer::new(
+        PeerId([1; 32]),
+        PeerId([9; 32]),
+        "host:1".into(),
+        Arc::default(),
+    );
     assert!(!peer.decides);
     let limits = Limits::default();
     let follow = |run, number| peer.follow(Direction::Inbound, run, number, &limits);
@@ -110,7 +125,12 @@ fn the_follower_takes_only_newer_decisions_of_a_run() {
 
 #[test]
 fn a_closed_link_takes_no_frames_and_leaves_its_place_only_once() {
-    let peer = Peer::new(PeerId([1; 32]), PeerId([9; 32]), "host:1".into());
+    let peer = Peer::new(
+        PeerId([1; 32]),
+        PeerId([9; 32]),
+        "host:1".into(),
+        Arc::default(),
+    );
     let limits = Limits::default();
     let old = peer.follow(Direction::Inbound, RUN, 1, &limits).unwrap();
     let frame = Outgoing {

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{mpsc, watch};
@@ -17,7 +17,7 @@ use crate::counters::LiveCounters;
 use crate::frame::Instance;
 use crate::gate::Gate;
 use crate::handshake::{Established, establish};
-use crate::peer::Peer;
+use crate::peer::{Decisions, Peer, Turn};
 use crate::pending::{Pending, Place};
 use crate::tls::{self, Admission, Refusal, Tls};
 use crate::{
@@ -61,7 +61,7 @@ pub async fn start(
     let (sender, receiver) = mpsc::channel(limits.event_queue_max);
     let inner = Arc::new(Inner {
         own,
-        instance,
+        decisions: Decisions::new(instance),
         local_address,
         tls,
         admission,
@@ -71,6 +71,7 @@ pub async fn start(
         counters: LiveCounters::default(),
         connections: AtomicUsize::new(0),
         peers: RwLock::default(),
+        turns: Mutex::default(),
         stop: watch::Sender::new(false),
         tasks: watch::Sender::new(0),
         runtime: Runtime::current(),
@@ -84,13 +85,16 @@ pub async fn start(
 /// What all tasks share.
 pub(crate) struct Inner {
     pub(crate) own: PeerId,
-    pub(crate) instance: Instance,
+    pub(crate) decisions: Decisions,
     pub(crate) local_address: SocketAddr,
     pub(crate) limits: Limits,
     pub(crate) counters: LiveCounters,
     pub(crate) gate: Gate,
     pub(crate) connections: AtomicUsize,
     pub(crate) peers: RwLock<BTreeMap<PeerId, Arc<Peer>>>,
+    /// The turns of peers, removed ones included while a link of theirs still departs, so that
+    /// events keep their order when a peer is removed and admitted again.
+    turns: Mutex<BTreeMap<PeerId, Weak<Turn>>>,
     tls: Tls,
     admission: Arc<Admission>,
     pending: Arc<Pending>,
@@ -139,12 +143,22 @@ impl Inner {
             if let Some(peer) = present.get(&id) {
                 *peer.address.lock() = address;
             } else {
-                let peer = Peer::new(id, self.own, address);
+                let peer = Peer::new(id, self.own, address, self.turn(id));
                 present.insert(id, Arc::clone(&peer));
                 self.spawn(dial_for_ever(Arc::clone(self), peer));
             }
         }
         Ok(())
+    }
+
+    fn turn(&self, id: PeerId) -> Arc<Turn> {
+        let mut turns = self.turns.lock();
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        turns.get(&id).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let turn = Arc::default();
+            turns.insert(id, Arc::downgrade(&turn));
+            turn
+        })
     }
 
     fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
@@ -202,8 +216,13 @@ async fn answer(inner: Arc<Inner>, tcp: TcpStream, from: IpAddr, mut place: Plac
             return;
         }
     };
+    let mut removed = peer.removed.subscribe();
+    // In this order: when everything ends, the end of the present link must not look like a
+    // chance for this connection.
     let established = tokio::select! {
+        biased;
         () = inner.stopped() => return,
+        _ = removed.wait_for(|removed| *removed) => return,
         established = establish(&inner, &peer, Direction::Inbound, stream) => established,
     };
     match established {
@@ -228,8 +247,9 @@ async fn authenticate(inner: &Inner, tcp: TcpStream) -> Result<(Arc<Peer>, tls::
 async fn dial_for_ever(inner: Arc<Inner>, peer: Arc<Peer>) {
     let mut removed = peer.removed.subscribe();
     tokio::select! {
-        () = inner.stopped() => return,
-        _ = removed.wait_for(|removed| *removed) => return,
+        biased;
+        () = inner.stopped() => {}
+        _ = removed.wait_for(|removed| *removed) => {}
         never = dial_loop(&inner, &peer) => match never {},
     }
 }

@@ -352,6 +352,17 @@ async fn peers_can_be_admitted_and_removed_while_running() {
         NetworkEvent::Down(_, DownReason::ClosedByPeer(Some(_)))
     ));
     assert!(one.handle.peers().is_empty());
+    // Admitted, removed and admitted again in one breath: events still alternate.
+    let admitted = vec![peer(b.peer_id(), two.handle.local_address())];
+    one.handle.set_peers(admitted.clone()).unwrap();
+    one.up(b.peer_id()).await;
+    one.handle.set_peers(vec![]).unwrap();
+    one.handle.set_peers(admitted).unwrap();
+    assert!(matches!(
+        one.event().await,
+        NetworkEvent::Down(_, DownReason::Removed)
+    ));
+    one.up(b.peer_id()).await;
     one.handle.shutdown().await;
     assert!(matches!(
         one.handle.set_peers(vec![]),

@@ -1,1 +1,40 @@
-//! hawser-storage
+//! Durable storage: key-value columns, synced logs, numbered segments.
+//!
+//! For: everything that a node keeps. [`Kv`] holds state and indexes, [`SyncedLog`] what must be on
+//! disk before a vote leaves, [`Segments`] the blocks. All of them run on seams ([`Kv`], [`Disk`])
+//! with a real implementation ([`FjallKv`], [`OsDisk`]) and one for simulation with injectable
+//! faults ([`MemKv`], [`MemDisk`]).
+//! Not for: what the bytes mean.
+//!
+//! Entry types: [`Kv`], [`SyncedLog`], [`Segments`].
+//!
+//! Invariants: what was acknowledged by a sync or a persist survives any crash; a read returns what
+//! was written or an error, never something else; after a durable write failed, the handle refuses
+//! every further call and recovery is by restart.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod disk;
+mod error;
+mod kv;
+mod log;
+mod record;
+mod seed;
+mod segments;
+
+pub use disk::{Disk, DiskFaults, DiskFile, MemDisk, OsDisk};
+pub use error::{DiskError, KvError, LogError};
+pub use kv::{
+    Batch, Column, FjallKv, KEY_BYTES_MAX, KeyValue, Kv, MemKv, VALUE_BYTES_MAX, WriteOp,
+    prefix_bounds,
+};
+pub use log::{LogOptions, LogRecovery, SyncedLog};
+pub use record::TornTail;
+pub use segments::{SegmentOptions, SegmentRecovery, Segments};

@@ -10,7 +10,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use hawser_network::{
@@ -45,10 +45,19 @@ pub fn any_port() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
 
-/// An address of this machine on which nobody listens, for peers that shall not be reached.
+/// An address of this machine on which nobody listens, for peers that shall not be reached, or
+/// for nodes that start later. Below the range from which the system takes ports by itself, so
+/// that no outgoing connection occupies it meanwhile.
 pub fn nowhere() -> SocketAddr {
-    let listener = std::net::TcpListener::bind(any_port()).unwrap();
-    listener.local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = std::process::id().wrapping_mul(97);
+        let step = offset.wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst));
+        let port = u16::try_from(10_000 + step % 20_000).unwrap();
+        if let Ok(listener) = std::net::TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
 
 pub fn peer(id: PeerId, address: SocketAddr) -> PeerAddress {

@@ -52,14 +52,9 @@ pub enum PoolError {
         /// Allowed.
         max: u64,
     },
-    /// Less gas than the transaction costs before it runs.
-    #[error("intrinsic gas too low: have {found}, want {needed}")]
-    IntrinsicGas {
-        /// Asked for.
-        found: u64,
-        /// Needed.
-        needed: u64,
-    },
+    /// It fails a rule of the fork whatever the state is.
+    #[error("{0}")]
+    Unexecutable(String),
     /// Too many of this account wait.
     #[error("account limit reached: {max} transactions of this account wait; retry after a block")]
     AccountFull {
@@ -90,4 +85,26 @@ pub enum PoolError {
     /// The node is stopping.
     #[error("the node is stopping; send to another node")]
     Stopping,
+}
+
+impl PoolError {
+    /// Short name of the reason, for metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::AlreadyKnown => "already_known",
+            Self::AlreadyExecuted { .. } => "already_executed",
+            Self::NonceTooLow { .. } => "nonce_too_low",
+            Self::NonceTooHigh { .. } => "nonce_too_high",
+            Self::ReplacementUnderpriced => "replacement_underpriced",
+            Self::InsufficientFunds { .. } => "insufficient_funds",
+            Self::GasLimit { .. } => "gas_limit",
+            Self::Unexecutable(_) => "unexecutable",
+            Self::AccountFull { .. } => "account_full",
+            Self::Full { .. } => "pool_full",
+            Self::Expired { .. } => "expired",
+            Self::LifetimeTooLong { .. } => "lifetime_too_long",
+            Self::Stopping => "stopping",
+        }
+    }
 }

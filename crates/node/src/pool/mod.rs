@@ -153,9 +153,12 @@ impl Pool {
     #[must_use]
     pub fn get(&self, hash: &B256) -> Option<&Arc<VerifiedTransaction>> {
         match self.places.get(hash)? {
-            Place::Sequential(sender, nonce) => {
-                self.accounts.get(sender)?.queue.get(nonce).map(|(_, transaction)| transaction)
-            }
+            Place::Sequential(sender, nonce) => self
+                .accounts
+                .get(sender)?
+                .queue
+                .get(nonce)
+                .map(|(_, transaction)| transaction),
             Place::Unordered(arrival) => self.arrivals.get(arrival),
         }
     }
@@ -176,7 +179,11 @@ impl Pool {
 
     /// Takes in a transaction, or says why not.
     pub fn insert(&mut self, candidate: Candidate, now: Time) -> Result<B256, PoolError> {
-        let Candidate { transaction, nonce, balance } = candidate;
+        let Candidate {
+            transaction,
+            nonce,
+            balance,
+        } = candidate;
         let (hash, sender) = (transaction.hash(), transaction.sender());
         if self.places.contains_key(&hash) {
             return Err(PoolError::AlreadyKnown);
@@ -184,10 +191,16 @@ impl Pool {
         let inner = transaction.transaction();
         let gas_max = self.parameters.transaction_gas_max;
         if inner.gas_limit() > gas_max {
-            return Err(PoolError::GasLimit { found: inner.gas_limit(), max: gas_max });
+            return Err(PoolError::GasLimit {
+                found: inner.gas_limit(),
+                max: gas_max,
+            });
         }
         if inner.value() > balance {
-            return Err(PoolError::InsufficientFunds { balance, value: inner.value() });
+            return Err(PoolError::InsufficientFunds {
+                balance,
+                value: inner.value(),
+            });
         }
         if let Envelope::Native(native) = inner.envelope()
             && let Ordering::Unordered { expires, .. } = native.body.ordering
@@ -201,14 +214,23 @@ impl Pool {
         if tx_nonce < account.next {
             let next = account.next;
             self.refresh(sender);
-            return Err(PoolError::NonceTooLow { found: tx_nonce, next });
+            return Err(PoolError::NonceTooLow {
+                found: tx_nonce,
+                next,
+            });
         }
         if tx_nonce - account.next > self.limits.nonce_gap_max {
             let next = account.next;
             self.refresh(sender);
-            return Err(PoolError::NonceTooHigh { found: tx_nonce, next });
+            return Err(PoolError::NonceTooHigh {
+                found: tx_nonce,
+                next,
+            });
         }
-        let replaced = account.queue.get(&tx_nonce).map(|(arrival, old)| (*arrival, Arc::clone(old)));
+        let replaced = account
+            .queue
+            .get(&tx_nonce)
+            .map(|(arrival, old)| (*arrival, Arc::clone(old)));
         match &replaced {
             Some((_, old)) => {
                 let offered = inner.max_fee_per_gas();
@@ -220,7 +242,9 @@ impl Pool {
             }
             None if account.queue.len() >= self.limits.per_account_max => {
                 self.refresh(sender);
-                return Err(PoolError::AccountFull { max: self.limits.per_account_max });
+                return Err(PoolError::AccountFull {
+                    max: self.limits.per_account_max,
+                });
             }
             None => {
                 if let Err(error) = self.check_room(inner.raw().len()) {
@@ -246,10 +270,14 @@ impl Pool {
         now: Time,
     ) -> Result<B256, PoolError> {
         if expires <= now {
-            return Err(PoolError::Expired { late_ms: now.since_ms(expires) });
+            return Err(PoolError::Expired {
+                late_ms: now.since_ms(expires),
+            });
         }
         if expires.since_ms(now) > UNORDERED_LIFETIME_MS_MAX {
-            return Err(PoolError::LifetimeTooLong { found_ms: expires.since_ms(now) });
+            return Err(PoolError::LifetimeTooLong {
+                found_ms: expires.since_ms(now),
+            });
         }
         self.check_room(transaction.transaction().raw().len())?;
         let hash = transaction.hash();
@@ -262,13 +290,21 @@ impl Pool {
     fn check_room(&self, bytes: usize) -> Result<(), PoolError> {
         let full = self.places.len() >= self.limits.transactions_max
             || self.bytes.saturating_add(bytes) > self.limits.bytes_max;
-        if full { Err(PoolError::Full { waiting: self.places.len() }) } else { Ok(()) }
+        if full {
+            Err(PoolError::Full {
+                waiting: self.places.len(),
+            })
+        } else {
+            Ok(())
+        }
     }
 
     fn link(&mut self, transaction: &Arc<VerifiedTransaction>, place: Place) -> u64 {
         let arrival = self.next_arrival;
         self.next_arrival = arrival.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(transaction.transaction().raw().len());
+        self.bytes = self
+            .bytes
+            .saturating_add(transaction.transaction().raw().len());
         self.places.insert(transaction.hash(), place);
         self.arrivals.insert(arrival, Arc::clone(transaction));
         arrival
@@ -276,7 +312,9 @@ impl Pool {
 
     fn unlink(&mut self, arrival: u64, transaction: &VerifiedTransaction) {
         if self.arrivals.remove(&arrival).is_some() {
-            self.bytes = self.bytes.saturating_sub(transaction.transaction().raw().len());
+            self.bytes = self
+                .bytes
+                .saturating_sub(transaction.transaction().raw().len());
         }
         self.places.remove(&transaction.hash());
     }
@@ -317,7 +355,9 @@ impl Pool {
                 }
                 continue;
             }
-            let Some(account) = self.accounts.get(&sender) else { continue };
+            let Some(account) = self.accounts.get(&sender) else {
+                continue;
+            };
             let (offset, taken) = accounts.entry(sender).or_default();
             // Everything of this account that arrived until now and is next in line.
             while let Some((at, next)) = account.queue.get(&account.next.saturating_add(*offset)) {
@@ -370,8 +410,10 @@ impl Pool {
     pub fn included<'a>(&mut self, transactions: impl Iterator<Item = &'a VerifiedTransaction>) {
         for transaction in transactions {
             let sender = transaction.sender();
-            match (self.places.get(&transaction.hash()).copied(), transaction.transaction().nonce())
-            {
+            match (
+                self.places.get(&transaction.hash()).copied(),
+                transaction.transaction().nonce(),
+            ) {
                 (Some(Place::Unordered(arrival)), _) => self.drop_unordered(arrival),
                 (_, Some(nonce)) => {
                     if let Some(account) = self.accounts.get_mut(&sender) {
@@ -396,7 +438,9 @@ impl Pool {
 
     fn drop_stale(&mut self, sender: Address) {
         while let Some(account) = self.accounts.get_mut(&sender) {
-            let Some(entry) = account.queue.first_entry() else { break };
+            let Some(entry) = account.queue.first_entry() else {
+                break;
+            };
             if *entry.key() >= account.next {
                 break;
             }
@@ -424,7 +468,11 @@ impl Pool {
             if expires > now {
                 break;
             }
-            gone.extend(self.arrivals.get(&arrival).map(|transaction| transaction.hash()));
+            gone.extend(
+                self.arrivals
+                    .get(&arrival)
+                    .map(|transaction| transaction.hash()),
+            );
             self.drop_unordered(arrival);
             self.expiries.remove(&(expires, arrival));
         }
@@ -440,11 +488,16 @@ impl Pool {
     /// How much waits.
     #[must_use]
     pub fn counts(&self) -> PoolCounts {
-        let mut counts = PoolCounts { pending: self.expiries.len(), queued: 0 };
+        let mut counts = PoolCounts {
+            pending: self.expiries.len(),
+            queued: 0,
+        };
         for account in self.accounts.values() {
             let ready = usize::try_from(account.contiguous() - account.next).unwrap_or(usize::MAX);
             counts.pending = counts.pending.saturating_add(ready);
-            counts.queued = counts.queued.saturating_add(account.queue.len().saturating_sub(ready));
+            counts.queued = counts
+                .queued
+                .saturating_add(account.queue.len().saturating_sub(ready));
         }
         counts
     }
@@ -457,13 +510,20 @@ impl Pool {
             let upto = account.contiguous();
             let content = all.entry(*sender).or_default();
             for (nonce, (_, transaction)) in &account.queue {
-                let list = if *nonce < upto { &mut content.pending } else { &mut content.queued };
+                let list = if *nonce < upto {
+                    &mut content.pending
+                } else {
+                    &mut content.queued
+                };
                 list.push(Arc::clone(transaction));
             }
         }
         for (_, arrival) in &self.expiries {
             if let Some(transaction) = self.arrivals.get(arrival) {
-                all.entry(transaction.sender()).or_default().pending.push(Arc::clone(transaction));
+                all.entry(transaction.sender())
+                    .or_default()
+                    .pending
+                    .push(Arc::clone(transaction));
             }
         }
         all

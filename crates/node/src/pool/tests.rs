@@ -10,7 +10,12 @@ fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed(Scheme::Ed25519, &[seed; 32]).unwrap()
 }
 
-fn signed(key: &SecretKey, ordering: Ordering, gas_limit: u64, data: u8) -> Arc<VerifiedTransaction> {
+fn signed(
+    key: &SecretKey,
+    ordering: Ordering,
+    gas_limit: u64,
+    data: u8,
+) -> Arc<VerifiedTransaction> {
     let native = UnsignedNative {
         chain_id: CHAIN,
         signer: key.public_key(),
@@ -36,7 +41,10 @@ fn sequential(key: &SecretKey, nonce: u64) -> Candidate {
 }
 
 fn unordered(key: &SecretKey, expires: u64, salt: u64) -> Candidate {
-    let ordering = Ordering::Unordered { expires: Time(expires), salt };
+    let ordering = Ordering::Unordered {
+        expires: Time(expires),
+        salt,
+    };
     Candidate {
         transaction: signed(key, ordering, 100_000, 0),
         nonce: 0,
@@ -49,7 +57,10 @@ fn pool() -> Pool {
 }
 
 fn nonces(chosen: &[Arc<VerifiedTransaction>]) -> Vec<u64> {
-    chosen.iter().filter_map(|t| t.transaction().nonce()).collect()
+    chosen
+        .iter()
+        .filter_map(|t| t.transaction().nonce())
+        .collect()
 }
 
 #[test]
@@ -59,7 +70,13 @@ fn a_gap_holds_back_what_follows_until_it_is_filled() {
     pool.insert(sequential(&key, 1), Time(0)).unwrap();
     assert!(!pool.has_ready());
     assert!(pool.select(Time(0), 10).is_empty());
-    assert_eq!(pool.counts(), PoolCounts { pending: 0, queued: 2 });
+    assert_eq!(
+        pool.counts(),
+        PoolCounts {
+            pending: 0,
+            queued: 2
+        }
+    );
     pool.insert(sequential(&key, 0), Time(0)).unwrap();
     assert!(pool.has_ready());
     assert_eq!(nonces(&pool.select(Time(0), 10)), [0, 1, 2]);
@@ -88,7 +105,11 @@ fn a_decided_block_moves_the_nonce_and_execution_has_the_last_word() {
 fn every_refusal_has_its_reason_and_leaves_nothing_behind() {
     let key = key(1);
     let mut pool = Pool::new(
-        PoolLimits { per_account_max: 2, nonce_gap_max: 5, ..PoolLimits::default() },
+        PoolLimits {
+            per_account_max: 2,
+            nonce_gap_max: 5,
+            ..PoolLimits::default()
+        },
         ChainParameters::default(),
     );
     let mut stale = sequential(&key, 3);
@@ -103,7 +124,10 @@ fn every_refusal_has_its_reason_and_leaves_nothing_behind() {
     );
     let mut greedy = sequential(&key, 0);
     greedy.transaction = signed(&key, Ordering::Sequential { nonce: 0 }, 50_000_001, 0);
-    assert!(matches!(pool.insert(greedy, Time(0)), Err(PoolError::GasLimit { .. })));
+    assert!(matches!(
+        pool.insert(greedy, Time(0)),
+        Err(PoolError::GasLimit { .. })
+    ));
     assert_eq!(
         pool.insert(unordered(&key, 10, 0), Time(10)),
         Err(PoolError::Expired { late_ms: 0 })
@@ -117,10 +141,16 @@ fn every_refusal_has_its_reason_and_leaves_nothing_behind() {
     pool.insert(unordered(&key, late - 1, 0), Time(10)).unwrap();
 
     pool.insert(sequential(&key, 5), Time(0)).unwrap();
-    assert_eq!(pool.insert(sequential(&key, 5), Time(0)), Err(PoolError::AlreadyKnown));
+    assert_eq!(
+        pool.insert(sequential(&key, 5), Time(0)),
+        Err(PoolError::AlreadyKnown)
+    );
     let mut twin = sequential(&key, 5);
     twin.transaction = signed(&key, Ordering::Sequential { nonce: 5 }, 100_000, 1);
-    assert_eq!(pool.insert(twin, Time(0)), Err(PoolError::ReplacementUnderpriced));
+    assert_eq!(
+        pool.insert(twin, Time(0)),
+        Err(PoolError::ReplacementUnderpriced)
+    );
     pool.insert(sequential(&key, 1), Time(0)).unwrap();
     assert_eq!(
         pool.insert(sequential(&key, 2), Time(0)),
@@ -132,7 +162,10 @@ fn every_refusal_has_its_reason_and_leaves_nothing_behind() {
 #[test]
 fn the_pool_is_full_at_its_limit_and_not_before() {
     let mut pool = Pool::new(
-        PoolLimits { transactions_max: 2, ..PoolLimits::default() },
+        PoolLimits {
+            transactions_max: 2,
+            ..PoolLimits::default()
+        },
         ChainParameters::default(),
     );
     pool.insert(sequential(&key(1), 0), Time(0)).unwrap();
@@ -143,7 +176,10 @@ fn the_pool_is_full_at_its_limit_and_not_before() {
     );
     let bytes = pool.bytes();
     let mut pool = Pool::new(
-        PoolLimits { bytes_max: bytes, ..PoolLimits::default() },
+        PoolLimits {
+            bytes_max: bytes,
+            ..PoolLimits::default()
+        },
         ChainParameters::default(),
     );
     pool.insert(sequential(&key(1), 0), Time(0)).unwrap();
@@ -169,7 +205,12 @@ fn one_account_cannot_take_more_than_its_share_of_a_block() {
         pool.insert(sequential(&key(2), nonce), Time(0)).unwrap();
     }
     let chosen = pool.select(Time(0), 10);
-    let of = |seed| chosen.iter().filter(|t| t.sender() == key(seed).address()).count();
+    let of = |seed| {
+        chosen
+            .iter()
+            .filter(|t| t.sender() == key(seed).address())
+            .count()
+    };
     assert_eq!((of(1), of(2)), (3, 2));
 }
 
@@ -177,7 +218,8 @@ fn one_account_cannot_take_more_than_its_share_of_a_block() {
 fn unordered_transactions_need_no_nonce_and_leave_when_they_expire() {
     let (mut pool, key) = (pool(), key(1));
     for salt in 0..3 {
-        pool.insert(unordered(&key, 100 + salt, salt), Time(0)).unwrap();
+        pool.insert(unordered(&key, 100 + salt, salt), Time(0))
+            .unwrap();
     }
     assert_eq!(pool.select(Time(100), 10).len(), 2);
     assert_eq!(pool.expire(Time(101)).len(), 2);

@@ -23,7 +23,9 @@ impl Replica {
         let (height, next) = (message.height(), self.tip.height.next());
         if height < next {
             // The peer is at work on what we have decided: tell it, so that it catches up.
-            let (now, Some(peer)) = (self.now, self.peers.get_mut(&from)) else { return Ok(()) };
+            let (now, Some(peer)) = (self.now, self.peers.get_mut(&from)) else {
+                return Ok(());
+            };
             if now >= peer.last_status_sent.plus_ms(STATUS_TO_LAGGARD_MS) {
                 peer.last_status_sent = now;
                 self.send_status(To::Peer(from));
@@ -65,7 +67,11 @@ impl Replica {
             return Ok(());
         }
         if self.tip.height.0.saturating_sub(self.executed.0)
-            > self.genesis.parameters.root_lag.saturating_add(super::EXECUTION_LAG_MAX)
+            > self
+                .genesis
+                .parameters
+                .root_lag
+                .saturating_add(super::EXECUTION_LAG_MAX)
         {
             return Ok(());
         }
@@ -73,8 +79,8 @@ impl Replica {
         // After the last block with transactions, `root_lag` more certify what it left behind.
         let certified_upto = self.last_busy.0.saturating_add(parameters.root_lag);
         let owed = self.last_busy > Height::GENESIS && self.tip.height.0 < certified_upto;
-        let heartbeat = (parameters.heartbeat_ms > 0)
-            .then(|| self.tip.time.plus_ms(parameters.heartbeat_ms));
+        let heartbeat =
+            (parameters.heartbeat_ms > 0).then(|| self.tip.time.plus_ms(parameters.heartbeat_ms));
         let due = heartbeat.is_some_and(|at| self.now >= at);
         if !(owed || due || self.pool.has_ready()) {
             if let Some(at) = heartbeat {
@@ -106,20 +112,32 @@ impl Replica {
                     self.set_timer(TimerId::Agreement(timer), after_ms);
                 }
                 Output::Cancel(timer) => {
-                    self.actions.push(Action::ClearTimer(TimerId::Agreement(timer)));
+                    self.actions
+                        .push(Action::ClearTimer(TimerId::Agreement(timer)));
                 }
                 // Timers of past heights and rounds are ignored when they fire.
                 Output::CancelAll => {}
-                Output::RoundStarted { height, round, proposer } => {
+                Output::RoundStarted {
+                    height,
+                    round,
+                    proposer,
+                } => {
                     self.build = None;
                     if round > Round(0) {
-                        self.report(Report::Round { height, round, proposer });
+                        self.report(Report::Round {
+                            height,
+                            round,
+                            proposer,
+                        });
                     }
                 }
                 Output::Build { height, round } => self.build = Some((height, round)),
                 Output::Restream { block } => self.send_body(To::All, block),
                 Output::Decided(certificate) => self.decided(certificate)?,
-                Output::Misbehaviour { validator, evidence } => {
+                Output::Misbehaviour {
+                    validator,
+                    evidence,
+                } => {
                     let what = format!("signed both {:?} and {:?}", evidence.0, evidence.1);
                     self.report(Report::Misbehaviour { validator, what });
                 }
@@ -130,13 +148,22 @@ impl Replica {
 
     /// Builds and proposes a block once the roots that its header carries are known.
     pub(super) fn advance_build(&mut self) -> Result<(), ReplicaError> {
-        let Some((height, round)) = self.build else { return Ok(()) };
-        let Some(executed) = self.roots_for(height) else { return Ok(()) };
-        let Some(proposer) = self.address else { return Ok(()) };
+        let Some((height, round)) = self.build else {
+            return Ok(());
+        };
+        let Some(executed) = self.roots_for(height) else {
+            return Ok(());
+        };
+        let Some(proposer) = self.address else {
+            return Ok(());
+        };
         self.build = None;
         self.pool.expire(self.now);
         let transactions = self.pool.select(self.now, limits::BLOCK_TRANSACTIONS_MAX);
-        let raws: Vec<_> = transactions.iter().map(|t| t.transaction().raw().clone()).collect();
+        let raws: Vec<_> = transactions
+            .iter()
+            .map(|t| t.transaction().raw().clone())
+            .collect();
         let header = Header {
             version: self.genesis.protocol_version,
             chain_id: self.genesis.chain_id,
@@ -150,10 +177,18 @@ impl Replica {
             validators: self.election.committee(height).hash(self.suite),
             next_validators: self.election.committee(height.next()).hash(self.suite),
         };
-        let block = Arc::new(Block { header, transactions: raws });
+        let block = Arc::new(Block {
+            header,
+            transactions: raws,
+        });
         let hash = block.hash(self.suite);
-        self.actions.push(Action::Log(LogEntry::Block(block.as_ref().clone())));
-        self.candidates.own(CheckedBlock { block, hash, transactions: Arc::new(transactions) });
+        self.actions
+            .push(Action::Log(LogEntry::Block(block.as_ref().clone())));
+        self.candidates.own(CheckedBlock {
+            block,
+            hash,
+            transactions: Arc::new(transactions),
+        });
         let outputs = self.bft.propose(height, round, hash)?;
         self.apply(outputs)?;
         self.send_body(To::All, hash);
@@ -182,7 +217,11 @@ impl Replica {
             && computed != header.executed
         {
             let certified = header.executed;
-            return Err(ReplicaError::Diverged { height: header.height, certified, computed });
+            return Err(ReplicaError::Diverged {
+                height: header.height,
+                certified,
+                computed,
+            });
         }
         self.tip = header.clone();
         self.tip_hash = block.hash;
@@ -190,7 +229,8 @@ impl Replica {
             self.last_busy = self.tip.height;
         }
         self.build = None;
-        self.pool.included(block.transactions.iter().map(AsRef::as_ref));
+        self.pool
+            .included(block.transactions.iter().map(AsRef::as_ref));
         self.candidates.clear();
         self.actions.push(Action::Commit { block, certificate });
         Ok(())

@@ -67,8 +67,12 @@ impl Candidates {
 
     pub(super) fn own(&mut self, block: CheckedBlock) {
         let proposer = Some(block.block.header.proposer);
-        let entry =
-            Entry { round: Round(0), proposer, asked: 0, body: Body::Valid(block.clone()) };
+        let entry = Entry {
+            round: Round(0),
+            proposer,
+            asked: 0,
+            body: Body::Valid(block.clone()),
+        };
         self.entries.insert(block.hash, entry);
     }
 
@@ -100,13 +104,21 @@ impl Candidates {
 impl Replica {
     /// Sends the parts of a block that is here.
     pub(super) fn send_body(&mut self, to: To, hash: B256) {
-        let Some(block) = self.body_of(&hash) else { return };
+        let Some(block) = self.body_of(&hash) else {
+            return;
+        };
         let (height, bytes) = (block.header.height, Bytes::from(encode(block)));
         let total = u16::try_from(bytes.len().div_ceil(PART_BYTES)).unwrap_or(u16::MAX);
         for (index, start) in (0..total).zip((0..bytes.len()).step_by(PART_BYTES)) {
             let end = start.saturating_add(PART_BYTES).min(bytes.len());
             let part = bytes.slice(start..end);
-            let message = PeerMessage::Part { height, block: hash, index, total, bytes: part };
+            let message = PeerMessage::Part {
+                height,
+                block: hash,
+                index,
+                total,
+                bytes: part,
+            };
             self.send(to, true, &message);
         }
     }
@@ -127,9 +139,16 @@ impl Replica {
             return;
         }
         let entry = self.candidates.entries.entry(hash).or_insert_with(|| {
-            self.actions
-                .push(Action::SetTimer(TimerId::Fetch(hash), self.now.plus_ms(FETCH_AFTER_MS)));
-            Entry { body: Body::Wanted, round: Round(0), proposer: None, asked: 0 }
+            self.actions.push(Action::SetTimer(
+                TimerId::Fetch(hash),
+                self.now.plus_ms(FETCH_AFTER_MS),
+            ));
+            Entry {
+                body: Body::Wanted,
+                round: Round(0),
+                proposer: None,
+                asked: 0,
+            }
         });
         if let Message::Proposal(signed) = message
             && entry.proposer.is_none()
@@ -142,7 +161,9 @@ impl Replica {
     /// Asks the next peer for a body that is still missing.
     pub(super) fn fetch(&mut self, hash: B256) {
         let count = self.peers.len();
-        let Some(entry) = self.candidates.entries.get_mut(&hash) else { return };
+        let Some(entry) = self.candidates.entries.get_mut(&hash) else {
+            return;
+        };
         if !matches!(entry.body, Body::Wanted) || count == 0 {
             return;
         }
@@ -150,7 +171,14 @@ impl Replica {
         let peer = self.peers.keys().nth(entry.asked % count).copied();
         if let Some(peer) = peer {
             let height = self.tip.height.next();
-            self.send(To::Peer(peer), true, &PeerMessage::BodyRequest { height, block: hash });
+            self.send(
+                To::Peer(peer),
+                true,
+                &PeerMessage::BodyRequest {
+                    height,
+                    block: hash,
+                },
+            );
         }
         self.set_timer(TimerId::Fetch(hash), FETCH_AFTER_MS);
     }
@@ -172,15 +200,24 @@ impl Replica {
             self.report(Report::BadMessage { from, reason });
             return Ok(());
         }
-        let open = self.candidates.assemblies.keys().filter(|(peer, _)| *peer == from).count();
+        let open = self
+            .candidates
+            .assemblies
+            .keys()
+            .filter(|(peer, _)| *peer == from)
+            .count();
         let key = (from, hash);
         if open >= ASSEMBLIES_PER_PEER_MAX && !self.candidates.assemblies.contains_key(&key) {
             return Ok(());
         }
-        let assembly = self.candidates.assemblies.entry(key).or_insert_with(|| Assembly {
-            parts: vec![None; count],
-            missing: count,
-        });
+        let assembly = self
+            .candidates
+            .assemblies
+            .entry(key)
+            .or_insert_with(|| Assembly {
+                parts: vec![None; count],
+                missing: count,
+            });
         let len = assembly.parts.len();
         match assembly.parts.get_mut(at) {
             Some(slot) if len == count => {
@@ -240,7 +277,9 @@ impl Replica {
     /// that their headers must carry are known.
     pub(super) fn advance_candidates(&mut self) -> Result<(), ReplicaError> {
         let next = self.tip.height.next();
-        let Some(roots) = self.roots_for(next) else { return Ok(()) };
+        let Some(roots) = self.roots_for(next) else {
+            return Ok(());
+        };
         if self.bft.height() != Some(next) {
             return Ok(());
         }
@@ -283,11 +322,7 @@ impl Replica {
     }
 
     /// What a header must satisfy besides its signatures.
-    fn check_header(
-        &self,
-        block: &Block,
-        roots: hawser_ledger::Roots,
-    ) -> Result<(), String> {
+    fn check_header(&self, block: &Block, roots: hawser_ledger::Roots) -> Result<(), String> {
         let header = &block.header;
         let p = &self.genesis.parameters;
         let height = self.tip.height.next();
@@ -348,11 +383,15 @@ impl Replica {
 
     /// Limits that need the decoded transactions.
     fn check_gas(&self, transactions: &[Arc<VerifiedTransaction>]) -> Result<(), String> {
-        let gas = transactions
-            .iter()
-            .fold(0u64, |sum, t| sum.saturating_add(t.transaction().gas_limit()));
+        let gas = transactions.iter().fold(0u64, |sum, t| {
+            sum.saturating_add(t.transaction().gas_limit())
+        });
         let max = self.genesis.parameters.block_gas_max;
-        if gas > max { Err(format!("gas limits add up to {gas}, over {max}")) } else { Ok(()) }
+        if gas > max {
+            Err(format!("gas limits add up to {gas}, over {max}"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Hands the verdict on a candidate to the agreement.
@@ -362,7 +401,9 @@ impl Replica {
         result: Result<Arc<Vec<Arc<VerifiedTransaction>>>, String>,
     ) -> Result<(), ReplicaError> {
         let height = self.tip.height.next();
-        let Some(entry) = self.candidates.entries.get_mut(&hash) else { return Ok(()) };
+        let Some(entry) = self.candidates.entries.get_mut(&hash) else {
+            return Ok(());
+        };
         let block = match &entry.body {
             Body::Checking(block) | Body::Complete(block) => Arc::clone(block),
             _ => return Ok(()),
@@ -371,12 +412,21 @@ impl Replica {
         let valid = result.is_ok();
         match result {
             Ok(transactions) => {
-                self.actions.push(Action::Log(LogEntry::Block(block.as_ref().clone())));
-                entry.body = Body::Valid(CheckedBlock { block, hash, transactions });
+                self.actions
+                    .push(Action::Log(LogEntry::Block(block.as_ref().clone())));
+                entry.body = Body::Valid(CheckedBlock {
+                    block,
+                    hash,
+                    transactions,
+                });
             }
             Err(reason) => {
                 entry.body = Body::Invalid;
-                self.report(Report::BlockRefused { height, hash, reason });
+                self.report(Report::BlockRefused {
+                    height,
+                    hash,
+                    reason,
+                });
             }
         }
         let outputs = self.bft.on_block(height, round, proposer, hash, valid)?;

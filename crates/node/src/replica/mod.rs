@@ -328,11 +328,18 @@ impl Replica {
         let next = boot.tip.height.next();
         let address = boot.key.as_ref().map(|key| key.address());
         let bft = Bft::new(
-            BftConfig { chain: boot.genesis.chain_id, key: boot.key, timeouts: boot.timeouts },
+            BftConfig {
+                chain: boot.genesis.chain_id,
+                key: boot.key,
+                timeouts: boot.timeouts,
+            },
             next,
             boot.election.committee(next),
         );
-        let executed = boot.roots.last().map_or(Height::GENESIS, |roots| roots.height);
+        let executed = boot
+            .roots
+            .last()
+            .map_or(Height::GENESIS, |roots| roots.height);
         let mut candidates = Candidates::default();
         for block in boot.blocks {
             candidates.recovered(block);
@@ -348,7 +355,11 @@ impl Replica {
             bft,
             tip: boot.tip,
             last_busy: boot.last_busy,
-            roots: boot.roots.into_iter().map(|roots| (roots.height, roots)).collect(),
+            roots: boot
+                .roots
+                .into_iter()
+                .map(|roots| (roots.height, roots))
+                .collect(),
             executed,
             candidates,
             build: None,
@@ -387,7 +398,11 @@ impl Replica {
             Event::Executed { roots, nonces } => {
                 self.executed = roots.height;
                 self.roots.insert(roots.height, roots);
-                let keep = self.genesis.parameters.root_lag.saturating_add(EXECUTION_LAG_MAX);
+                let keep = self
+                    .genesis
+                    .parameters
+                    .root_lag
+                    .saturating_add(EXECUTION_LAG_MAX);
                 self.roots = self.roots.split_off(&roots.height.back(keep));
                 self.pool.executed(nonces);
             }
@@ -400,7 +415,10 @@ impl Replica {
     /// The last decided block.
     #[must_use]
     pub const fn tip(&self) -> BlockId {
-        BlockId { height: self.tip.height, hash: self.tip_hash }
+        BlockId {
+            height: self.tip.height,
+            hash: self.tip_hash,
+        }
     }
 
     /// The last executed height.
@@ -441,7 +459,9 @@ impl Replica {
     /// Whether decided blocks are being fetched from peers.
     #[must_use]
     pub fn is_syncing(&self) -> bool {
-        self.sync.target().is_some_and(|target| target > self.tip.height.next())
+        self.sync
+            .target()
+            .is_some_and(|target| target > self.tip.height.next())
     }
 
     fn on_started(&mut self) -> Result<(), ReplicaError> {
@@ -449,7 +469,9 @@ impl Replica {
         if !self.recovery.is_empty() {
             let records = std::mem::take(&mut self.recovery);
             let height = self.tip.height.next();
-            let outputs = self.bft.recover(height, self.election.committee(height), records)?;
+            let outputs = self
+                .bft
+                .recover(height, self.election.committee(height), records)?;
             self.apply(outputs)?;
         }
         Ok(())
@@ -501,7 +523,13 @@ impl Replica {
         match message {
             PeerMessage::Status { genesis, height } => self.on_status(from, genesis, height),
             PeerMessage::Agreement(message) => self.on_agreement(from, message)?,
-            PeerMessage::Part { height, block, index, total, bytes } => {
+            PeerMessage::Part {
+                height,
+                block,
+                index,
+                total,
+                bytes,
+            } => {
                 self.on_part(from, height, block, (index, total), bytes)?;
             }
             PeerMessage::BodyRequest { height, block } => self.on_body_request(from, height, block),
@@ -511,7 +539,11 @@ impl Replica {
             PeerMessage::BlocksRequest { from: first, count } => {
                 let count = count.min(SYNC_BLOCKS_MAX);
                 if first > Height::GENESIS && first <= self.tip.height && count > 0 {
-                    self.actions.push(Action::Serve { to: from, from: first, count });
+                    self.actions.push(Action::Serve {
+                        to: from,
+                        from: first,
+                        count,
+                    });
                 }
             }
             PeerMessage::Blocks(blocks) => self.on_blocks(from, blocks),
@@ -521,7 +553,9 @@ impl Replica {
 
     fn on_status(&mut self, from: PeerId, genesis: B256, height: Height) {
         let foreign = genesis != self.genesis_hash;
-        let Some(peer) = self.peers.get_mut(&from) else { return };
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
         let news = foreign && !peer.foreign;
         peer.foreign = foreign;
         if foreign {
@@ -572,17 +606,24 @@ impl Replica {
     }
 
     fn send_status(&mut self, to: To) {
-        let message =
-            PeerMessage::Status { genesis: self.genesis_hash, height: self.tip.height };
+        let message = PeerMessage::Status {
+            genesis: self.genesis_hash,
+            height: self.tip.height,
+        };
         self.send(to, true, &message);
     }
 
     fn send(&mut self, to: To, urgent: bool, message: &PeerMessage) {
-        self.actions.push(Action::Send { to, urgent, bytes: encode(message).into() });
+        self.actions.push(Action::Send {
+            to,
+            urgent,
+            bytes: encode(message).into(),
+        });
     }
 
     fn set_timer(&mut self, timer: TimerId, after_ms: u64) {
-        self.actions.push(Action::SetTimer(timer, self.now.plus_ms(after_ms)));
+        self.actions
+            .push(Action::SetTimer(timer, self.now.plus_ms(after_ms)));
     }
 
     fn report(&mut self, report: Report) {
@@ -605,7 +646,9 @@ impl Replica {
 
     /// Roots that the header of a height must carry; `None` while they are being computed.
     fn roots_for(&self, height: Height) -> Option<Roots> {
-        self.roots.get(&height.back(self.genesis.parameters.root_lag)).copied()
+        self.roots
+            .get(&height.back(self.genesis.parameters.root_lag))
+            .copied()
     }
 }
 

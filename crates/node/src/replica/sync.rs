@@ -68,13 +68,19 @@ impl Replica {
             && self.sync.asked.is_none()
             && target > self.tip.height.next()
         {
-            self.report(Report::Syncing { at: self.tip.height, target });
+            self.report(Report::Syncing {
+                at: self.tip.height,
+                target,
+            });
         }
         self.sync.asked = Some(peer);
         self.sync.timer = true;
         self.set_timer(TimerId::Sync, ANSWER_MS);
         let from = self.tip.height.next();
-        let message = PeerMessage::BlocksRequest { from, count: SYNC_BLOCKS_MAX };
+        let message = PeerMessage::BlocksRequest {
+            from,
+            count: SYNC_BLOCKS_MAX,
+        };
         self.send(To::Peer(peer), false, &message);
     }
 
@@ -91,7 +97,10 @@ impl Replica {
             .filter(|(_, peer)| !peer.foreign && peer.height > self.tip.height)
             .map(|(id, _)| *id)
             .collect();
-        let next = ahead.iter().find(|id| last.is_none_or(|l| **id > l)).or(ahead.first());
+        let next = ahead
+            .iter()
+            .find(|id| last.is_none_or(|l| **id > l))
+            .or(ahead.first());
         match next {
             Some(peer) => self.request_blocks(*peer),
             None => self.sync.target = None,
@@ -110,7 +119,9 @@ impl Replica {
         }
         self.sync.asked = None;
         let wanted = usize::try_from(SYNC_BLOCKS_MAX).unwrap_or(usize::MAX);
-        self.sync.queue.extend(blocks.into_iter().take(wanted).map(|block| (from, block)));
+        self.sync
+            .queue
+            .extend(blocks.into_iter().take(wanted).map(|block| (from, block)));
         if let Some((_, last)) = self.sync.queue.back() {
             let height = last.block.header.height;
             if let Some(peer) = self.peers.get_mut(&from) {
@@ -128,7 +139,12 @@ impl Replica {
         }
         let next = self.tip.height.next();
         // Agreement may have decided meanwhile what was asked for.
-        while self.sync.queue.front().is_some_and(|(_, b)| b.block.header.height < next) {
+        while self
+            .sync
+            .queue
+            .front()
+            .is_some_and(|(_, b)| b.block.header.height < next)
+        {
             self.sync.queue.pop_front();
         }
         // Wait until the roots that the header must carry are computed.
@@ -143,7 +159,11 @@ impl Replica {
                     let known = self.known(&block.block);
                     let body = Arc::new(block.block.clone());
                     self.sync.checking = Some(Checking { hash, block, from });
-                    self.actions.push(Action::Check { hash, block: body, known });
+                    self.actions.push(Action::Check {
+                        hash,
+                        block: body,
+                        known,
+                    });
                 }
                 Err(reason) => {
                     self.report(Report::BadMessage { from, reason });
@@ -163,7 +183,9 @@ impl Replica {
 
     /// After the last received block: asks for more while a peer is ahead.
     fn continue_sync(&mut self) {
-        let Some(target) = self.sync.target else { return };
+        let Some(target) = self.sync.target else {
+            return;
+        };
         if target <= self.tip.height {
             self.sync.target = None;
         } else if self.sync.asked.is_none() && !self.sync.timer {
@@ -175,7 +197,10 @@ impl Replica {
         let (header, certificate) = (&block.block.header, &block.certificate);
         let height = self.tip.height.next();
         if header.height != height || header.parent != self.tip_hash {
-            return Err(format!("sent block {} where {height} follows", header.height));
+            return Err(format!(
+                "sent block {} where {height} follows",
+                header.height
+            ));
         }
         let hash = header.hash(self.suite);
         if certificate.height != height || certificate.block_hash != hash {
@@ -184,7 +209,10 @@ impl Replica {
         certificate
             .verify(self.genesis.chain_id, &self.election.committee(height))
             .map_err(|error| format!("certificate of block {height}: {error}"))?;
-        block.block.check_body(self.suite).map_err(|error| error.to_string())?;
+        block
+            .block
+            .check_body(self.suite)
+            .map_err(|error| error.to_string())?;
         Ok(hash)
     }
 

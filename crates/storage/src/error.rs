@@ -1,0 +1,120 @@
+use std::io;
+
+use thiserror::Error;
+
+/// Why a key-value store could not do what it was asked.
+#[derive(Debug, Error)]
+pub enum KvError {
+    /// The engine failed.
+    #[error("key-value store: {operation} failed: {reason}")]
+    Engine {
+        /// What was being done.
+        operation: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
+    /// The column was not named when the store was opened.
+    #[error("key-value store has no column '{0}'")]
+    UnknownColumn(&'static str),
+    /// A key is empty or too long, or a value is too long.
+    #[error("{what} of {len} bytes is outside the limit of {max} bytes")]
+    Size {
+        /// `key` or `value`.
+        what: &'static str,
+        /// Its length in bytes.
+        len: usize,
+        /// The largest length accepted.
+        max: usize,
+    },
+    /// An earlier durable write failed; the process must stop and recover by restart.
+    #[error("key-value store refuses calls since a durable write failed; restart the node")]
+    Poisoned,
+}
+
+/// Why a file operation failed.
+#[derive(Debug, Error)]
+pub enum DiskError {
+    /// The operating system said no.
+    #[error("{operation} '{file}': {source}")]
+    Io {
+        /// What was being done.
+        operation: &'static str,
+        /// The file, or the folder.
+        file: String,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The name is not a plain file name of 1 to 128 letters, digits, `.`, `_` and `-`.
+    #[error("'{0}' is not a plain file name")]
+    Name(String),
+}
+
+impl DiskError {
+    /// An input or output error, with what was being done to which file.
+    pub(crate) fn io(operation: &'static str, file: &str, source: io::Error) -> Self {
+        Self::Io {
+            operation,
+            file: file.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Why a log or a segment store could not do what it was asked.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A file holds something that was not written. Synced data is damaged.
+    #[error("'{file}' is damaged at byte {offset}: {reason}; {advice}")]
+    Corrupt {
+        /// Name of the file within its folder.
+        file: String,
+        /// Offset in bytes of the first damaged record.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+        /// What an operator can do.
+        advice: &'static str,
+    },
+    /// A record is empty or larger than the limit.
+    #[error("record of {len} bytes is outside 1..={max} bytes")]
+    RecordSize {
+        /// Its length in bytes.
+        len: usize,
+        /// The largest length accepted.
+        max: usize,
+    },
+    /// The log has reached its largest size and must be reset first.
+    #[error("log '{file}' would exceed {max} bytes; reset it")]
+    Full {
+        /// Name of the file.
+        file: String,
+        /// The largest size in bytes.
+        max: u64,
+    },
+    /// Items must be appended in order, and cannot be cut off before the first one kept.
+    #[error("item {got} is out of order; expected {expected}")]
+    Order {
+        /// What would have been accepted.
+        expected: u64,
+        /// What was given.
+        got: u64,
+    },
+    /// An option is outside what the format can hold.
+    #[error("option {option} = {value} is outside {min}..={max}")]
+    Option {
+        /// Name of the option.
+        option: &'static str,
+        /// The value given.
+        value: u64,
+        /// Smallest value accepted.
+        min: u64,
+        /// Largest value accepted.
+        max: u64,
+    },
+    /// An earlier durable write failed; the process must stop and recover by restart.
+    #[error("'{0}' refuses calls since a durable write failed; restart the node")]
+    Poisoned(String),
+}

@@ -1,0 +1,152 @@
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::{Batch, Column, KeyValue, Kv, check_key, is_empty_range};
+use crate::KvError;
+
+/// Write buffer of each column in bytes. Four nodes on one machine must stay far below a gigabyte.
+const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of journal after which the engine flushes the columns that hold it back.
+const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
+/// Smallest and largest block cache in bytes.
+const CACHE_BYTES: (u64, u64) = (1024 * 1024, 1 << 40);
+/// Open table files. The engine asks for ten at least.
+const OPEN_FILES: usize = 256;
+
+/// A store on disk: a log-structured merge tree (fjall 3), one key space per column.
+///
+/// Memory is bounded by the cache, and by two write buffers of 16 MiB for each column that is
+/// written to heavily. An idle store holds a few megabytes.
+pub struct FjallKv {
+    database: Database,
+    columns: BTreeMap<Column, Keyspace>,
+    poisoned: AtomicBool,
+}
+
+impl FjallKv {
+    /// Opens or creates the store in a folder. It is locked against other processes until dropped.
+    ///
+    /// `cache_bytes` bounds the block cache that all columns share.
+    pub fn open(path: &Path, columns: &[Column], cache_bytes: u64) -> Result<Self, KvError> {
+        let database = Database::builder(path)
+            .cache_size(cache_bytes.clamp(CACHE_BYTES.0, CACHE_BYTES.1))
+            .max_cached_files(Some(OPEN_FILES))
+            .max_journaling_size(JOURNAL_BYTES)
+            .worker_threads(2)
+            .open()
+            .map_err(|error| engine("open", &error))?;
+        let columns = columns
+            .iter()
+            .map(|&column| {
+                let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+                let keyspace = database
+                    .keyspace(column.0, options)
+                    .map_err(|error| engine("open column", &error))?;
+                Ok((column, keyspace))
+            })
+            .collect::<Result<_, KvError>>()?;
+        Ok(Self {
+            database,
+            columns,
+            poisoned: AtomicBool::new(false),
+        })
+    }
+
+    /// Bytes on disk: tables and journals.
+    pub fn disk_bytes(&self) -> Result<u64, KvError> {
+        self.usable()?;
+        self.database
+            .disk_space()
+            .map_err(|error| engine("measure", &error))
+    }
+
+    fn usable(&self) -> Result<(), KvError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            Err(KvError::Poisoned)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn column(&self, column: Column) -> Result<&Keyspace, KvError> {
+        self.usable()?;
+        self.columns
+            .get(&column)
+            .ok_or(KvError::UnknownColumn(column.0))
+    }
+
+    fn poison(&self, operation: &'static str, error: &fjall::Error) -> KvError {
+        self.poisoned.store(true, Ordering::Release);
+        tracing::error!(operation, %error, "durable write failed; the store refuses further calls");
+        engine(operation, error)
+    }
+}
+
+fn engine(operation: &'static str, error: &fjall::Error) -> KvError {
+    KvError::Engine {
+        operation,
+        reason: error.to_string(),
+    }
+}
+
+impl Kv for FjallKv {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        check_key(key)?;
+        let value = self
+            .column(column)?
+            .get(key)
+            .map_err(|error| engine("get", &error))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    fn range(
+        &self,
+        column: Column,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        reverse: bool,
+        limit: usize,
+    ) -> Result<Vec<KeyValue>, KvError> {
+        let keyspace = self.column(column)?;
+        if is_empty_range(start, end) {
+            return Ok(Vec::new());
+        }
+        let owned = |guard: Guard| {
+            let (key, value) = guard
+                .into_inner()
+                .map_err(|error| engine("range", &error))?;
+            Ok((key.to_vec(), value.to_vec()))
+        };
+        let found = keyspace.range::<&[u8], _>((start, end));
+        if reverse {
+            found.rev().take(limit).map(owned).collect()
+        } else {
+            found.take(limit).map(owned).collect()
+        }
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), KvError> {
+        batch.check()?;
+        self.usable()?;
+        let mut write = self.database.batch();
+        for op in batch.ops {
+            let keyspace = self.column(op.column)?;
+            match op.value {
+                Some(value) => write.insert(keyspace, op.key, value),
+                None => write.remove(keyspace, op.key),
+            }
+        }
+        write.commit().map_err(|error| self.poison("write", &error))
+    }
+
+    fn persist(&self) -> Result<(), KvError> {
+        self.usable()?;
+        self.database
+            .persist(PersistMode::SyncAll)
+            .map_err(|error| self.poison("persist", &error))
+    }
+}

@@ -1,0 +1,220 @@
+use std::sync::Arc;
+
+use crate::record::{self, End, MAGIC_BYTES, Scanner, TornTail};
+use crate::{Disk, DiskError, DiskFile, LogError};
+
+#[cfg(test)]
+mod tests;
+
+const MAGIC: [u8; 8] = *b"HWSLOG01";
+
+/// Bounds of a [`SyncedLog`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Largest record in bytes. Default 16 MiB.
+    pub record_bytes_max: usize,
+    /// Largest file in bytes; the whole of it is read when the log is opened. Default 256 MiB.
+    pub file_bytes_max: u64,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            record_bytes_max: 16 * 1024 * 1024,
+            file_bytes_max: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// What was found when a log was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecovery {
+    /// The records since the last reset, oldest first.
+    pub records: Vec<Vec<u8>>,
+    /// What a crash had left incomplete, if anything.
+    pub torn: Option<TornTail>,
+}
+
+/// A small append-only file whose records are durable once [`SyncedLog::sync`] returned: what a
+/// validator must remember before its votes leave.
+///
+/// The format is that of [`crate::record`] with the magic `HWSLOG01` and tags 0, 1, 2, ….
+pub struct SyncedLog {
+    disk: Arc<dyn Disk>,
+    name: String,
+    options: LogOptions,
+    file: Arc<dyn DiskFile>,
+    len: u64,
+    synced: u64,
+    next_tag: u64,
+    poisoned: bool,
+}
+
+impl SyncedLog {
+    /// Opens the log, creating an empty one where there is none, and returns what it holds.
+    ///
+    /// An incomplete end, which was never acknowledged, is cut off and reported. Damage before that
+    /// is an error: the records there were promised to be durable.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        name: &str,
+        options: LogOptions,
+    ) -> Result<(Self, LogRecovery), LogError> {
+        disk.remove(&temporary(name))?;
+        let file = match disk.open(name)? {
+            Some(file) => file,
+            None => create(&*disk, name)?,
+        };
+        let mut log = Self {
+            disk,
+            name: name.to_owned(),
+            options,
+            file,
+            len: MAGIC_BYTES,
+            synced: MAGIC_BYTES,
+            next_tag: 0,
+            poisoned: false,
+        };
+        let recovery = log.recover()?;
+        Ok((log, recovery))
+    }
+
+    fn recover(&mut self) -> Result<LogRecovery, LogError> {
+        let file_len = self.file.len()?;
+        if file_len > self.options.file_bytes_max {
+            return Err(self.damaged(0, format!("it has {file_len} bytes")));
+        }
+        let mut scanner = Scanner::new(&*self.file, self.options.record_bytes_max)?;
+        if !scanner.has_magic(MAGIC)? {
+            return Err(self.damaged(0, "it is not a log of this version".into()));
+        }
+        let mut records = Vec::new();
+        let mut misplaced = None;
+        let end = scanner.scan(|record| {
+            if record.tag != records.len() as u64 {
+                misplaced.get_or_insert(record.offset);
+            }
+            records.push(record.payload);
+        })?;
+        if let Some(offset) = misplaced {
+            return Err(self.damaged(offset, "records are out of order".into()));
+        }
+        let torn = match end {
+            End::Clean => None,
+            End::Damaged(offset) => {
+                return Err(self.damaged(offset, "a record that was durable is unreadable".into()));
+            }
+            End::Torn(offset) => {
+                self.file.truncate(offset)?;
+                let bytes = file_len.saturating_sub(offset);
+                Some(TornTail {
+                    file: self.name.clone(),
+                    offset,
+                    bytes,
+                })
+            }
+        };
+        // What was found may never have been synced; from here on it is relied upon.
+        self.file.sync()?;
+        self.len = torn.as_ref().map_or(file_len, |torn| torn.offset);
+        self.synced = self.len;
+        self.next_tag = records.len() as u64;
+        Ok(LogRecovery { records, torn })
+    }
+
+    fn damaged(&self, offset: u64, reason: String) -> LogError {
+        LogError::Corrupt {
+            file: self.name.clone(),
+            offset,
+            reason,
+            advice: "do not delete it while this validator may vote: that can make it vote twice; \
+                     restore the file from the same disk, or remove the validator from the \
+                     committee and start it with a new key",
+        }
+    }
+
+    /// Adds a record. It is durable after the next [`Self::sync`].
+    pub fn append(&mut self, payload: &[u8]) -> Result<(), LogError> {
+        self.usable()?;
+        let max = self.options.record_bytes_max;
+        let bytes = record::encode(self.len, self.next_tag, self.synced, payload, max)?;
+        let len = self.len.saturating_add(bytes.len() as u64);
+        if len > self.options.file_bytes_max {
+            let max = self.options.file_bytes_max;
+            return Err(LogError::Full {
+                file: self.name.clone(),
+                max,
+            });
+        }
+        let done = self.file.append(&bytes);
+        self.durable(done)?;
+        self.len = len;
+        self.next_tag = self.next_tag.saturating_add(1);
+        Ok(())
+    }
+
+    /// Makes all records durable.
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        self.usable()?;
+        if self.synced < self.len {
+            let done = self.file.sync();
+            self.durable(done)?;
+            self.synced = self.len;
+        }
+        Ok(())
+    }
+
+    /// Starts an empty log. A crash leaves either all old records or none.
+    pub fn reset(&mut self) -> Result<(), LogError> {
+        self.usable()?;
+        let created = create(&*self.disk, &self.name);
+        self.file = self.durable(created)?;
+        self.len = MAGIC_BYTES;
+        self.synced = MAGIC_BYTES;
+        self.next_tag = 0;
+        Ok(())
+    }
+
+    /// Size of the file in bytes.
+    #[must_use]
+    pub const fn len_bytes(&self) -> u64 {
+        self.len
+    }
+
+    fn usable(&self) -> Result<(), LogError> {
+        if self.poisoned {
+            Err(LogError::Poisoned(self.name.clone()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn durable<T>(&mut self, done: Result<T, DiskError>) -> Result<T, LogError> {
+        self.poisoned |= done.is_err();
+        Ok(done?)
+    }
+}
+
+fn temporary(name: &str) -> String {
+    format!("{name}.new")
+}
+
+/// Puts an empty log in place of whatever has the name, atomically and durably.
+fn create(disk: &dyn Disk, name: &str) -> Result<Arc<dyn DiskFile>, DiskError> {
+    create_durable(disk, name, &temporary(name), &MAGIC)
+}
+
+/// Creates a file with the content given under a temporary name and moves it into place.
+pub(crate) fn create_durable(
+    disk: &dyn Disk,
+    name: &str,
+    temporary: &str,
+    content: &[u8],
+) -> Result<Arc<dyn DiskFile>, DiskError> {
+    let file = disk.create(temporary)?;
+    file.append(content)?;
+    file.sync()?;
+    disk.rename(temporary, name)?;
+    disk.sync()?;
+    Ok(file)
+}

@@ -1,0 +1,225 @@
+use super::*;
+use crate::record::HEADER_BYTES;
+use crate::seed::Seed;
+use crate::{DiskFaults, MemDisk, OsDisk};
+
+fn open(disk: &MemDisk) -> Result<(SyncedLog, LogRecovery), LogError> {
+    SyncedLog::open(Arc::new(disk.clone()), "votes", LogOptions::default())
+}
+
+#[test]
+fn records_come_back_in_order_until_the_log_is_reset() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(OsDisk::new(folder.path()).unwrap());
+    let open = || SyncedLog::open(disk.clone(), "votes", LogOptions::default()).unwrap();
+    let (mut log, found) = open();
+    assert!(found.records.is_empty());
+    log.append(b"one").unwrap();
+    log.append(b"two").unwrap();
+    log.sync().unwrap();
+    assert_eq!(
+        open().1,
+        LogRecovery {
+            records: vec![b"one".into(), b"two".into()],
+            torn: None
+        }
+    );
+    log.reset().unwrap();
+    log.append(b"three").unwrap();
+    log.sync().unwrap();
+    assert_eq!(log.len_bytes(), MAGIC_BYTES + HEADER_BYTES as u64 + 5);
+    assert_eq!(open().1.records, [b"three"]);
+}
+
+#[test]
+fn the_format_is_frozen() {
+    let disk = MemDisk::new(0);
+    let (mut log, _) = open(&disk).unwrap();
+    log.append(b"a").unwrap();
+    log.sync().unwrap();
+    log.append(b"vote").unwrap();
+    let bytes = disk
+        .open("votes")
+        .unwrap()
+        .unwrap()
+        .read_at(0, 999)
+        .unwrap();
+    assert_eq!(
+        hex::encode(bytes),
+        "4857534c4f473031\
+         01000000dc5471ca0000000000000000080000000000000061\
+         04000000c030285201000000000000002100000000000000766f7465"
+    );
+}
+
+#[test]
+fn both_sides_of_the_record_and_file_limits() {
+    let disk = Arc::new(MemDisk::new(0));
+    let file_bytes_max = MAGIC_BYTES + 2 * (HEADER_BYTES as u64 + 10);
+    let options = LogOptions {
+        record_bytes_max: 10,
+        file_bytes_max,
+    };
+    let (mut log, _) = SyncedLog::open(disk, "votes", options).unwrap();
+    assert!(matches!(
+        log.append(b""),
+        Err(LogError::RecordSize { len: 0, max: 10 })
+    ));
+    assert!(matches!(
+        log.append(&[1; 11]),
+        Err(LogError::RecordSize { len: 11, max: 10 })
+    ));
+    log.append(&[1; 10]).unwrap();
+    log.append(&[1; 10]).unwrap();
+    assert!(matches!(log.append(&[1]), Err(LogError::Full { .. })));
+    log.reset().unwrap();
+    log.append(&[1]).unwrap();
+}
+
+#[test]
+fn no_crash_loses_a_synced_record_or_brings_back_garbage() {
+    let (mut torn, mut kept_unsynced) = (0, 0);
+    for seed in 0..1500u64 {
+        let mut random = Seed::new(seed);
+        let mut disk = MemDisk::new(seed);
+        // Records that were synced, and those that may have survived.
+        let (mut sure, mut written): (Vec<Vec<u8>>, Vec<Vec<u8>>) = Default::default();
+        for life in 0..4u64 {
+            let (mut log, found) = open(&disk).unwrap();
+            assert!(
+                found.records.starts_with(&sure),
+                "seed {seed}: a synced record is lost"
+            );
+            assert!(written.starts_with(&found.records), "seed {seed}: garbage");
+            torn += usize::from(found.torn.is_some());
+            kept_unsynced += found.records.len() - sure.len();
+            (sure, written) = (found.records.clone(), found.records);
+            disk.set_faults(DiskFaults {
+                append_per_mille: 10,
+                read_per_mille: 0,
+                sync_per_mille: 20,
+            });
+            for step in 0..random.up_to(30) {
+                match random.up_to(12) {
+                    0..7 => {
+                        let filler = random.up_to(60);
+                        let record = [&[life as u8, step as u8], &vec![7; filler][..]].concat();
+                        written.push(record.clone());
+                        if log.append(&record).is_err() {
+                            break;
+                        }
+                    }
+                    7..12 => {
+                        if log.sync().is_err() {
+                            break;
+                        }
+                        sure.clone_from(&written);
+                    }
+                    _ => {
+                        // Until a reset returns, either the old or the new log may be found.
+                        let old = std::mem::take(&mut sure);
+                        if log.reset().is_err() {
+                            disk.set_faults(DiskFaults::default());
+                            let found = open(&disk.crash(0)).unwrap().1.records;
+                            assert!(found.is_empty() || found.starts_with(&old));
+                            written.clear();
+                            disk = MemDisk::new(seed);
+                            break;
+                        }
+                        written.clear();
+                    }
+                }
+            }
+            disk = disk.crash(random.next());
+        }
+    }
+    assert!(
+        torn > 100 && kept_unsynced > 100,
+        "the crashes are worth their name: {torn}"
+    );
+}
+
+#[test]
+fn a_flipped_bit_in_a_synced_record_is_reported_with_file_and_offset() {
+    let second = MAGIC_BYTES as usize + HEADER_BYTES + 20;
+    for at in 0..second + HEADER_BYTES + 20 {
+        let disk = MemDisk::new(0);
+        let (mut log, _) = open(&disk).unwrap();
+        for record in 0..3u8 {
+            log.append(&[record; 20]).unwrap();
+            log.sync().unwrap();
+        }
+        assert!(disk.flip_bit("votes", at, at as u8));
+        let Err(LogError::Corrupt { file, offset, .. }) = open(&disk) else {
+            panic!("damage at {at} went unnoticed");
+        };
+        let expected = if at < 8 {
+            0
+        } else if at < second {
+            8
+        } else {
+            second as u64
+        };
+        assert_eq!((file.as_str(), offset), ("votes", expected));
+    }
+}
+
+#[test]
+fn damage_to_the_last_record_looks_like_a_torn_tail_and_is_reported_as_one() {
+    let disk = MemDisk::new(0);
+    let (mut log, _) = open(&disk).unwrap();
+    log.append(&[1; 20]).unwrap();
+    log.append(&[2; 20]).unwrap();
+    log.sync().unwrap();
+    assert!(disk.flip_bit("votes", 60, 0));
+    let (_, found) = open(&disk).unwrap();
+    assert_eq!(found.records, [[1; 20]]);
+    assert_eq!(
+        found.torn,
+        Some(TornTail {
+            file: "votes".into(),
+            offset: 52,
+            bytes: 44
+        })
+    );
+    assert_eq!(open(&disk).unwrap().1.torn, None, "it was cut off");
+}
+
+#[test]
+fn a_copy_of_a_record_within_a_torn_payload_is_not_taken_for_one() {
+    let disk = MemDisk::new(0);
+    let (mut log, _) = open(&disk).unwrap();
+    log.append(b"first").unwrap();
+    log.sync().unwrap();
+    // Valid where it claims to stand, which is not where it stands.
+    let copy = record::encode(log.len_bytes(), 9, log.len_bytes() + 1, b"copy", 99).unwrap();
+    log.append(&copy).unwrap();
+    let file = disk.open("votes").unwrap().unwrap();
+    file.truncate(file.len().unwrap() - 1).unwrap();
+    let (_, found) = open(&disk).unwrap();
+    assert_eq!(found.records, [b"first"]);
+    assert!(found.torn.is_some());
+}
+
+#[test]
+fn after_a_failed_append_or_sync_every_call_is_refused() {
+    for faults in [
+        DiskFaults {
+            append_per_mille: 1000,
+            ..DiskFaults::default()
+        },
+        DiskFaults {
+            sync_per_mille: 1000,
+            ..DiskFaults::default()
+        },
+    ] {
+        let disk = MemDisk::new(0);
+        let (mut log, _) = open(&disk).unwrap();
+        disk.set_faults(faults);
+        assert!(log.append(b"x").and_then(|()| log.sync()).is_err());
+        disk.set_faults(DiskFaults::default());
+        assert!(matches!(log.append(b"x"), Err(LogError::Poisoned(_))));
+        assert!(matches!(log.sync(), Err(LogError::Poisoned(_))));
+        assert!(matches!(log.reset(), Err(LogError::Poisoned(_))));
+    }
+}

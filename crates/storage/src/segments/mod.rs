@@ -1,0 +1,474 @@
+//! Numbered items in files of bounded size.
+//!
+//! ```text
+//! <prefix>-<first, 20 digits>.seg = "HWSSEG01" ‖ record*     (see `record`; the tag is the number)
+//! <prefix>-<first, 20 digits>.idx = "HWSIDX01" ‖ first (u64) ‖ count (u64)
+//!                                   ‖ offset (u32) × (count + 1) ‖ crc (u32)
+//! ```
+//! Integers are little endian. An index exists for every segment but the one appended to; its last
+//! offset is where the segment ends, and `crc` is CRC-32C over all bytes before it. Opening looks at
+//! names and lengths only, and scans the last segment.
+
+mod files;
+mod recover;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lru::LruCache;
+use parking_lot::{Mutex, RwLock};
+
+use crate::record::{self, MAGIC_BYTES};
+use crate::{Disk, DiskError, DiskFile, LogError, TornTail};
+use files::Files;
+
+/// Sealed segments kept open for reading.
+const OPEN_SEGMENTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+/// Bounds of [`SegmentOptions::segment_bytes`]: offsets are 32 bits wide.
+const SEGMENT_BYTES: (u64, u64) = (64, 2 << 30);
+/// Largest [`SegmentOptions::item_bytes_max`].
+const ITEM_BYTES_MAX: u64 = 1 << 30;
+
+/// Bounds of a [`Segments`] store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentOptions {
+    /// Size in bytes above which a new file is begun: 64 B to 2 GiB. Default 64 MiB.
+    pub segment_bytes: u64,
+    /// Largest item in bytes: 1 B to 1 GiB. A larger one than a segment has a file to itself.
+    /// Default 32 MiB.
+    pub item_bytes_max: usize,
+}
+
+impl Default for SegmentOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 * 1024 * 1024,
+            item_bytes_max: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// What was found and mended when the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentRecovery {
+    /// What a crash had left incomplete, if anything. It had not been synced.
+    pub torn: Option<TornTail>,
+    /// Index files that were missing and were built again.
+    pub rebuilt: Vec<String>,
+}
+
+/// An append-only store of items numbered without gaps: the blocks of a chain.
+///
+/// All methods take `&self`; reads run beside appends. An item can be read once its append
+/// returned and is durable once a later [`Segments::sync`] returned.
+pub struct Segments {
+    files: Files,
+    options: SegmentOptions,
+    state: RwLock<State>,
+    /// Held by whoever changes files; it orders appends, syncs, repairs and pruning.
+    writer: Mutex<()>,
+    open: Mutex<LruCache<u64, Sealed>>,
+    poisoned: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// First and last item of each segment that has an index.
+    sealed: BTreeMap<u64, u64>,
+    active: Option<Active>,
+}
+
+/// The segment appended to.
+struct Active {
+    first: u64,
+    offsets: Vec<u32>,
+    file: Arc<dyn DiskFile>,
+    len: u64,
+    synced: u64,
+}
+
+/// A file and where in it an item begins and ends.
+type Place = (Arc<dyn DiskFile>, (u64, u64));
+
+#[derive(Clone)]
+struct Sealed {
+    data: Arc<dyn DiskFile>,
+    index: Arc<dyn DiskFile>,
+}
+
+impl State {
+    fn first(&self) -> Option<u64> {
+        self.sealed.keys().next().copied().or_else(|| {
+            self.active
+                .as_ref()
+                .filter(|active| !active.offsets.is_empty())
+                .map(|a| a.first)
+        })
+    }
+
+    fn last(&self) -> Option<u64> {
+        let active = self
+            .active
+            .as_ref()
+            .filter(|active| !active.offsets.is_empty());
+        active
+            .map(|active| active.next().saturating_sub(1))
+            .or_else(|| self.sealed.values().next_back().copied())
+    }
+
+    /// The number that must come next; `None` while any may.
+    fn next(&self) -> Option<u64> {
+        let sealed = || {
+            self.sealed
+                .values()
+                .next_back()
+                .map(|last| last.saturating_add(1))
+        };
+        self.active.as_ref().map(Active::next).or_else(sealed)
+    }
+}
+
+impl Active {
+    fn next(&self) -> u64 {
+        self.first.saturating_add(self.offsets.len() as u64)
+    }
+
+    /// Where an item begins and ends in the file.
+    fn span(&self, number: u64) -> Option<(u64, u64)> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        let start = u64::from(*self.offsets.get(index)?);
+        let end = self
+            .offsets
+            .get(index.saturating_add(1))
+            .map_or(self.len, |end| (*end).into());
+        Some((start, end))
+    }
+}
+
+impl Segments {
+    /// Opens the segments whose file names begin with `prefix`, or an empty store.
+    ///
+    /// The time is the same for a short and a long chain: only the last segment is read. An
+    /// incomplete end, which was never synced, is cut off and reported; a gap or damage is an error.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        prefix: &str,
+        options: SegmentOptions,
+    ) -> Result<(Self, SegmentRecovery), LogError> {
+        let check = |option, value, min, max| {
+            if (min..=max).contains(&value) {
+                return Ok(());
+            }
+            Err(LogError::Option {
+                option,
+                value,
+                min,
+                max,
+            })
+        };
+        check(
+            "segment_bytes",
+            options.segment_bytes,
+            SEGMENT_BYTES.0,
+            SEGMENT_BYTES.1,
+        )?;
+        check(
+            "item_bytes_max",
+            options.item_bytes_max as u64,
+            1,
+            ITEM_BYTES_MAX,
+        )?;
+        let files = Files {
+            disk,
+            prefix: prefix.to_owned(),
+        };
+        let (state, recovery) = recover::recover(&files, options.item_bytes_max)?;
+        let segments = Self {
+            files,
+            options,
+            state: RwLock::new(state),
+            writer: Mutex::new(()),
+            open: Mutex::new(LruCache::new(OPEN_SEGMENTS)),
+            poisoned: AtomicBool::new(false),
+        };
+        Ok((segments, recovery))
+    }
+
+    /// Number of the first item kept.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        self.state.read().first()
+    }
+
+    /// Number of the last item.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        self.state.read().last()
+    }
+
+    /// Adds the item that follows [`Self::last`]. An empty store takes any number as its first.
+    pub fn append(&self, number: u64, item: &[u8]) -> Result<(), LogError> {
+        let _writer = self.writer.lock();
+        self.usable()?;
+        if let Some(expected) = self
+            .state
+            .read()
+            .next()
+            .filter(|expected| *expected != number)
+        {
+            return Err(LogError::Order {
+                expected,
+                got: number,
+            });
+        }
+        let bytes = item.len().saturating_add(record::HEADER_BYTES) as u64;
+        let max = self.options.item_bytes_max;
+        if item.is_empty() || item.len() > max {
+            return Err(LogError::RecordSize {
+                len: item.len(),
+                max,
+            });
+        }
+        self.make_room(number, bytes)?;
+        let (file, offset, synced) = {
+            let state = self.state.read();
+            let Some(active) = &state.active else {
+                return Err(self.gone());
+            };
+            (active.file.clone(), active.len, active.synced)
+        };
+        let record = record::encode(offset, number, synced, item, max)?;
+        self.durable(file.append(&record))?;
+        if let (Some(active), Ok(at)) = (&mut self.state.write().active, u32::try_from(offset)) {
+            active.offsets.push(at);
+            active.len = offset.saturating_add(record.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Makes all items durable.
+    pub fn sync(&self) -> Result<(), LogError> {
+        let _writer = self.writer.lock();
+        self.usable()?;
+        self.sync_active()
+    }
+
+    /// An item; `None` when it is not kept. Each read is checked against the item's checksum.
+    pub fn get(&self, number: u64) -> Result<Option<Vec<u8>>, LogError> {
+        self.usable()?;
+        let (first, active) = {
+            let state = self.state.read();
+            let active = state
+                .active
+                .as_ref()
+                .and_then(|active| Some((active.first, active.file.clone(), active.span(number)?)));
+            let sealed = state.sealed.range(..=number).next_back();
+            match (active, sealed) {
+                (Some((first, file, span)), _) => (first, Some((file, span))),
+                (None, Some((first, last))) if number <= *last => (*first, None),
+                _ => return Ok(None),
+            }
+        };
+        let (file, (start, end)) = match active {
+            Some(found) => found,
+            None => match self.sealed_span(first, number)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        let bytes = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        match record::decode(start, file.read_at(start, bytes)?) {
+            Some((tag, item)) if tag == number => Ok(Some(item)),
+            _ => Err(self.files.corrupt(
+                &self.files.data_name(first),
+                start,
+                format!("item {number} is unreadable"),
+            )),
+        }
+    }
+
+    /// Removes whole segments that hold only items before `number`, never the last one, and returns
+    /// the first item still kept.
+    pub fn drop_before(&self, number: u64) -> Result<Option<u64>, LogError> {
+        let _writer = self.writer.lock();
+        self.usable()?;
+        // What is left must not hang on items that a crash may still take.
+        self.sync_active()?;
+        loop {
+            let oldest = {
+                let mut state = self.state.write();
+                let oldest = state
+                    .sealed
+                    .first_key_value()
+                    .map(|(first, last)| (*first, *last));
+                let active_is_empty = state.active.as_ref().is_none_or(|a| a.offsets.is_empty());
+                let is_last = state.sealed.len() == 1 && active_is_empty;
+                let oldest = oldest.filter(|(_, last)| *last < number && !is_last);
+                if let Some((first, _)) = oldest {
+                    state.sealed.remove(&first);
+                }
+                oldest
+            };
+            let Some((first, _)) = oldest else {
+                return Ok(self.first());
+            };
+            self.open.lock().pop(&first);
+            // Oldest first and one by one: a crash in between leaves no gap.
+            self.durable(self.files.remove(first))?;
+        }
+    }
+
+    /// Cuts off all items after `number`. Only for repair, when they are known to be wrong: a node
+    /// never takes back what it acknowledged.
+    pub fn truncate_after(&self, number: u64) -> Result<(), LogError> {
+        let _writer = self.writer.lock();
+        self.usable()?;
+        let Some(first) = self.first() else {
+            return Ok(());
+        };
+        if number.saturating_add(1) < first {
+            return Err(LogError::Order {
+                expected: first.saturating_sub(1),
+                got: number,
+            });
+        }
+        let mut state = self.state.write();
+        self.open.lock().clear();
+        if let Some(active) = state.active.take_if(|active| active.first > number) {
+            self.durable(self.files.remove(active.first))?;
+        }
+        while let Some((&first, &last)) = state.sealed.last_key_value()
+            && last > number
+        {
+            if first > number {
+                self.durable(self.files.remove(first))?;
+            } else {
+                state.active = Some(
+                    self.files
+                        .reopen(first, last, self.options.item_bytes_max)?,
+                );
+            }
+            state.sealed.remove(&first);
+        }
+        if let Some(active) = &mut state.active
+            && let Some((end, _)) = active.span(number.saturating_add(1))
+        {
+            self.durable(active.file.truncate(end))?;
+            self.durable(active.file.sync())?;
+            let kept = number.saturating_add(1).saturating_sub(active.first);
+            active
+                .offsets
+                .truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+            (active.len, active.synced) = (end, end);
+        }
+        Ok(())
+    }
+
+    /// Seals the active segment when `bytes` do not fit, and begins one where there is none.
+    fn make_room(&self, number: u64, bytes: u64) -> Result<(), LogError> {
+        let full = {
+            let state = self.state.read();
+            state.active.as_ref().is_some_and(|active| {
+                let len = active.len.saturating_add(bytes);
+                !active.offsets.is_empty() && len > self.options.segment_bytes
+            })
+        };
+        if full {
+            self.seal()?;
+        }
+        if self.state.read().active.is_none() {
+            let file = self.durable(self.files.create_data(number))?;
+            let (offsets, len, synced) = (Vec::new(), MAGIC_BYTES, MAGIC_BYTES);
+            self.state.write().active = Some(Active {
+                first: number,
+                offsets,
+                file,
+                len,
+                synced,
+            });
+        }
+        Ok(())
+    }
+
+    fn seal(&self) -> Result<(), LogError> {
+        self.sync_active()?;
+        let index = {
+            let state = self.state.read();
+            let Some(active) = &state.active else {
+                return Ok(());
+            };
+            self.files
+                .create_index(active.first, &active.offsets, active.len)
+        };
+        self.durable(index)?;
+        let mut state = self.state.write();
+        if let Some(active) = state.active.take() {
+            state
+                .sealed
+                .insert(active.first, active.next().saturating_sub(1));
+        }
+        Ok(())
+    }
+
+    fn sync_active(&self) -> Result<(), LogError> {
+        let unsynced = {
+            let state = self.state.read();
+            let active = state
+                .active
+                .as_ref()
+                .filter(|active| active.synced < active.len);
+            active.map(|active| (active.file.clone(), active.len))
+        };
+        let Some((file, len)) = unsynced else {
+            return Ok(());
+        };
+        self.durable(file.sync())?;
+        if let Some(active) = &mut self.state.write().active {
+            active.synced = len;
+        }
+        Ok(())
+    }
+
+    /// The file of a sealed item and where it lies there; `None` when it was dropped meanwhile.
+    fn sealed_span(&self, first: u64, number: u64) -> Result<Option<Place>, LogError> {
+        let cached = self.open.lock().get(&first).cloned();
+        let sealed = match cached {
+            Some(sealed) => sealed,
+            None => match (self.files.open_data(first)?, self.files.open_index(first)?) {
+                (Some(data), Some(index)) => {
+                    let sealed = Sealed { data, index };
+                    self.open.lock().put(first, sealed.clone());
+                    sealed
+                }
+                _ if self.first().is_none_or(|kept| number < kept) => return Ok(None),
+                (None, _) => return Err(self.files.missing(&self.files.data_name(first))),
+                (_, None) => return Err(self.files.missing(&self.files.index_name(first))),
+            },
+        };
+        let span = self.files.index_span(&*sealed.index, first, number)?;
+        Ok(Some((sealed.data, span)))
+    }
+
+    fn gone(&self) -> LogError {
+        LogError::Poisoned(self.files.prefix.clone())
+    }
+
+    fn usable(&self) -> Result<(), LogError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            Err(self.gone())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn durable<T>(&self, done: Result<T, DiskError>) -> Result<T, LogError> {
+        if done.is_err() {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        Ok(done?)
+    }
+}
