@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use hawser_consensus::{Record, Timeouts};
 use hawser_crypto::SecretKey;
 use hawser_execution::NativeRegistry;
-use hawser_ledger::{Certificate, Genesis};
+use hawser_ledger::{Certificate, Genesis, state::StateOptions};
 use hawser_node::{
     chain::{ChainError, Timers, Verifier, VoteLog, boot},
     pool::PoolLimits,
@@ -53,13 +53,15 @@ impl SimNode {
 
     /// Opens what is on the disk; gives the records of agreement that the vote log kept.
     pub(crate) fn start(&mut self, genesis: &Arc<Genesis>) -> Result<Vec<Record>, ChainError> {
+        // Flushed often, so that crashes meet every stage.
+        let state =
+            StateOptions { overlay_blocks: 4, provable_blocks: 2, ..StateOptions::default() };
         let store = Arc::new(ChainStore::open(
             Arc::new(self.disk.clone()),
             Arc::<MemKv>::clone(&self.kv),
             Arc::clone(genesis),
             NativeRegistry::default(),
-            // Flushed often, so that crashes meet every stage.
-            StoreOptions { flush_blocks: 3, ..StoreOptions::default() },
+            StoreOptions { state, ..StoreOptions::default() },
             &mut |_, _| {},
         )?);
         let verifier = Verifier::new(Arc::clone(&store));

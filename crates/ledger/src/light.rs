@@ -101,7 +101,7 @@ impl LightClient {
         proof: &StateProof,
     ) -> Result<Option<Bytes>, LightError> {
         self.verify_header(certified)?;
-        Ok(proof.verify(self.suite, certified.header.executed.state, key)?)
+        Ok(proof.verify(self.suite, &certified.header.executed.state, key)?)
     }
 
     /// Checks that a receipt belongs to block `header.executed.height`.

@@ -11,6 +11,8 @@ use crate::{NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering};
 
 /// A transaction in one of the accepted envelopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+// The large variant is the common one; a box for it would cost an allocation per transaction.
+#[allow(clippy::large_enum_variant)]
 pub enum Envelope {
     /// Ethereum types 0, 1, 2 and 4.
     Ethereum(EthereumTxEnvelope<TxEip4844>),

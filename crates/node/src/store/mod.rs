@@ -31,7 +31,7 @@ use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StoreError;
-pub use index::COLUMNS;
+pub use index::columns;
 pub use read::{Position, ProofError, StateAt};
 use unordered::UnorderedWindow;
 
@@ -49,8 +49,6 @@ const RECENT_HASHES: u64 = 257;
 pub struct StoreOptions {
     /// State store.
     pub state: StateOptions,
-    /// Blocks executed before state and indexes are written out.
-    pub flush_blocks: u64,
     /// Files of blocks and receipts.
     pub segments: SegmentOptions,
 }
@@ -59,7 +57,6 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             state: StateOptions::default(),
-            flush_blocks: 32,
             segments: SegmentOptions::default(),
         }
     }
@@ -128,7 +125,6 @@ pub struct ChainStore {
     genesis_hash: B256,
     suite: Suite,
     executor: Executor,
-    options: StoreOptions,
     blocks: Segments,
     receipts: Segments,
     kv: Arc<dyn Kv>,
@@ -154,11 +150,17 @@ impl ChainStore {
         let suite = genesis.suite;
         let genesis_hash = genesis.hash();
         index::check_genesis(kv.as_ref(), &genesis_hash)?;
+        // What a certificate is still owed for must stay provable.
+        let mut options = options;
+        let lag = genesis.parameters.root_lag;
+        options.state.provable_blocks = options.state.provable_blocks.max(lag.saturating_add(1));
+        options.state.overlay_blocks =
+            options.state.overlay_blocks.max(options.state.provable_blocks.saturating_mul(2));
         let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
         let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments.clone())?;
         let (receipts, _) =
             Segments::open(Arc::clone(&disk), "receipts", options.segments.clone())?;
-        let state = StateStore::open(Arc::clone(&kv), suite, options.state.clone())?;
+        let state = StateStore::open(Arc::clone(&kv), suite, options.state)?;
         if state.head().is_none() {
             state.commit(Height::GENESIS, &executor.genesis_changes(&genesis))?;
             state.flush(Height::GENESIS)?;
@@ -197,7 +199,6 @@ impl ChainStore {
             genesis_hash,
             suite,
             executor,
-            options,
             blocks,
             receipts,
             kv,
@@ -329,9 +330,8 @@ impl ChainStore {
         self.kv.write(batch)?;
         self.unordered.lock().add(header.time, &output.unordered);
         self.remember(&executed);
-        let (flushed, _) = self.state.flushed().unwrap_or_default();
-        if height.0.saturating_sub(flushed.0) >= self.options.flush_blocks {
-            self.flush()?;
+        if let Some(height) = self.state.flush_due() {
+            self.flush_to(height)?;
         }
         Ok(executed)
     }
@@ -348,13 +348,20 @@ impl ChainStore {
         *self.head.write() = Arc::clone(executed);
     }
 
-    /// Writes state and indexes of all executed blocks out, durably.
+    /// Writes state and indexes out, durably, as far as the state is certified. What comes after
+    /// stays provable in memory, and a restart executes it again.
     pub fn flush(&self) -> Result<(), StoreError> {
-        let height = self.head().id().height;
-        // Receipts first: what the state claims to have executed must have its receipts.
-        self.receipts.sync()?;
-        self.state.flush(height)?;
-        self.kv.persist()?;
+        self.flush_to(self.certified_state_height())
+    }
+
+    fn flush_to(&self, height: Height) -> Result<(), StoreError> {
+        let (flushed, _) = self.state.flushed().unwrap_or_default();
+        if height > flushed {
+            // Receipts first: what the state claims to have executed must have its receipts.
+            self.receipts.sync()?;
+            self.state.flush(height)?;
+            self.kv.persist()?;
+        }
         Ok(())
     }
 

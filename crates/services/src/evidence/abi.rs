@@ -27,7 +27,9 @@ pub(super) fn refusal<E: SolError>(error: &E) -> Refusal {
 }
 
 pub(super) fn malformed(reason: &str) -> Refusal {
-    refusal(&IEvidence::MalformedCall { reason: reason.to_owned() })
+    refusal(&IEvidence::MalformedCall {
+        reason: reason.to_owned(),
+    })
 }
 
 /// Call data that registers records.
@@ -80,7 +82,8 @@ fn number(data: &[u8], offset: usize) -> Result<usize, Refusal> {
 /// What the offset in the `field`th word points at.
 fn tail(data: &[u8], field: usize) -> Result<&[u8], Refusal> {
     let offset = number(data, field.saturating_mul(32))?;
-    data.get(offset..).ok_or_else(|| malformed("offset points outside the arguments"))
+    data.get(offset..)
+        .ok_or_else(|| malformed("offset points outside the arguments"))
 }
 
 /// Length of a dynamic field, and its bytes if they fit `max`.
@@ -90,7 +93,9 @@ fn bytes(tail: &[u8], max: usize) -> Result<(usize, Option<&[u8]>), Refusal> {
         return Ok((length, None));
     }
     let content = tail.get(32..).and_then(|rest| rest.get(..length));
-    content.map(|content| (length, Some(content))).ok_or_else(|| malformed("field is cut off"))
+    content
+        .map(|content| (length, Some(content)))
+        .ok_or_else(|| malformed("field is cut off"))
 }
 
 fn small(data: &[u8], field: usize) -> Result<u8, Refusal> {
@@ -153,7 +158,11 @@ impl<'a> RecordList<'a> {
         let digest = digest.ok_or_else(|| {
             let expected = super::Algorithm::from_number(algorithm).map_or(0, |a| a.digest_len());
             let (length, expected) = long(length, expected);
-            refusal(&IEvidence::DigestLength { index, length, expected })
+            refusal(&IEvidence::DigestLength {
+                index,
+                length,
+                expected,
+            })
         })?;
         let (length, media_type) = bytes(tail(data, 2)?, MEDIA_TYPE_BYTES_MAX)?;
         let media_type = media_type.ok_or_else(|| {

@@ -85,7 +85,9 @@ impl NativeContract for Evidence {
                 let known = state.load(&slot(&id))? != B256::ZERO;
                 Ok(known.abi_encode().into())
             }
-            selector => Err(refuse(&IEvidence::UnknownFunction { selector: selector.into() })),
+            selector => Err(refuse(&IEvidence::UnknownFunction {
+                selector: selector.into(),
+            })),
         }
     }
 }
@@ -133,7 +135,11 @@ fn store(
         digest,
         recordHash: hash,
     };
-    let topics = event.encode_topics().into_iter().map(|topic| topic.0).collect();
+    let topics = event
+        .encode_topics()
+        .into_iter()
+        .map(|topic| topic.0)
+        .collect();
     state.log(topics, event.encode_data().into())?;
     Ok(id)
 }
@@ -146,5 +152,7 @@ fn load(id: &B256, state: &mut dyn NativeState) -> Result<Option<StoredRecord>, 
     let bytes = state.blob(&hash)?;
     // A slot names a blob that was put with it, so both failures mean a damaged store.
     let bytes = bytes.ok_or(NativeFailure::State)?;
-    StoredRecord::decode(&bytes).map(Some).map_err(|_| NativeFailure::State)
+    StoredRecord::decode(&bytes)
+        .map(Some)
+        .map_err(|_| NativeFailure::State)
 }

@@ -44,13 +44,20 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All algorithms.
-    pub const ALL: [Self; 5] =
-        [Self::Sha256, Self::Sm3, Self::Keccak256, Self::Sha512, Self::Sha384];
+    pub const ALL: [Self; 5] = [
+        Self::Sha256,
+        Self::Sm3,
+        Self::Keccak256,
+        Self::Sha512,
+        Self::Sha384,
+    ];
 
     /// The algorithm with this number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.number() == number)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.number() == number)
     }
 
     /// Its number in the contract.
@@ -90,9 +97,7 @@ pub struct Record {
 }
 
 /// A record as the chain keeps it.
-#[derive(
-    Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredRecord {
     /// Account or contract that registered it.
@@ -146,7 +151,11 @@ impl Record {
         if length != expected {
             let length = U256::from(length);
             let expected = U256::from(expected);
-            return Err(refusal(&IEvidence::DigestLength { index, length, expected }));
+            return Err(refusal(&IEvidence::DigestLength {
+                index,
+                length,
+                expected,
+            }));
         }
         Ok(())
     }
