@@ -140,7 +140,6 @@ struct Inner {
     validators: Family<ChainLabels, Gauge>,
     ready: Gauge,
     pool: Family<ChainStateLabels, Gauge>,
-    pool_bytes: Family<ChainLabels, Gauge>,
     rejected: Family<RejectedLabels, Counter>,
     rounds_failed: Family<ChainLabels, Counter>,
     blocks: Family<ChainLabels, Counter>,
@@ -192,7 +191,6 @@ impl Metrics {
             validators: add(r, "validators", "Validators in the committee"),
             ready: add(r, "ready", "1 when the node can serve clients, else 0"),
             pool: add(r, "pool_transactions", "Waiting transactions"),
-            pool_bytes: add_unit(r, "pool", "Size of waiting transactions", Unit::Bytes),
             rejected: add(
                 r,
                 "rejected",
@@ -447,24 +445,15 @@ impl ChainMetrics {
     }
 
     /// Waiting transactions.
-    pub fn set_pool(&self, pending: usize, queued: usize, bytes: usize) {
+    pub fn set_pool(&self, pending: usize, queued: usize) {
         for (state, count) in [("pending", pending), ("queued", queued)] {
             let labels = ChainStateLabels {
                 chain: self.chain.0,
                 state,
             };
-            self.metrics
-                .0
-                .pool
-                .get_or_create(&labels)
-                .set(signed(count as u64));
+            let gauge = self.metrics.0.pool.get_or_create_owned(&labels);
+            gauge.set(signed(count as u64));
         }
-        let labels = self.labels();
-        self.metrics
-            .0
-            .pool_bytes
-            .get_or_create(&labels)
-            .set(signed(bytes as u64));
     }
 
     /// An input was refused: where it came from (`client`, `peer`, `block`) and why, both in fixed
@@ -635,7 +624,7 @@ mod tests {
         chain.set_executed(Height(8));
         chain.set_round(Round(1));
         chain.set_validators(4);
-        chain.set_pool(5, 6, 700);
+        chain.set_pool(5, 6);
         chain.rejected("client", "nonce_too_low");
         chain.round_failed();
         chain.block(1, 2, 3, 21_000);
@@ -652,7 +641,6 @@ mod tests {
             "hawser_block_height{chain=\"7\"} 9",
             "hawser_executed_height{chain=\"7\"} 8",
             "hawser_pool_transactions{chain=\"7\",state=\"queued\"} 6",
-            "hawser_pool_bytes{chain=\"7\"} 700",
             "hawser_rejected_total{chain=\"7\",source=\"client\",reason=\"nonce_too_low\"} 1",
             "hawser_network_bytes_total{direction=\"in\"} 15",
             "hawser_transactions_total{chain=\"7\",state=\"skipped\"} 3",

@@ -3,6 +3,8 @@
 pub(crate) mod generate;
 pub(crate) mod pidfile;
 pub(crate) mod ports;
+pub(crate) mod spawn;
+pub(crate) mod survey;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

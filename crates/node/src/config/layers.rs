@@ -303,6 +303,15 @@ fn relations(config: &NodeConfig, settings: &BTreeMap<&'static str, Setting>) ->
         "consensus.max_ms",
         format!("at least the longest of the waits that it bounds ({longest})"),
     );
+    let storage = &config.storage;
+    rule(
+        storage.provable_blocks <= storage.state_overlay_blocks / 2,
+        "storage.provable_blocks",
+        format!(
+            "at most half of storage.state_overlay_blocks ({})",
+            storage.state_overlay_blocks
+        ),
+    );
     let clash = |a: Option<std::net::SocketAddr>, b: Option<std::net::SocketAddr>| {
         a.is_some_and(|a| a.port() != 0 && Some(a) == b)
     };

@@ -6,7 +6,9 @@ use hawser_consensus::Timeouts;
 use hawser_network::{Limits, PeerAddress, PeerId};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::pool::PoolLimits;
+use hawser_ledger::state::StateOptions;
+
+use crate::{pool::PoolLimits, store::StoreOptions};
 
 /// A node's configuration with every key filled in, checked, and its paths absolute or relative to
 /// the working folder.
@@ -141,14 +143,14 @@ pub struct RpcSection {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StorageSection {
-    /// Memory for the block cache, in MiB.
+    /// Memory for caches of state and indexes, per chain, in MiB.
     pub cache_mib: u64,
-    /// Executed blocks whose changes of the state are kept in memory.
+    /// Blocks whose changes of the state may wait in memory.
     pub state_overlay_blocks: u64,
-    /// Blocks for which past state can be read; 0 for all.
+    /// Latest blocks whose state can be proved.
+    pub provable_blocks: u64,
+    /// Blocks before those for which past state can be read; 0 for none.
     pub history_blocks: u64,
-    /// Blocks between two durable writes of the state.
-    pub flush_blocks: u64,
 }
 
 /// Waits of agreement, in milliseconds.
@@ -240,6 +242,32 @@ impl NetworkSection {
             address: peer.address.clone(),
         };
         self.peers.iter().map(address).collect()
+    }
+}
+
+impl StorageSection {
+    /// The store's options; three quarters of the cache are for the state.
+    #[must_use]
+    pub fn store_options(&self) -> StoreOptions {
+        let cache = usize::try_from(self.cache_mib.saturating_mul(1024 * 1024));
+        let cache = cache.unwrap_or(usize::MAX);
+        StoreOptions {
+            state: StateOptions {
+                overlay_blocks: self.state_overlay_blocks,
+                provable_blocks: self.provable_blocks,
+                history_blocks: self.history_blocks,
+                page_cache_bytes: cache / 2,
+                value_cache_bytes: cache / 4,
+                ..StateOptions::default()
+            },
+            ..StoreOptions::default()
+        }
+    }
+
+    /// The cache of the key-value store, in bytes: the last quarter.
+    #[must_use]
+    pub const fn kv_cache_bytes(&self) -> u64 {
+        self.cache_mib.saturating_mul(1024 * 1024) / 4
     }
 }
 

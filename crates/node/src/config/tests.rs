@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
+use crate::store::StoreOptions;
 
 fn read(text: &str) -> Result<Loaded, ConfigError> {
     load_text(
@@ -43,6 +44,8 @@ fn an_empty_file_gives_the_defaults_that_the_other_crates_have() {
     );
     assert_eq!(config.network.limits(), hawser_network::Limits::default());
     let (ours, theirs) = (config.pool.limits(), crate::pool::PoolLimits::default());
+    assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    let (ours, theirs) = (config.storage.store_options(), StoreOptions::default());
     assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
     assert_eq!(config.rpc.http.unwrap().to_string(), "127.0.0.1:8545");
     assert_eq!(config.metrics.listen, None);
@@ -222,6 +225,8 @@ fn keys_that_depend_on_each_other_are_checked_together() {
     assert!(read("[network]\nping_interval_ms = 2500").is_ok());
     assert!(refused("[network]\nping_interval_ms = 2501").contains("at least twice"));
     assert!(refused("[consensus]\nmax_ms = 599").contains("longest of the waits"));
+    assert!(read("[storage]\nprovable_blocks = 32").is_ok());
+    assert!(refused("[storage]\nprovable_blocks = 33").contains("at most half"));
     assert!(refused("[metrics]\nlisten = \"127.0.0.1:8545\"").contains("another address"));
 }
 
