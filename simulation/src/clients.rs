@@ -33,15 +33,28 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new(chain: ChainId, suite: Suite) -> Self {
-        let schemes = [Scheme::Ed25519, Scheme::Sm2, Scheme::Secp256k1, Scheme::Ed25519];
+        let schemes = [
+            Scheme::Ed25519,
+            Scheme::Sm2,
+            Scheme::Secp256k1,
+            Scheme::Ed25519,
+        ];
         let clients = (1u8..)
             .zip(schemes)
             .filter_map(|(i, scheme)| {
                 let key = SecretKey::from_seed(scheme, &[i; 32]).ok()?;
-                Some(Client { key: Arc::new(key), nonce: 0 })
+                Some(Client {
+                    key: Arc::new(key),
+                    nonce: 0,
+                })
             })
             .collect();
-        Self { clients, chain, suite, salt: 0 }
+        Self {
+            clients,
+            chain,
+            suite,
+            salt: 0,
+        }
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> {
@@ -57,14 +70,21 @@ impl Clients {
         let client = self.clients.get_mut(index)?;
         let ordering = if unordered {
             self.salt = self.salt.saturating_add(1);
-            Ordering::Unordered { expires: now.plus_ms(LIFETIME_MS), salt: self.salt }
+            Ordering::Unordered {
+                expires: now.plus_ms(LIFETIME_MS),
+                salt: self.salt,
+            }
         } else {
             let nonce = client.nonce;
             client.nonce = nonce.saturating_add(1);
             Ordering::Sequential { nonce }
         };
         let calls = (0..rng.random_range(1..3))
-            .map(|_| Call::Call { to, value, input: Bytes::new() })
+            .map(|_| Call::Call {
+                to,
+                value,
+                input: Bytes::new(),
+            })
             .collect();
         let native = UnsignedNative {
             chain_id: self.chain,
@@ -76,6 +96,10 @@ impl Clients {
         .sign(&client.key);
         let raw = native.encode_2718();
         let expires = unordered.then(|| now.plus_ms(LIFETIME_MS));
-        Some(Signed { hash: self.suite.hash(&raw), raw, expires })
+        Some(Signed {
+            hash: self.suite.hash(&raw),
+            raw,
+            expires,
+        })
     }
 }

@@ -42,7 +42,14 @@ fn main() -> ExitCode {
             Ok(o) => println!(
                 "seed {seed}: ok, {} nodes, {}, height {}, {} transactions, {} events, {} crashes, \
                  settled {} ms after the faults, audit {}",
-                plan.nodes, plan.suite, o.height, o.executed, o.events, o.crashes, o.healed_ms, o.audit
+                plan.nodes,
+                plan.suite,
+                o.height,
+                o.executed,
+                o.events,
+                o.crashes,
+                o.healed_ms,
+                o.audit
             ),
             Err(violation) => {
                 failed = failed.saturating_add(1);
@@ -57,5 +64,9 @@ fn main() -> ExitCode {
         }
     }
     println!("{} passed, {failed} failed", count.saturating_sub(failed));
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

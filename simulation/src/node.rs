@@ -54,14 +54,20 @@ impl SimNode {
     /// Opens what is on the disk; gives the records of agreement that the vote log kept.
     pub(crate) fn start(&mut self, genesis: &Arc<Genesis>) -> Result<Vec<Record>, ChainError> {
         // Flushed often, so that crashes meet every stage.
-        let state =
-            StateOptions { overlay_blocks: 4, provable_blocks: 2, ..StateOptions::default() };
+        let state = StateOptions {
+            overlay_blocks: 4,
+            provable_blocks: 2,
+            ..StateOptions::default()
+        };
         let store = Arc::new(ChainStore::open(
             Arc::new(self.disk.clone()),
             Arc::<MemKv>::clone(&self.kv),
             Arc::clone(genesis),
             NativeRegistry::default(),
-            StoreOptions { state, ..StoreOptions::default() },
+            StoreOptions {
+                state,
+                ..StoreOptions::default()
+            },
             &mut |_, _| {},
         )?);
         let verifier = Verifier::new(Arc::clone(&store));

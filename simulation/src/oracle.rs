@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hawser_consensus::{Message, Record};
-use hawser_ledger::{Certificate, Roots, ValidatorSet};
-use hawser_primitives::{B256, ChainId, Height, Round, encode};
-use hawser_node::{replica::PeerMessage, store::ExecutedBlock};
 use hawser_ledger::VoteKind;
+use hawser_ledger::{Certificate, Roots, ValidatorSet};
+use hawser_node::{replica::PeerMessage, store::ExecutedBlock};
+use hawser_primitives::{B256, ChainId, Height, Round, encode};
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +56,14 @@ impl Oracle {
     ) -> Result<(), Violation> {
         let height = certificate.height;
         if certificate.block_hash != hash {
-            return Err(Violation(format!("node {node}: certificate of {height} names another")));
+            return Err(Violation(format!(
+                "node {node}: certificate of {height} names another"
+            )));
         }
         certificate.verify(self.chain, &self.set).map_err(|error| {
-            Violation(format!("node {node}: certificate of block {height}: {error}"))
+            Violation(format!(
+                "node {node}: certificate of block {height}: {error}"
+            ))
         })?;
         let agreed = *self.blocks.entry(height).or_insert(hash);
         if agreed != hash {
@@ -86,12 +90,22 @@ impl Oracle {
                 "state: node {node} has {roots:?}, another has {agreed:?}"
             )));
         }
-        for receipt in block.result.receipts.iter().filter(|receipt| receipt.is_executed()) {
+        for receipt in block
+            .result
+            .receipts
+            .iter()
+            .filter(|receipt| receipt.is_executed())
+        {
             let height = roots.height;
-            let first = *self.executed.entry(receipt.transaction_hash).or_insert(height);
+            let first = *self
+                .executed
+                .entry(receipt.transaction_hash)
+                .or_insert(height);
             if first != height {
                 let hash = receipt.transaction_hash;
-                return Err(Violation(format!("{hash} executed in {first} and {height}")));
+                return Err(Violation(format!(
+                    "{hash} executed in {first} and {height}"
+                )));
             }
         }
         Ok(())
@@ -106,7 +120,9 @@ impl Oracle {
 
     /// A node sends a message.
     pub(crate) fn on_send(&mut self, node: usize, message: &PeerMessage) -> Result<(), Violation> {
-        let PeerMessage::Agreement(message) = message else { return Ok(()) };
+        let PeerMessage::Agreement(message) = message else {
+            return Ok(());
+        };
         let own = |address| self.set.index_of(address).is_some();
         let record = match message {
             Message::Vote(signed) if own(&signed.vote.validator) => {

@@ -45,8 +45,18 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let nodes = if rng.random_bool(0.7) { 4 } else { 7 };
-        let suite = if rng.random_bool(0.75) { Suite::Intl } else { Suite::Sm };
-        let mut some = |max: u32| if rng.random_bool(0.6) { rng.random_range(1..=max) } else { 0 };
+        let suite = if rng.random_bool(0.75) {
+            Suite::Intl
+        } else {
+            Suite::Sm
+        };
+        let mut some = |max: u32| {
+            if rng.random_bool(0.6) {
+                rng.random_range(1..=max)
+            } else {
+                0
+            }
+        };
         let faults = Faults {
             loss_per_mille: some(200),
             duplicate_per_mille: some(100),

@@ -5,9 +5,7 @@ use std::{
 };
 
 use hawser_crypto::{SecretKey, Suite};
-use hawser_ledger::{
-    ChainParameters, Genesis, GenesisAccount, GenesisValidator, PROTOCOL_VERSION,
-};
+use hawser_ledger::{ChainParameters, Genesis, GenesisAccount, GenesisValidator, PROTOCOL_VERSION};
 use hawser_network::PeerId;
 use hawser_node::replica::{Action, Event, LogEntry, PeerMessage, TimerId, To};
 use hawser_primitives::{B256, Bytes, ChainId, Height, Time, U256, decode_exact, encode, limits};
@@ -29,10 +27,22 @@ const LINK_MS: u64 = 1;
 
 /// Something that is going to happen.
 enum What {
-    Node { node: usize, life: u64, event: Event },
-    Timers { node: usize, life: u64 },
-    Execute { node: usize, life: u64 },
-    Restart { node: usize },
+    Node {
+        node: usize,
+        life: u64,
+        event: Event,
+    },
+    Timers {
+        node: usize,
+        life: u64,
+    },
+    Execute {
+        node: usize,
+        life: u64,
+    },
+    Restart {
+        node: usize,
+    },
     Submit,
     Partition,
     Heal,
@@ -139,7 +149,15 @@ impl World {
                 .collect(),
             accounts: clients
                 .addresses()
-                .map(|address| (address, GenesisAccount { balance, ..Default::default() }))
+                .map(|address| {
+                    (
+                        address,
+                        GenesisAccount {
+                            balance,
+                            ..Default::default()
+                        },
+                    )
+                })
                 .collect(),
         };
         let set = genesis.validator_set().map_err(|error| fault(&error))?;
@@ -194,7 +212,11 @@ impl World {
                     height: self.oracle.highest(),
                     events: self.events,
                     crashes: self.crashes,
-                    executed: self.submitted.keys().filter(|hash| self.is_done(hash)).count(),
+                    executed: self
+                        .submitted
+                        .keys()
+                        .filter(|hash| self.is_done(hash))
+                        .count(),
                     healed_ms: self.now.since_ms(healed_from),
                 });
             }
@@ -214,7 +236,11 @@ impl World {
                 running.replica.tip().height == highest && running.replica.executed() == highest
             })
         });
-        level && self.submitted.values().all(|signed| self.is_done(&signed.hash))
+        level
+            && self
+                .submitted
+                .values()
+                .all(|signed| self.is_done(&signed.hash))
     }
 
     fn stuck(&self) -> Violation {
@@ -239,8 +265,12 @@ impl World {
                 None => format!("node {i}: down"),
             })
             .collect();
-        let open: Vec<_> =
-            self.submitted.keys().filter(|hash| !self.is_done(hash)).take(5).collect();
+        let open: Vec<_> = self
+            .submitted
+            .keys()
+            .filter(|hash| !self.is_done(hash))
+            .take(5)
+            .collect();
         Violation(format!(
             "liveness: not settled {} ms after the faults ended; {}; not executed: {open:?}",
             self.plan.healing_ms,
@@ -251,7 +281,11 @@ impl World {
     fn schedule(&mut self, after_ms: u64, what: What) {
         self.order = self.order.saturating_add(1);
         let at = self.now.plus_ms(after_ms);
-        self.heap.push(Reverse(Scheduled { at, order: self.order, what }));
+        self.heap.push(Reverse(Scheduled {
+            at,
+            order: self.order,
+            what,
+        }));
     }
 
     fn note(&mut self, fact: &[u8]) {
@@ -282,7 +316,11 @@ impl World {
                 }
             }
             What::Restart { node } => {
-                if self.nodes.get(node).is_some_and(|node| node.running.is_none()) {
+                if self
+                    .nodes
+                    .get(node)
+                    .is_some_and(|node| node.running.is_none())
+                {
                     self.start(node)?;
                 }
             }
@@ -295,16 +333,23 @@ impl World {
     }
 
     fn is_alive(&self, node: usize, life: u64) -> bool {
-        self.nodes.get(node).is_some_and(|node| node.life == life && node.running.is_some())
+        self.nodes
+            .get(node)
+            .is_some_and(|node| node.life == life && node.running.is_some())
     }
 
     fn start(&mut self, node: usize) -> Result<(), Violation> {
         let genesis = Arc::clone(&self.genesis);
-        let Some(sim) = self.nodes.get_mut(node) else { return Ok(()) };
+        let Some(sim) = self.nodes.get_mut(node) else {
+            return Ok(());
+        };
         let records = sim
             .start(&genesis)
             .map_err(|error| Violation(format!("restart of {node}: {error}")))?;
-        let stored = sim.running.as_ref().map_or(Height::GENESIS, |r| r.store.stored_height());
+        let stored = sim
+            .running
+            .as_ref()
+            .map_or(Height::GENESIS, |r| r.store.stored_height());
         self.oracle.on_restart(node, stored)?;
         // Written before the crash and not yet synced, but found: as durable as the rest now.
         for record in &records {
@@ -325,7 +370,9 @@ impl World {
     }
 
     fn later(&mut self, node: usize, after_ms: u64, event: Event) {
-        let Some(life) = self.nodes.get(node).map(|node| node.life) else { return };
+        let Some(life) = self.nodes.get(node).map(|node| node.life) else {
+            return;
+        };
         self.schedule(after_ms, What::Node { node, life, event });
     }
 
@@ -467,7 +514,9 @@ impl World {
             }
             self.act(node, action)?;
         }
-        self.with(node, |running| running.log.rotate(running.store.stored_height()))?;
+        self.with(node, |running| {
+            running.log.rotate(running.store.stored_height())
+        })?;
         Ok(())
     }
 
@@ -481,7 +530,9 @@ impl World {
         let Some(running) = self.nodes.get_mut(node).and_then(|n| n.running.as_mut()) else {
             return Ok(None);
         };
-        work(running).map(Some).map_err(|error| Violation(format!("node {node}: {error}")))
+        work(running)
+            .map(Some)
+            .map_err(|error| Violation(format!("node {node}: {error}")))
     }
 
     fn crashes_now(&mut self, node: usize) -> bool {
@@ -535,8 +586,7 @@ impl World {
                 }
             }
             Action::Serve { to, from, count } => {
-                let blocks =
-                    self.with(node, |running| Ok(running.store.serve(from, count)?))?;
+                let blocks = self.with(node, |running| Ok(running.store.serve(from, count)?))?;
                 if let Some(blocks) = blocks {
                     let bytes = encode(&PeerMessage::Blocks(blocks));
                     self.send(node, To::Peer(to), &bytes)?;
@@ -559,20 +609,30 @@ impl World {
     fn execute(&mut self, node: usize, life: u64) -> Result<(), Violation> {
         let done = self.with(node, |running| {
             running.executing = false;
-            let Some((block, certificate)) = running.commits.pop_front() else { return Ok(None) };
+            let Some((block, certificate)) = running.commits.pop_front() else {
+                return Ok(None);
+            };
             let executed = running.store.execute(&block, certificate)?;
             let nonces = running.store.nonces_after(&executed)?;
+            if let Some(height) = running.store.flush_due() {
+                running.store.flush_to(height)?;
+            }
             running.executing = !running.commits.is_empty();
             Ok(Some((executed, nonces, running.executing)))
         })?;
-        let Some(Some((executed, nonces, more))) = done else { return Ok(()) };
+        let Some(Some((executed, nonces, more))) = done else {
+            return Ok(());
+        };
         self.oracle.on_executed(node, &executed)?;
         if more {
             let after = self.rng.random_range(0..8);
             self.schedule(after, What::Execute { node, life });
         }
         if !self.crashes_now(node) {
-            let event = Event::Executed { roots: executed.result.roots, nonces };
+            let event = Event::Executed {
+                roots: executed.result.roots,
+                nonces,
+            };
             self.later(node, 0, event);
         }
         Ok(())
@@ -590,8 +650,10 @@ impl World {
     }
 
     fn send(&mut self, from: usize, to: To, bytes: &[u8]) -> Result<(), Violation> {
-        let message = decode_exact::<PeerMessage>(bytes, limits::FRAME_BYTES_MAX)
-            .map_err(|error| Violation(format!("node {from} sends what does not decode: {error}")))?;
+        let message =
+            decode_exact::<PeerMessage>(bytes, limits::FRAME_BYTES_MAX).map_err(|error| {
+                Violation(format!("node {from} sends what does not decode: {error}"))
+            })?;
         self.oracle.on_send(from, &message)?;
         let targets: Vec<_> = match to {
             To::All => (0..self.nodes.len()).filter(|node| *node != from).collect(),
@@ -622,10 +684,19 @@ impl World {
             {
                 return;
             }
-            delay = self.rng.random_range(LINK_MS..=self.plan.faults.delay_ms_max.max(LINK_MS));
+            delay = self
+                .rng
+                .random_range(LINK_MS..=self.plan.faults.delay_ms_max.max(LINK_MS));
         }
         let bytes = Bytes::copy_from_slice(bytes);
-        self.later(to, delay, Event::Message { from: peer(from), bytes });
+        self.later(
+            to,
+            delay,
+            Event::Message {
+                from: peer(from),
+                bytes,
+            },
+        );
     }
 }
 

@@ -1,6 +1,9 @@
-//! Rates of block execution on one core over a memory state, signatures excluded:
+//! Rates of block execution on one core over a memory state, signatures excluded, beside the bare
+//! engine without receipts, changes and limits:
 //! `cargo run --release -p hawser-execution --example speed`.
 #![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     missing_docs,
@@ -15,6 +18,14 @@ use std::time::{Duration, Instant};
 use common::*;
 use hawser_ledger::{ChainParameters, VerifiedTransaction};
 use hawser_primitives::Address;
+use revm::{
+    Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext,
+    bytecode::Bytecode,
+    context::TxEnv,
+    database::{CacheDB, EmptyDB},
+    primitives::TxKind,
+    state::AccountInfo,
+};
 
 const TOKEN: Address = Address::repeat_byte(0xee);
 const BLOCK: usize = 5_000;
@@ -80,8 +91,51 @@ fn measure(name: &str, make: impl Fn(usize, u8) -> VerifiedTransaction) {
     );
 }
 
+/// The same token transfers on revm alone: prepared transactions, one journal per block.
+fn bare() {
+    let mut db = CacheDB::new(EmptyDB::default());
+    let code = Bytecode::new_raw(alloy_primitives::hex::decode(token()).unwrap().into());
+    db.insert_account_info(TOKEN, AccountInfo::from_bytecode(code));
+    let mut evm = Context::mainnet()
+        .with_db(db)
+        .modify_cfg_chained(|cfg| {
+            cfg.disable_fee_charge = true;
+            cfg.disable_nonce_check = true;
+        })
+        .modify_block_chained(|block| block.gas_limit = u64::MAX)
+        .build_mainnet();
+    let block: Vec<_> = (0..BLOCK)
+        .map(|i| TxEnv {
+            caller: eth_key(u8::try_from(i % 100).unwrap() + 1).address(),
+            gas_limit: 200_000,
+            kind: TxKind::Call(TOKEN),
+            data: recipient(i % 1_000).into_word().to_vec().into(),
+            gas_price: 0,
+            ..TxEnv::default()
+        })
+        .collect();
+    let mut best = Duration::MAX;
+    for _ in 0..20 {
+        let block = block.clone();
+        let start = Instant::now();
+        for tx in block {
+            assert!(evm.transact_one(tx).unwrap().is_success());
+        }
+        let state = evm.finalize();
+        best = best.min(start.elapsed());
+        evm.commit(state);
+    }
+    println!(
+        "token transfers, bare revm: {:.0} transactions/s",
+        BLOCK as f64 / best.as_secs_f64()
+    );
+}
+
+fn recipient(i: usize) -> Address {
+    Address::left_padding_from(&(i as u64 + 1_000_000).to_be_bytes())
+}
+
 fn main() {
-    let recipient = |i: usize| Address::left_padding_from(&(i as u64 + 1_000_000).to_be_bytes());
     let nonce = |i: usize| (i / 100) as u64;
     measure("transfers to new accounts", |i, sender| {
         call_tx(
@@ -107,4 +161,5 @@ fn main() {
         let to = recipient(i % 1_000).into_word().to_vec();
         call_tx(&eth_key(sender + 1), nonce(i), Some(TOKEN), 0, to, 200_000)
     });
+    bare();
 }

@@ -71,12 +71,20 @@ impl LightClient {
     pub fn new(genesis: &Genesis) -> Result<Self, LightError> {
         let set = genesis.validator_set()?;
         let set_hash = set.hash(genesis.suite);
-        Ok(Self { chain: genesis.chain_id, suite: genesis.suite, set, set_hash })
+        Ok(Self {
+            chain: genesis.chain_id,
+            suite: genesis.suite,
+            set,
+            set_hash,
+        })
     }
 
     /// Checks that a header is final; gives its hash.
     pub fn verify_header(&self, certified: &CertifiedHeader) -> Result<B256, LightError> {
-        let CertifiedHeader { header, certificate } = certified;
+        let CertifiedHeader {
+            header,
+            certificate,
+        } = certified;
         if header.chain_id != self.chain {
             let (found, expected) = (header.chain_id, self.chain);
             return Err(LightError::WrongChain { found, expected });

@@ -141,7 +141,10 @@ impl Transaction {
                 native.sender()
             }
         };
-        Ok(VerifiedTransaction { transaction: Arc::new(self), sender })
+        Ok(VerifiedTransaction {
+            transaction: Arc::new(self),
+            sender,
+        })
     }
 
     /// The EIP-2718 encoding.
@@ -232,7 +235,10 @@ impl VerifiedTransaction {
     /// A transaction from this node's own store, whose signature was verified before it was stored.
     #[must_use]
     pub fn from_stored(transaction: Transaction, sender: Address) -> Self {
-        Self { transaction: Arc::new(transaction), sender }
+        Self {
+            transaction: Arc::new(transaction),
+            sender,
+        }
     }
 
     /// The transaction.

@@ -1,5 +1,11 @@
 //! Nodes in one process over real sockets and disks.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -43,19 +49,22 @@ fn client() -> SecretKey {
 impl Mesh {
     fn new(count: u8, suite: Suite) -> Self {
         // Ports are free a moment before they are used.
-        let sockets: Vec<_> =
-            (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let sockets: Vec<_> = (0..count)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
         let members = (0..count)
             .zip(sockets)
             .map(|(i, socket)| Member {
                 identity: NodeIdentity::generate().unwrap().to_pkcs8_der().to_vec(),
-                key: Arc::new(
-                    SecretKey::from_seed(suite.vote_scheme(), &[i + 1; 32]).unwrap(),
-                ),
+                key: Arc::new(SecretKey::from_seed(suite.vote_scheme(), &[i + 1; 32]).unwrap()),
                 address: socket.local_addr().unwrap(),
             })
             .collect();
-        Self { members, folder: tempfile::tempdir().unwrap(), suite }
+        Self {
+            members,
+            folder: tempfile::tempdir().unwrap(),
+            suite,
+        }
     }
 
     fn genesis(&self, chain: u64) -> Arc<Genesis> {
@@ -70,7 +79,10 @@ impl Mesh {
             })
             .collect();
         let balance = U256::from(1_000);
-        let account = GenesisAccount { balance, ..GenesisAccount::default() };
+        let account = GenesisAccount {
+            balance,
+            ..GenesisAccount::default()
+        };
         Arc::new(Genesis {
             protocol_version: PROTOCOL_VERSION,
             chain_id: ChainId(chain),
@@ -88,18 +100,23 @@ impl Mesh {
             .members
             .iter()
             .map(|member| PeerAddress {
-                id: NodeIdentity::from_pkcs8_der(&member.identity).unwrap().peer_id(),
+                id: NodeIdentity::from_pkcs8_der(&member.identity)
+                    .unwrap()
+                    .peer_id(),
                 address: member.address.to_string(),
             })
             .collect();
         let member = &self.members[i];
         let identity = NodeIdentity::from_pkcs8_der(&member.identity).unwrap();
-        Node::start(NetworkConfig::new(member.address, identity, peers)).await.unwrap()
+        Node::start(NetworkConfig::new(member.address, identity, peers))
+            .await
+            .unwrap()
     }
 
     fn add_chain(&self, node: &Node, i: usize, chain: u64) -> ChainHandle {
         let folder = self.folder.path().join(format!("{i}/{chain}"));
-        node.add_chain(self.setup(i, chain, &folder), &mut |_, _| {}).unwrap()
+        node.add_chain(self.setup(i, chain, &folder), &mut |_, _| {})
+            .unwrap()
     }
 
     fn setup(&self, i: usize, chain: u64, folder: &Path) -> ChainSetup {
@@ -146,7 +163,10 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 fn balance(handle: &ChainHandle) -> U256 {
     let head = handle.store().head().id().height;
     let state = handle.store().state(head).unwrap();
-    state.account(&Address::repeat_byte(0x77)).unwrap().map_or(U256::ZERO, |a| a.balance())
+    state
+        .account(&Address::repeat_byte(0x77))
+        .unwrap()
+        .map_or(U256::ZERO, |a| a.balance())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -159,18 +179,27 @@ async fn four_nodes_agree_restart_and_go_on() {
             for i in 0..4 {
                 nodes.push(mesh.start(i).await);
             }
-            let chains: Vec<_> =
-                nodes.iter().enumerate().map(|(i, node)| mesh.add_chain(node, i, 5)).collect();
+            let chains: Vec<_> = nodes
+                .iter()
+                .enumerate()
+                .map(|(i, node)| mesh.add_chain(node, i, 5))
+                .collect();
             for (height, hash) in &hashes {
                 let block = chains[0].store().block(*height).unwrap().unwrap();
                 assert_eq!(block.hash, *hash, "the chain resumes as it was");
             }
             let hash = chains[1].submit(transfer(5, round)).await.unwrap();
             until("all executed it", || {
-                chains.iter().all(|c| c.store().position(&hash).unwrap().is_some())
+                chains
+                    .iter()
+                    .all(|c| c.store().position(&hash).unwrap().is_some())
             })
             .await;
-            assert!(chains.iter().all(|chain| balance(chain) == U256::from(round + 1)));
+            assert!(
+                chains
+                    .iter()
+                    .all(|chain| balance(chain) == U256::from(round + 1))
+            );
             until("its roots are certified", || {
                 chains.iter().all(|c| {
                     let at = c.store().position(&hash).unwrap().unwrap().height;
@@ -195,14 +224,18 @@ async fn an_idle_chain_stays_where_it_is() {
     for i in 0..4 {
         nodes.push(mesh.start(i).await);
     }
-    let chains: Vec<_> =
-        nodes.iter().enumerate().map(|(i, node)| mesh.add_chain(node, i, 5)).collect();
+    let chains: Vec<_> = nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| mesh.add_chain(node, i, 5))
+        .collect();
     let hash = chains[0].submit(transfer(5, 0)).await.unwrap();
     until("settled", || {
         chains.iter().all(|c| {
-            c.store().position(&hash).unwrap().is_some_and(|p| {
-                c.store().certified_state_height() >= p.height
-            })
+            c.store()
+                .position(&hash)
+                .unwrap()
+                .is_some_and(|p| c.store().certified_state_height() >= p.height)
         })
     })
     .await;
@@ -220,24 +253,41 @@ async fn two_chains_share_nodes_and_nothing_else() {
     for i in 0..4 {
         nodes.push(mesh.start(i).await);
     }
-    let first: Vec<_> =
-        nodes.iter().enumerate().map(|(i, node)| mesh.add_chain(node, i, 5)).collect();
-    let second: Vec<_> =
-        nodes.iter().enumerate().map(|(i, node)| mesh.add_chain(node, i, 6)).collect();
+    let first: Vec<_> = nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| mesh.add_chain(node, i, 5))
+        .collect();
+    let second: Vec<_> = nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| mesh.add_chain(node, i, 6))
+        .collect();
     let hash = first[0].submit(transfer(5, 0)).await.unwrap();
     until("the first chain has it", || {
-        first.iter().all(|c| c.store().position(&hash).unwrap().is_some())
+        first
+            .iter()
+            .all(|c| c.store().position(&hash).unwrap().is_some())
     })
     .await;
-    assert!(second.iter().all(|chain| chain.store().head().id().height == Height(0)));
-    assert!(second[0].submit(transfer(5, 1)).await.is_err(), "a transaction of the other chain");
+    assert!(
+        second
+            .iter()
+            .all(|chain| chain.store().head().id().height == Height(0))
+    );
+    assert!(
+        second[0].submit(transfer(5, 1)).await.is_err(),
+        "a transaction of the other chain"
+    );
     drop(first);
     for node in &nodes {
         tokio::task::block_in_place(|| node.stop_chain(ChainId(5))).unwrap();
     }
     let hash = second[2].submit(transfer(6, 0)).await.unwrap();
     until("the second chain goes on alone", || {
-        second.iter().all(|c| c.store().position(&hash).unwrap().is_some())
+        second
+            .iter()
+            .all(|c| c.store().position(&hash).unwrap().is_some())
     })
     .await;
     assert!(second.iter().all(|chain| balance(chain) == U256::from(1)));
@@ -250,12 +300,18 @@ async fn a_node_that_was_away_catches_up() {
     for i in 0..3 {
         nodes.push(mesh.start(i).await);
     }
-    let chains: Vec<_> =
-        nodes.iter().enumerate().map(|(i, node)| mesh.add_chain(node, i, 5)).collect();
+    let chains: Vec<_> = nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| mesh.add_chain(node, i, 5))
+        .collect();
     let mut last = None;
     for nonce in 0..40 {
         let hash = chains[0].submit(transfer(5, nonce)).await.unwrap();
-        until("executed", || chains[0].store().position(&hash).unwrap().is_some()).await;
+        until("executed", || {
+            chains[0].store().position(&hash).unwrap().is_some()
+        })
+        .await;
         last = Some(hash);
     }
     let late = mesh.start(3).await;

@@ -4,6 +4,7 @@
 //! Threads per chain: one runs the replica and its vote log, one executes final blocks, a few
 //! verify signatures. Channels between them are bounded, or bounded by what may be in flight.
 
+mod clock;
 mod driver;
 mod error;
 mod explain;
@@ -184,6 +185,7 @@ impl Chain {
                 fail: fail.clone(),
             },
             submissions_rx,
+            stopped.clone(),
             setup.verifiers.max(1),
         )?;
         let driver = driver::Driver::new(driver::Parts {

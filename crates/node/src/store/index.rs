@@ -27,7 +27,11 @@ const COLUMNS: &[Column] = &[TRANSACTIONS, BLOCKS, BLOOMS, ROOTS, LOOKUPS, META]
 /// All columns that a chain's key-value store needs, the state's included.
 #[must_use]
 pub fn columns() -> Vec<Column> {
-    COLUMNS.iter().copied().chain(state::StateStore::COLUMNS).collect()
+    COLUMNS
+        .iter()
+        .copied()
+        .chain(state::StateStore::COLUMNS)
+        .collect()
 }
 
 pub(super) fn check_genesis(kv: &dyn Kv, expected: &B256) -> Result<(), StoreError> {

@@ -13,7 +13,10 @@ mod index;
 mod read;
 mod unordered;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use alloy_primitives::Bloom;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -24,7 +27,7 @@ use hawser_execution::{
 use hawser_ledger::{
     Block, BlockId, Certificate, Genesis, Receipt, Roots, Transaction, VerifiedTransaction,
     receipts_root,
-    state::{StateError, StateOptions, StateStore},
+    state::{StateError, StateOptions, StateRead, StateStore},
 };
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
@@ -45,21 +48,12 @@ const RECENT_BLOCKS: usize = 128;
 const RECENT_HASHES: u64 = 257;
 
 /// Sizes that trade memory for speed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     /// State store.
     pub state: StateOptions,
     /// Files of blocks and receipts.
     pub segments: SegmentOptions,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self {
-            state: StateOptions::default(),
-            segments: SegmentOptions::default(),
-        }
-    }
 }
 
 /// What executing a block gave, as stored beside it.
@@ -154,12 +148,13 @@ impl ChainStore {
         let mut options = options;
         let lag = genesis.parameters.root_lag;
         options.state.provable_blocks = options.state.provable_blocks.max(lag.saturating_add(1));
-        options.state.overlay_blocks =
-            options.state.overlay_blocks.max(options.state.provable_blocks.saturating_mul(2));
+        options.state.overlay_blocks = options
+            .state
+            .overlay_blocks
+            .max(options.state.provable_blocks.saturating_mul(2));
         let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
-        let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments.clone())?;
-        let (receipts, _) =
-            Segments::open(Arc::clone(&disk), "receipts", options.segments.clone())?;
+        let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments)?;
+        let (receipts, _) = Segments::open(Arc::clone(&disk), "receipts", options.segments)?;
         let state = StateStore::open(Arc::clone(&kv), suite, options.state)?;
         if state.head().is_none() {
             state.commit(Height::GENESIS, &executor.genesis_changes(&genesis))?;
@@ -242,6 +237,9 @@ impl ChainStore {
                 transactions,
             };
             self.execute(&block, certificate)?;
+            if let Some(due) = self.flush_due() {
+                self.flush_to(due)?;
+            }
             progress(Height(height), last);
         }
         Ok(())
@@ -330,9 +328,6 @@ impl ChainStore {
         self.kv.write(batch)?;
         self.unordered.lock().add(header.time, &output.unordered);
         self.remember(&executed);
-        if let Some(height) = self.state.flush_due() {
-            self.flush_to(height)?;
-        }
         Ok(executed)
     }
 
@@ -354,7 +349,14 @@ impl ChainStore {
         self.flush_to(self.certified_state_height())
     }
 
-    fn flush_to(&self, height: Height) -> Result<(), StoreError> {
+    /// The height up to which [`Self::flush_to`] should be called, if enough has gathered.
+    #[must_use]
+    pub fn flush_due(&self) -> Option<Height> {
+        self.state.flush_due()
+    }
+
+    /// The same up to a height. May run beside execution.
+    pub fn flush_to(&self, height: Height) -> Result<(), StoreError> {
         let (flushed, _) = self.state.flushed().unwrap_or_default();
         if height > flushed {
             // Receipts first: what the state claims to have executed must have its receipts.
@@ -373,9 +375,9 @@ impl ChainStore {
         let view = self.state.view(executed.id().height)?;
         let mut nonces: BTreeMap<Address, u64> = BTreeMap::new();
         for sender in executed.senders() {
-            if !nonces.contains_key(&sender) {
-                let account = hawser_ledger::state::StateRead::account(&view, &sender)?;
-                nonces.insert(sender, account.map_or(0, |account| account.nonce));
+            if let Entry::Vacant(entry) = nonces.entry(sender) {
+                let account = StateRead::account(&view, &sender)?;
+                entry.insert(account.map_or(0, |account| account.nonce));
             }
         }
         Ok(nonces.into_iter().collect())
