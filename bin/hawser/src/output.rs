@@ -88,22 +88,6 @@ pub(crate) fn cell(value: &Value) -> String {
     }
 }
 
-/// A number of bytes for people.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if count < 1024 {
-        return format!("{count} B");
-    }
-    let mut value = count as f64 / 1024.0;
-    for (i, unit) in UNITS.iter().enumerate() {
-        if value < 1024.0 || i + 1 == UNITS.len() {
-            return format!("{value:.1} {unit}");
-        }
-        value /= 1024.0;
-    }
-    count.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,13 +100,5 @@ mod tests {
         ];
         assert_eq!(table(&["name", "n"], &rows), "name  n\na     12\n节点  3\n");
         assert_eq!(pairs(&[("链", "1"), ("none", ""), ("peer", "2")]), "链    1\npeer  2\n");
-    }
-
-    #[test]
-    fn sizes_are_readable_at_both_sides_of_a_unit() {
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(1024), "1.0 KiB");
-        assert_eq!(bytes(5 * 1024 * 1024 * 1024), "5.0 GiB");
-        assert!(bytes(u64::MAX).ends_with("PiB"));
     }
 }

@@ -158,8 +158,8 @@ struct Inner {
     network_refused: Family<RefusedLabels, Counter>,
     rpc_requests: Family<RpcLabels, Counter>,
     rpc_seconds: Family<MethodLabels, Histogram, Seconds>,
-    rpc_connections: Gauge,
-    rpc_subscriptions: Gauge,
+    rpc_refused: Family<RefusedLabels, Counter>,
+    rpc_websockets: Gauge,
     cpu: Counter<f64, AtomicU64>,
     resident: Gauge,
     virtual_memory: Gauge,
@@ -240,8 +240,8 @@ impl Metrics {
             network_refused: add(r, "network_refused", "Connections and frames refused"),
             rpc_requests: add(r, "rpc_requests", "JSON-RPC calls, by method and outcome"),
             rpc_seconds: add_seconds(r, "rpc_request_duration", "Time that a call took"),
-            rpc_connections: add(r, "rpc_connections", "Open client connections"),
-            rpc_subscriptions: add(r, "rpc_subscriptions", "Active subscriptions"),
+            rpc_refused: add(r, "rpc_refused", "Requests refused before they were calls"),
+            rpc_websockets: add(r, "rpc_websockets", "Open WebSocket connections"),
             cpu: Counter::default(),
             resident: Gauge::default(),
             virtual_memory: Gauge::default(),
@@ -365,10 +365,15 @@ impl Metrics {
             .inc();
     }
 
-    /// Open client connections and active subscriptions.
-    pub fn set_rpc_clients(&self, connections: usize, subscriptions: usize) {
-        self.0.rpc_connections.set(signed(connections as u64));
-        self.0.rpc_subscriptions.set(signed(subscriptions as u64));
+    /// A message or connection was refused before it was a call, by a reason in fixed words.
+    pub fn rpc_refused(&self, reason: &'static str) {
+        let labels = RefusedLabels { reason };
+        self.0.rpc_refused.get_or_create_owned(&labels).inc();
+    }
+
+    /// Open WebSocket connections.
+    pub fn set_rpc_websockets(&self, open: usize) {
+        self.0.rpc_websockets.set(signed(open as u64));
     }
 
     /// The metrics as OpenMetrics text 1.0.
@@ -617,7 +622,8 @@ mod tests {
         metrics.set_network_refused("unknown_peer", 2);
         metrics.observe_fsync(Duration::from_millis(1));
         metrics.observe_rpc("eth_call", RpcOutcome::Ok, Duration::from_millis(2));
-        metrics.set_rpc_clients(1, 2);
+        metrics.rpc_refused("body");
+        metrics.set_rpc_websockets(1);
         let chain = metrics.chain(ChainId(7));
         chain.set_info("c", "intl", "0x1");
         chain.set_height(Height(9));

@@ -82,10 +82,6 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
 }
 
 async fn remote(url: &str, timeout: Duration) -> NodeReport {
-    let asked = match Client::new(url, timeout) {
-        Ok(client) => client.call("hawser_status", json!([])).await,
-        Err(failure) => Err(failure),
-    };
     let mut report = NodeReport {
         name: url.to_owned(),
         state: State::Silent,
@@ -105,8 +101,8 @@ async fn remote(url: &str, timeout: Duration) -> NodeReport {
         waiting: Vec::new(),
         problem: None,
     };
-    match asked {
-        Ok(status) => survey::fill(&mut report, &status),
+    match Client::new(url, timeout) {
+        Ok(client) => survey::question(&mut report, &client).await,
         Err(failure) => report.problem = Some(failure.message),
     }
     report

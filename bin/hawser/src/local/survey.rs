@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::LocalNode;
-use crate::exit::Failure;
+use crate::client::Client;
 use crate::quantity::{field, text};
 
 /// How a node is doing.
@@ -83,16 +83,26 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
     };
     // A stopped node is not asked: another program may have got its port.
     if pid.is_some() {
-        match status(node, timeout).await {
-            Ok(status) => fill(&mut report, &status),
+        match node.client(timeout) {
+            Ok(client) => question(&mut report, &client).await,
             Err(failure) => report.problem = Some(failure.message),
         }
     }
     report
 }
 
-async fn status(node: &LocalNode, timeout: Duration) -> Result<Value, Failure> {
-    node.client(timeout)?.call("hawser_status", json!([])).await
+/// Asks a node for everything that a report holds.
+pub(crate) async fn question(report: &mut NodeReport, client: &Client) {
+    let status = client.call("hawser_status", json!([]));
+    let version = client.call("hawser_version", json!([]));
+    let (status, version) = futures_util::future::join(status, version).await;
+    match status {
+        Ok(status) => fill(report, &status),
+        Err(failure) => report.problem = Some(failure.message),
+    }
+    if let Ok(version) = version {
+        report.version = Some(text(&version, "client").to_owned()).filter(|name| !name.is_empty());
+    }
 }
 
 /// Takes over what `hawser_status` says.
@@ -108,7 +118,6 @@ pub(crate) fn fill(report: &mut NodeReport, status: &Value) {
     report.executed = field(status, "executed");
     report.chain_id = field(status, "chainId");
     report.genesis = owned("genesis");
-    report.version = owned("version");
     report.waiting = texts("waiting");
     let pool = status.get("pool").unwrap_or(status);
     report.pending = field(pool, "pending");
@@ -170,7 +179,7 @@ mod tests {
             &mut report,
             &json!({
                 "chainId": 7, "genesis": "0x1", "height": "0x10", "hash": "0x2", "executed": 15,
-                "pool": { "pending": 3, "queued": "0x4" }, "version": "0.1.0",
+                "pool": { "pending": 3, "queued": "0x4" },
                 "peers": [{ "id": "a", "connected": true }, { "id": "b", "connected": false }, { "id": "c" }],
                 "waiting": ["links: none", 3],
             }),

@@ -26,9 +26,9 @@ pub(super) fn load(path: &Path) -> Result<JsonAbi> {
     let text = files::read_text(path, FILE_BYTES_MAX)?;
     let context = || format!("ABI {}", path.display());
     if text.trim_start().starts_with('[') {
-        return JsonAbi::from_json_str(&text).context(Code::Config, context());
+        return serde_json::from_str(&text).context(Code::Config, context());
     }
-    let object = ContractObject::from_json(&text).context(Code::Config, context())?;
+    let object = serde_json::from_str::<ContractObject>(&text).context(Code::Config, context())?;
     match object.abi {
         Some(abi) => Ok(abi),
         None => fail(Code::Config, format!("{}: no `abi` in it", context())),
@@ -161,7 +161,7 @@ fn creation_code(text: &str) -> Result<(Vec<u8>, Option<JsonAbi>)> {
         let digits = digits.strip_prefix("0x").unwrap_or(digits);
         return Ok((decode_hex(digits, text)?, None));
     }
-    let object = ContractObject::from_json(&content).context(Code::Config, text)?;
+    let object = serde_json::from_str::<ContractObject>(&content).context(Code::Config, text)?;
     match object.bytecode {
         Some(code) if !code.is_empty() => Ok((code.to_vec(), object.abi)),
         _ => fail(Code::Config, format!("{text} holds no code: an interface or abstract contract?")),
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn names_are_looked_up_in_the_abi() {
-        let abi = JsonAbi::from_json_str(ABI).unwrap();
+        let abi = serde_json::from_str::<JsonAbi>(ABI).unwrap();
         assert_eq!(function(Some(&abi), "f", 1).unwrap().inputs.len(), 1);
         assert_eq!(function(Some(&abi), "f", 0).unwrap().inputs.len(), 0);
         assert_eq!(function(Some(&abi), "g", 5).unwrap().name, "g");
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn revert_data_is_put_into_words() {
-        let abi = JsonAbi::from_json_str(ABI).unwrap();
+        let abi = serde_json::from_str::<JsonAbi>(ABI).unwrap();
         let word = |n: u8| format!("{}{n:02x}", "0".repeat(62));
         let selector = hex::encode(abi.error("TooMany").unwrap()[0].selector());
         let data = json!(format!("0x{selector}{}", word(7)));

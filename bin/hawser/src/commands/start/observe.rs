@@ -8,8 +8,9 @@ use hawser_ledger::Outcome;
 use hawser_node::chain::{ChainHandle, ChainObserver};
 use hawser_node::replica::Report;
 use hawser_node::store::ExecutedBlock;
-use hawser_ops::{ChainMetrics, Metrics, Readiness};
+use hawser_ops::{ChainMetrics, Metrics, Readiness, RpcOutcome};
 use hawser_primitives::{Height, Round};
+use hawser_rpc::{CallOutcome, Refusal, RpcObserver};
 use parking_lot::RwLock;
 
 /// A chain's numbers on their way into the metrics.
@@ -67,6 +68,36 @@ impl ChainObserver for Observer {
 
     fn refused(&self, reason: &'static str) {
         self.chain.rejected("transaction", reason);
+    }
+}
+
+/// The calls of clients on their way into the metrics.
+pub(super) struct Calls(pub(super) Metrics);
+
+impl RpcObserver for Calls {
+    fn called(&self, method: &'static str, outcome: CallOutcome, duration: Duration) {
+        let outcome = match outcome {
+            CallOutcome::Ok => RpcOutcome::Ok,
+            CallOutcome::ClientError | CallOutcome::Limited => RpcOutcome::Rejected,
+            CallOutcome::ServerError => RpcOutcome::Failed,
+        };
+        self.0.observe_rpc(method, outcome, duration);
+    }
+
+    fn refused(&self, refusal: Refusal) {
+        self.0.rpc_refused(match refusal {
+            Refusal::Connections => "connections",
+            Refusal::WebSockets => "websockets",
+            Refusal::Body => "body",
+            Refusal::Parse => "parse",
+            Refusal::Request => "request",
+            Refusal::Batch => "batch",
+            Refusal::SlowClient => "slow_client",
+        });
+    }
+
+    fn websockets(&self, open: usize) {
+        self.0.set_rpc_websockets(open);
     }
 }
 

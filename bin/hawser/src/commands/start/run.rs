@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use hawser_ledger::Genesis;
 use hawser_network::{NetworkConfig, NetworkHandle};
-use hawser_node::chain::ChainSetup;
+use hawser_node::chain::{ChainHandle, ChainSetup};
 use hawser_node::config::{ChainSection, NodeConfig};
 use hawser_node::{Node, store};
 use hawser_ops::http::{self, RefreshFn};
 use hawser_ops::{ChainMetrics, Metrics, NodeInfo, Readiness};
 use hawser_primitives::ChainId;
+use hawser_rpc::{Chains, Cors, RpcConfig, RpcLimits, RpcServer};
 use hawser_storage::{FjallKv, OsDisk};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Keys;
-use super::observe::{Health, Observer, watch};
+use super::observe::{Calls, Health, Observer, watch};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::files;
 use crate::local::read_genesis;
@@ -56,8 +57,12 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     serve_operators(&config, &node, &metrics, &health).await?;
 
     let started = start_chains(&config, keys.votes, &node, &metrics);
-    let chains = match started {
-        Ok(chains) => chains,
+    let served = match started {
+        Ok(chains) => interface(&config, &chains, &metrics).await.map(|rpc| (chains, rpc)),
+        Err(failure) => Err(failure),
+    };
+    let (chains, rpc) = match served {
+        Ok(served) => served,
         Err(failure) => {
             // The chains that did start have to be closed in order, too.
             if let Err(error) = node.stop().await {
@@ -66,7 +71,7 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
             return Err(failure);
         }
     };
-    tokio::spawn(watch(chains, metrics.clone(), health.clone()));
+    let watcher = tokio::spawn(watch(chains, metrics.clone(), health.clone()));
     tracing::info!("node runs");
 
     let ended = tokio::select! {
@@ -79,6 +84,12 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
         Ok(signal) => tracing::info!(signal, "node stops"),
         Err((chain, reason)) => tracing::error!(%chain, reason, "node stops"),
     }
+    // No further requests, then no further handles, then the chains.
+    if let Some(rpc) = rpc {
+        rpc.stop().await;
+    }
+    watcher.abort();
+    let _ = watcher.await;
     let stopped = node.stop().await;
     if let Err((chain, reason)) = ended {
         return fail(Code::Failed, format!("chain {chain} stopped: {reason}"));
@@ -86,6 +97,61 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     stopped.or_fail(Code::Failed)?;
     tracing::info!("node stopped");
     Ok(())
+}
+
+/// Serves clients, if the configuration says so.
+async fn interface(
+    config: &NodeConfig,
+    chains: &[(ChainHandle, ChainMetrics)],
+    metrics: &Metrics,
+) -> Result<Option<RpcServer>> {
+    let Some(listen) = config.rpc.http else {
+        return Ok(None);
+    };
+    let offered = Chains::new();
+    for (handle, _) in chains {
+        offered.insert(handle.clone());
+    }
+    let section = &config.rpc;
+    let limits = RpcLimits {
+        connections_max: section.connections_max,
+        websockets_max: section.websockets_max,
+        body_bytes_max: section.body_bytes_max,
+        response_bytes_max: section.response_bytes_max,
+        batch_max: section.batch_max,
+        request_ms_max: section.request_ms_max,
+        subscriptions_max: section.subscriptions_max,
+        filters_max: section.filters_max,
+        logs_range_max: section.logs_range_max,
+        logs_results_max: section.logs_results_max,
+        call_gas_max: section.call_gas_max,
+        heavy_ms_max: section.heavy_ms_max,
+        ..RpcLimits::default()
+    };
+    let limits = match section.heavy_max {
+        0 => limits,
+        heavy_max => RpcLimits { heavy_max, ..limits },
+    };
+    let rpc = RpcConfig {
+        cors: cors(&section.cors),
+        limits,
+        observer: Arc::new(Calls(metrics.clone())),
+        ..RpcConfig::new(listen)
+    };
+    let server = hawser_rpc::serve(rpc, offered, std::future::pending())
+        .await
+        .context(Code::Failed, format!("JSON-RPC on {listen}, which rpc.http names"))?;
+    tracing::info!(address = %server.local_addr(), "JSON-RPC over HTTP and WebSocket");
+    Ok(Some(server))
+}
+
+fn cors(origins: &[String]) -> Cors {
+    match origins {
+        [] => Cors::None,
+        [only] if only == "auto" => Cors::Auto,
+        many if many.iter().any(|origin| origin == "*") => Cors::Any,
+        many => Cors::Origins(many.to_vec()),
+    }
 }
 
 async fn serve_operators(
@@ -139,7 +205,7 @@ fn start_chains(
     votes: Vec<Option<hawser_crypto::SecretKey>>,
     node: &Node,
     metrics: &Metrics,
-) -> Result<Vec<(hawser_node::chain::ChainHandle, ChainMetrics)>> {
+) -> Result<Vec<(ChainHandle, ChainMetrics)>> {
     if config.chains.is_empty() {
         return fail(
             Code::Config,
