@@ -231,7 +231,10 @@ async fn refused_transactions_say_what_geth_says() {
     let first = eip1559(&key, 0, to, 0);
     solo.mine(first.clone()).await;
     let late = solo
-        .fail("eth_sendRawTransaction", json!([eip1559(&key, 0, to, 1)]))
+        .fail(
+            "eth_sendRawTransaction",
+            json!([eip1559(&key, 0, Address::ZERO, 0)]),
+        )
         .await;
     assert!(late.1.starts_with("nonce too low"), "{late:?}");
     let again = solo.fail("eth_sendRawTransaction", json!([first])).await;
