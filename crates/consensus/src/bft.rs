@@ -72,7 +72,11 @@ impl Timer {
             // Only heights with a target time finalise by timer; ours have none.
             core::TimeoutKind::FinalizeHeight(_) => return None,
         };
-        Some(Self { height, round: convert::round_out(timeout.round), kind })
+        Some(Self {
+            height,
+            round: convert::round_out(timeout.round),
+            kind,
+        })
     }
 }
 
@@ -117,7 +121,8 @@ impl Timeouts {
             TimerKind::Precommit => self.precommit_ms,
             TimerKind::Rebroadcast => self.rebroadcast_ms,
         };
-        base.saturating_add(self.per_round_ms.saturating_mul(u64::from(round.0))).min(self.max_ms)
+        base.saturating_add(self.per_round_ms.saturating_mul(u64::from(round.0)))
+            .min(self.max_ms)
     }
 }
 
@@ -236,14 +241,20 @@ impl Bft {
     /// An agreement that has not started; `set` is the committee of `height`.
     #[must_use]
     pub fn new(config: BftConfig, height: Height, set: Arc<ValidatorSet>) -> Self {
-        let address = config.key.as_ref().map_or(Address::ZERO, |key| key.address());
+        let address = config
+            .key
+            .as_ref()
+            .map_or(Address::ZERO, |key| key.address());
         let params = Params {
             address: context::Address(address),
             threshold_params: ThresholdParams::default(),
             value_payload: ValuePayload::ProposalAndParts,
             enabled: config.key.is_some(),
         };
-        let per_height = set.validators().len().saturating_mul(FUTURE_MESSAGES_PER_VALIDATOR);
+        let per_height = set
+            .validators()
+            .len()
+            .saturating_mul(FUTURE_MESSAGES_PER_VALIDATOR);
         let state = State::new(
             Ctx,
             context::Height(height.0),
@@ -252,7 +263,13 @@ impl Bft {
             FUTURE_HEIGHTS_MAX,
             per_height,
         );
-        Self { config, state, started: None, set, replaying: BTreeSet::new() }
+        Self {
+            config,
+            state,
+            started: None,
+            set,
+            replaying: BTreeSet::new(),
+        }
     }
 
     /// The height in progress or last decided; `None` before the first start.
@@ -290,8 +307,16 @@ impl Bft {
     #[must_use]
     pub fn heard(&self) -> Vec<Address> {
         let votes = self.state.driver.votes();
-        let Some(round) = votes.per_round(self.state.round()) else { return Vec::new() };
-        let members = self.state.validator_set().set.validators().iter().map(|v| v.address());
+        let Some(round) = votes.per_round(self.state.round()) else {
+            return Vec::new();
+        };
+        let members = self
+            .state
+            .validator_set()
+            .set
+            .validators()
+            .iter()
+            .map(|v| v.address());
         members
             .filter(|address| {
                 [core::VoteType::Prevote, core::VoteType::Precommit]
@@ -328,9 +353,7 @@ impl Bft {
         let own_rounds: BTreeSet<Round> = records
             .iter()
             .filter_map(|record| match record {
-                Record::Proposal(signed)
-                    if signed.proposal.proposer == self.state.address().0 =>
-                {
+                Record::Proposal(signed) if signed.proposal.proposer == self.state.address().0 => {
                     Some(signed.proposal.round)
                 }
                 _ => None,
@@ -396,13 +419,25 @@ impl Bft {
         block: B256,
         valid: bool,
     ) -> Result<Vec<Output>, BftError> {
-        self.run(convert::record_in(Record::Block { height, round, proposer, block, valid }))
+        self.run(convert::record_in(Record::Block {
+            height,
+            round,
+            proposer,
+            block,
+            valid,
+        }))
     }
 
     fn run(&mut self, input: Input<Ctx>) -> Result<Vec<Output>, BftError> {
         let height = self.started.unwrap_or_default();
         let mut outputs = Vec::new();
-        let Self { config, state, set, replaying, .. } = self;
+        let Self {
+            config,
+            state,
+            set,
+            replaying,
+            ..
+        } = self;
         let metrics = ();
         let result: Result<(), CoreError<Ctx>> = process!(
             input: input,
@@ -412,9 +447,10 @@ impl Bft {
                 handle(config, set, replaying, height, effect, &mut outputs)
             )
         );
-        result
-            .map(|()| outputs)
-            .map_err(|error| BftError::Core { height, reason: error.to_string() })
+        result.map(|()| outputs).map_err(|error| BftError::Core {
+            height,
+            reason: error.to_string(),
+        })
     }
 }
 
@@ -446,10 +482,12 @@ fn handle(
             r.resume_with(())
         }
         Effect::ScheduleTimeout(timeout, r) => {
-            outputs.extend(Timer::from_core(height, &timeout).map(|timer| Output::Schedule {
-                timer,
-                after_ms: config.timeouts.wait_ms(timer.kind, timer.round),
-            }));
+            outputs.extend(
+                Timer::from_core(height, &timeout).map(|timer| Output::Schedule {
+                    timer,
+                    after_ms: config.timeouts.wait_ms(timer.kind, timer.round),
+                }),
+            );
             r.resume_with(())
         }
         Effect::StartRound(height, round, proposer, _, r) => {
@@ -479,9 +517,9 @@ fn handle(
             r.resume_with(())
         }
         Effect::RepublishRoundCertificate(certificate, r) => {
-            outputs.push(Output::Send(Message::Round(convert::round_certificate_out(
-                &certificate,
-            ))));
+            outputs.push(Output::Send(Message::Round(
+                convert::round_certificate_out(&certificate),
+            )));
             r.resume_with(())
         }
         Effect::GetValue(height, round, _, r) => {
@@ -526,7 +564,10 @@ fn handle(
         Effect::VerifyCommitCertificate(certificate, members, thresholds, r) => {
             let votes = certificate.commit_signatures.iter().map(|s| {
                 let value = core::NilOrVal::Val(certificate.value_id);
-                (precommit(&certificate, value, s.address), s.signature.clone())
+                (
+                    precommit(&certificate, value, s.address),
+                    s.signature.clone(),
+                )
             });
             r.resume_with(verify_votes(config, &members, thresholds.quorum, votes))
         }
@@ -568,7 +609,9 @@ fn handle(
         Effect::VerifyExtendedCommitCertificate(certificate, _, _, _, r) => {
             let signer = certificate.commit_signatures.first().map(|s| s.address);
             let address = signer.unwrap_or(context::Address(Address::ZERO));
-            r.resume_with(Err(core::CertificateError::UnexpectedVoteExtension(address)))
+            r.resume_with(Err(core::CertificateError::UnexpectedVoteExtension(
+                address,
+            )))
         }
         Effect::ExtendVote(_, _, _, _, r) => r.resume_with(None),
         Effect::VerifyVoteExtension(_, _, _, _, _, _, r) => {
@@ -628,7 +671,11 @@ fn verify_votes(
         Ok(())
     } else {
         let expected = needed.min_expected(total);
-        Err(core::CertificateError::NotEnoughVotingPower { signed, total, expected })
+        Err(core::CertificateError::NotEnoughVotingPower {
+            signed,
+            total,
+            expected,
+        })
     }
 }
 
@@ -639,7 +686,10 @@ fn certificate_out(certificate: &core::CommitCertificate<Ctx>, set: &ValidatorSe
         .iter()
         .filter_map(|s| {
             let validator = u16::try_from(set.index_of(&s.address.0)?).ok()?;
-            Some(CommitSignature { validator, signature: s.signature.0.clone() })
+            Some(CommitSignature {
+                validator,
+                signature: s.signature.0,
+            })
         })
         .collect();
     signatures.sort_by_key(|s| s.validator);

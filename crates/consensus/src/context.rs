@@ -309,7 +309,13 @@ impl core::Context for Ctx {
         pol_round: Round,
         proposer: Address,
     ) -> Proposal {
-        Proposal { height, round, value, pol_round, proposer }
+        Proposal {
+            height,
+            round,
+            value,
+            pol_round,
+            proposer,
+        }
     }
 
     fn new_prevote(
@@ -319,7 +325,13 @@ impl core::Context for Ctx {
         value: NilOrVal<BlockHash>,
         validator: Address,
     ) -> Vote {
-        Vote { kind: VoteType::Prevote, height, round, value, validator }
+        Vote {
+            kind: VoteType::Prevote,
+            height,
+            round,
+            value,
+            validator,
+        }
     }
 
     fn new_precommit(
@@ -329,6 +341,12 @@ impl core::Context for Ctx {
         value: NilOrVal<BlockHash>,
         validator: Address,
     ) -> Vote {
-        Vote { kind: VoteType::Precommit, height, round, value, validator }
+        Vote {
+            kind: VoteType::Precommit,
+            height,
+            round,
+            value,
+            validator,
+        }
     }
 }

@@ -56,7 +56,10 @@ pub(crate) fn vote_out(vote: &context::Vote) -> Vote {
 }
 
 pub(crate) fn signed_vote_out(signed: &core::SignedVote<Ctx>) -> SignedVote {
-    SignedVote { vote: vote_out(&signed.message), signature: signed.signature.0.clone() }
+    SignedVote {
+        vote: vote_out(&signed.message),
+        signature: signed.signature.0,
+    }
 }
 
 pub(crate) fn signed_vote_in(signed: SignedVote) -> core::SignedVote<Ctx> {
@@ -83,7 +86,7 @@ pub(crate) fn proposal_out(proposal: &context::Proposal) -> Proposal {
 pub(crate) fn signed_proposal_out(signed: &core::SignedProposal<Ctx>) -> SignedProposal {
     SignedProposal {
         proposal: proposal_out(&signed.message),
-        signature: signed.signature.0.clone(),
+        signature: signed.signature.0,
     }
 }
 
@@ -92,7 +95,10 @@ pub(crate) fn signed_proposal_in(signed: SignedProposal) -> core::SignedProposal
         height: context::Height(signed.proposal.height.0),
         round: round_in(signed.proposal.round),
         value: BlockHash(signed.proposal.block),
-        pol_round: signed.proposal.valid_round.map_or(core::Round::Nil, round_in),
+        pol_round: signed
+            .proposal
+            .valid_round
+            .map_or(core::Round::Nil, round_in),
         proposer: Address(signed.proposal.proposer),
     };
     core::SignedMessage::new(proposal, VoteSignature(signed.signature))
@@ -121,7 +127,7 @@ pub(crate) fn polka_out(certificate: &core::PolkaCertificate<Ctx>) -> PolkaCerti
         signatures: certificate
             .polka_signatures
             .iter()
-            .map(|s| (s.address.0, s.signature.0.clone()))
+            .map(|s| (s.address.0, s.signature.0))
             .collect(),
     }
 }
@@ -149,9 +155,7 @@ pub(crate) fn round_certificate_in(certificate: RoundCertificate) -> core::Round
     }
 }
 
-pub(crate) fn round_certificate_out(
-    certificate: &core::RoundCertificate<Ctx>,
-) -> RoundCertificate {
+pub(crate) fn round_certificate_out(certificate: &core::RoundCertificate<Ctx>) -> RoundCertificate {
     RoundCertificate {
         height: Height(certificate.height.0),
         round: round_out(certificate.round),
@@ -166,7 +170,7 @@ pub(crate) fn round_certificate_out(
                 kind: kind_out(s.vote_type),
                 block: value_out(&s.value_id),
                 validator: s.address.0,
-                signature: s.signature.0.clone(),
+                signature: s.signature.0,
             })
             .collect(),
     }
@@ -179,7 +183,13 @@ pub(crate) fn record_in(record: Record) -> Input<Ctx> {
         Record::Proposal(proposal) => Input::Proposal(signed_proposal_in(proposal)),
         Record::Polka(certificate) => Input::PolkaCertificate(polka_in(certificate)),
         Record::Timeout(timer) => Input::TimeoutElapsed(timer.into_core()),
-        Record::Block { height, round, proposer, block, valid } => Input::ProposedValue(
+        Record::Block {
+            height,
+            round,
+            proposer,
+            block,
+            valid,
+        } => Input::ProposedValue(
             ProposedValue {
                 height: context::Height(height.0),
                 round: round_in(round),

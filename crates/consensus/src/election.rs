@@ -45,7 +45,7 @@ pub fn proposer_index(set: &ValidatorSet, height: Height, round: Round) -> usize
     if validators.iter().all(|v| v.weight == first) {
         return usize::try_from(turn % validators.len() as u64).unwrap_or(0);
     }
-    let point = u128::from(turn.wrapping_mul(GOLDEN)) * u128::from(set.total_weight()) >> 64;
+    let point = (u128::from(turn.wrapping_mul(GOLDEN)) * u128::from(set.total_weight())) >> 64;
     let mut upto = 0u128;
     for (i, validator) in validators.iter().enumerate() {
         upto += u128::from(validator.weight);
@@ -76,7 +76,9 @@ mod tests {
     #[test]
     fn equal_weights_take_turns() {
         let set = set(&[1, 1, 1, 1]);
-        let turns: Vec<_> = (0..8).map(|h| proposer_index(&set, Height(h), Round(0))).collect();
+        let turns: Vec<_> = (0..8)
+            .map(|h| proposer_index(&set, Height(h), Round(0)))
+            .collect();
         assert_eq!(turns, [0, 1, 2, 3, 0, 1, 2, 3]);
         assert_eq!(proposer_index(&set, Height(3), Round(2)), 1);
     }
@@ -90,7 +92,10 @@ mod tests {
         }
         for (validator, count) in set.validators().iter().zip(counts) {
             let expected = 1000 * validator.weight as i64;
-            assert!((i64::from(count) - expected).abs() <= 3, "{count} of {expected}");
+            assert!(
+                (i64::from(count) - expected).abs() <= 3,
+                "{count} of {expected}"
+            );
         }
     }
 }

@@ -11,7 +11,12 @@
 //! durable before it sends.
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
 )]
 
 mod bft;
@@ -20,7 +25,7 @@ mod convert;
 mod election;
 mod message;
 
-pub use bft::{Bft, BftConfig, BftError, Output, Step, Timer, TimerKind, Timeouts};
+pub use bft::{Bft, BftConfig, BftError, Output, Step, Timeouts, Timer, TimerKind};
 pub use election::{Election, FixedElection, proposer_index};
 pub use message::{
     CertificateKind, Message, PolkaCertificate, Proposal, Record, RoundCertificate, RoundSignature,

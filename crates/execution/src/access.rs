@@ -43,7 +43,7 @@ impl Executor {
         loop {
             let mut with_list = request.request.clone();
             with_list.access_list = Some(list.clone());
-            let tx = call::tx_env(&with_list, gas)?;
+            let tx = call::tx_env(&with_list, self.config().chain_id, gas)?;
             let inspector = AccessListInspector::new(list.clone());
             let mut evm = self.query_evm(state, &mut prepared, request.gas_cap, inspector)?;
             evm.ctx.set_tx(tx);

@@ -153,7 +153,10 @@ impl Batch<'_> {
         evm.ctx.set_tx(self.tx_env(None));
         load_accounts::<_, EvmError>(evm)?;
 
+        // The checkpoint to which a failure reverts. Its depth is given back at once: inspectors
+        // take the journal's depth for that of the call, and the calls here are outermost.
         let checkpoint = evm.ctx.journal_mut().checkpoint();
+        evm.ctx.journal_mut().checkpoint_commit();
         let mut gas = GasTracker::new(limit, limit - intrinsic.initial_regular_gas(), 0);
         let mut last = None;
         for (index, call) in self.native.body.calls.iter().enumerate() {
@@ -170,9 +173,7 @@ impl Batch<'_> {
                 "native transaction without calls".to_owned(),
             ));
         };
-        if last.instruction_result().is_ok() {
-            evm.ctx.journal_mut().checkpoint_commit();
-        } else {
+        if !last.instruction_result().is_ok() {
             evm.ctx.journal_mut().checkpoint_revert(checkpoint);
             self.created = None;
         }

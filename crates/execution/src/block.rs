@@ -1,6 +1,6 @@
 use alloy_primitives::{
     Bloom, Log as EvmLog,
-    map::{AddressMap, B256Set},
+    map::{AddressMap, AddressSet, B256Set},
 };
 use hawser_ledger::{
     Envelope, Log, Ordering, Outcome, Receipt, SkipReason, VerifiedTransaction,
@@ -60,6 +60,28 @@ pub struct BlockOutput {
     pub logs_bloom: Bloom,
     /// Unordered transactions executed.
     pub unordered: Vec<UnorderedMark>,
+}
+
+/// The filter over a block's events. Most events of a block share contracts and topics; what has
+/// been added is not hashed again.
+#[derive(Default)]
+struct LogsBloom {
+    bloom: Bloom,
+    addresses: AddressSet,
+    topics: B256Set,
+}
+
+impl LogsBloom {
+    fn add(&mut self, log: &Log) {
+        if self.addresses.insert(log.address) {
+            self.bloom.m3_2048(log.address.as_slice());
+        }
+        for topic in &log.topics {
+            if self.topics.insert(*topic) {
+                self.bloom.m3_2048(topic.as_slice());
+            }
+        }
+    }
 }
 
 /// How a transaction went: its result, or why it was skipped.
@@ -166,13 +188,11 @@ impl Executor {
         record_parent(&mut evm, input.context.height, input.context.parent_hash)?;
         let mut meter = BlockMeter::new(self, input.context, input.seen_unordered);
         let mut receipts = Vec::with_capacity(input.transactions.len());
-        let mut bloom = Bloom::ZERO;
+        let mut bloom = LogsBloom::default();
         for transaction in input.transactions {
             let attempt = self.attempt(&mut evm, &mut meter, transaction, run)?;
             let receipt = receipt(transaction, attempt, meter.used);
-            for log in &receipt.logs {
-                bloom.accrue_raw_log(log.address, &log.topics);
-            }
+            receipt.logs.iter().for_each(|log| bloom.add(log));
             receipts.push(receipt);
         }
         let blobs = evm.precompiles.blobs.take();
@@ -183,7 +203,7 @@ impl Executor {
             receipts,
             changes,
             gas_used: meter.used,
-            logs_bloom: bloom,
+            logs_bloom: bloom.bloom,
             unordered: meter.marks,
         })
     }

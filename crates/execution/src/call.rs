@@ -1,6 +1,6 @@
 use alloy_primitives::TxKind;
 use hawser_ledger::{Log, state::StateRead};
-use hawser_primitives::{Address, Bytes, U256};
+use hawser_primitives::{Address, Bytes, ChainId};
 use revm::{
     context::{
         TxEnv,
@@ -113,7 +113,11 @@ impl From<ExecutionResult> for CallResult {
 }
 
 /// The engine's transaction for a request that may use `gas`.
-pub(crate) fn tx_env(request: &TransactionRequest, gas: u64) -> Result<TxEnv, ExecutionError> {
+pub(crate) fn tx_env(
+    request: &TransactionRequest,
+    chain: ChainId,
+    gas: u64,
+) -> Result<TxEnv, ExecutionError> {
     let invalid =
         |text: &'static str| ExecutionError::Invalid(InvalidTransaction::Str(text.into()));
     if request
@@ -147,7 +151,7 @@ pub(crate) fn tx_env(request: &TransactionRequest, gas: u64) -> Result<TxEnv, Ex
         value: request.value.unwrap_or_default(),
         data,
         nonce: request.nonce.unwrap_or_default(),
-        chain_id: request.chain_id,
+        chain_id: Some(request.chain_id.unwrap_or(chain.0)),
         access_list: request.access_list.clone().unwrap_or_default(),
         gas_priority_fee: (tx_type == 4).then_some(0),
         blob_hashes: Vec::new(),
@@ -218,7 +222,7 @@ impl Executor {
         request: &CallRequest,
     ) -> Result<CallResult, ExecutionError> {
         let mut prepared = self.prepare(state, hashes, context, request)?;
-        let tx = tx_env(&request.request, prepared.gas)?;
+        let tx = tx_env(&request.request, self.config().chain_id, prepared.gas)?;
         let mut evm = self.query_evm(state, &mut prepared, request.gas_cap, ())?;
         Ok(run(&mut evm, tx)?.into())
     }
@@ -239,12 +243,10 @@ where
     Ok(result?)
 }
 
-/// Whether a request is a plain transfer that nothing but value distinguishes from the cheapest
-/// transaction there is.
+/// Whether a transaction does nothing but send value, if its recipient has no code.
 pub(crate) fn is_plain(tx: &TxEnv) -> bool {
     tx.data.is_empty()
         && tx.access_list.0.is_empty()
         && tx.authorization_list.is_empty()
-        && tx.value >= U256::ZERO
         && tx.kind.is_call()
 }

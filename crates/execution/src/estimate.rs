@@ -36,7 +36,7 @@ impl Executor {
             .gas
             .min(self.config().parameters.transaction_gas_max)
             .min(prepared.context.gas_limit);
-        let tx = call::tx_env(&request.request, high)?;
+        let tx = call::tx_env(&request.request, self.config().chain_id, high)?;
         let plain = match tx.kind.to() {
             Some(to) if is_plain(&tx) => !has_code(&prepared.db, *to)?,
             _ => false,

@@ -38,6 +38,7 @@ mod limit;
 mod native;
 mod overrides;
 mod simulate;
+pub mod statetest;
 
 mod trace;
 mod transaction;

@@ -215,7 +215,8 @@ impl<'a> Simulation<'a> {
         filled.nonce = Some(nonce);
         filled.to = Some(request.to.unwrap_or(TxKind::Create));
         filled.chain_id = request.chain_id.or(Some(self.executor.config().chain_id.0));
-        evm.ctx.set_tx(call::tx_env(&filled, gas)?);
+        evm.ctx
+            .set_tx(call::tx_env(&filled, self.executor.config().chain_id, gas)?);
         let mut handler = ChainHandler::new(Fees::Zero);
         let result = if self.payload.trace_transfers {
             handler.inspect_run(evm)?

@@ -6,10 +6,7 @@ use hawser_ledger::{Envelope, NativeTransaction, VerifiedTransaction, state::Sta
 use hawser_primitives::{B256, U256};
 use revm::{
     DatabaseCommit, DatabaseRef,
-    context::{
-        Transaction,
-        result::{ExecutionResult, ResultAndState},
-    },
+    context::result::{ExecutionResult, ResultAndState},
     context_interface::{ContextSetters, ContextTr, JournalTr},
     database::CacheDB,
     handler::FrameResult,
@@ -114,7 +111,7 @@ impl Executor {
         options: &GethDebugTracingOptions,
     ) -> Result<GethTrace, ExecutionError> {
         let mut prepared = self.prepare(state, hashes, context, request)?;
-        let tx = call::tx_env(&request.request, prepared.gas)?;
+        let tx = call::tx_env(&request.request, self.config().chain_id, prepared.gas)?;
         let inspector = inspector(options)?;
         let mut evm = self.query_evm(state, &mut prepared, request.gas_cap, inspector)?;
         evm.ctx.set_tx(tx);

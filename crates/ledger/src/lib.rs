@@ -23,6 +23,7 @@
 mod block;
 mod certificate;
 mod genesis;
+mod light;
 pub mod merkle;
 mod native;
 mod receipt;
@@ -38,6 +39,7 @@ pub use genesis::{
     Agreement, ChainParameters, Election, FeeMode, Genesis, GenesisAccount, GenesisError,
     GenesisValidator, PROTOCOL_VERSION,
 };
+pub use light::{CertifiedHeader, LightClient, LightError};
 pub use native::{
     Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering, UnsignedNative,
 };

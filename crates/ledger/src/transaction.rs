@@ -11,6 +11,8 @@ use crate::{NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering};
 
 /// A transaction in one of the accepted envelopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+// The large variant is the common one; a box for it would cost an allocation per transaction.
+#[allow(clippy::large_enum_variant)]
 pub enum Envelope {
     /// Ethereum types 0, 1, 2 and 4.
     Ethereum(EthereumTxEnvelope<TxEip4844>),
@@ -139,7 +141,10 @@ impl Transaction {
                 native.sender()
             }
         };
-        Ok(VerifiedTransaction { transaction: Arc::new(self), sender })
+        Ok(VerifiedTransaction {
+            transaction: Arc::new(self),
+            sender,
+        })
     }
 
     /// The EIP-2718 encoding.
@@ -230,7 +235,10 @@ impl VerifiedTransaction {
     /// A transaction from this node's own store, whose signature was verified before it was stored.
     #[must_use]
     pub fn from_stored(transaction: Transaction, sender: Address) -> Self {
-        Self { transaction: Arc::new(transaction), sender }
+        Self {
+            transaction: Arc::new(transaction),
+            sender,
+        }
     }
 
     /// The transaction.

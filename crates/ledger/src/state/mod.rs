@@ -6,9 +6,17 @@
 
 mod keys;
 mod memory;
+mod page;
+mod proof;
+mod store;
+mod tree;
+#[cfg(test)]
+mod tree_tests;
 
 pub use keys::{Account, StateKey, StorageValue};
 pub use memory::MemoryState;
+pub use proof::{ProofEnd, ProofError, STATE_PROOF_BYTES_MAX, StateProof};
+pub use store::{STATE_VALUE_BYTES_MAX, StateOptions, StateStore, StateView};
 
 use std::collections::BTreeMap;
 
@@ -31,6 +39,22 @@ pub enum StateError {
         height: hawser_primitives::Height,
         /// What is kept, in words.
         kept: String,
+    },
+    /// Heights must be committed one after another.
+    #[error("state of block {got} cannot be committed; expected block {expected}")]
+    Order {
+        /// What would have been accepted.
+        expected: hawser_primitives::Height,
+        /// What was given.
+        got: hawser_primitives::Height,
+    },
+    /// A value is longer than a key may hold.
+    #[error("value of {len} bytes exceeds the limit of {max} bytes")]
+    ValueSize {
+        /// Its length in bytes.
+        len: usize,
+        /// The largest length accepted.
+        max: usize,
     },
 }
 

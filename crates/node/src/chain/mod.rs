@@ -4,6 +4,7 @@
 //! Threads per chain: one runs the replica and its vote log, one executes final blocks, a few
 //! verify signatures. Channels between them are bounded, or bounded by what may be in flight.
 
+mod clock;
 mod driver;
 mod error;
 mod explain;
@@ -28,6 +29,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 pub use error::ChainError;
 pub use handle::{ChainHandle, Stopped, SubmitError};
 pub use status::{ChainStatus, PeerState};
+pub use timers::Timers;
 pub use verify::Verifier;
 pub use votelog::VoteLog;
 
@@ -183,6 +185,7 @@ impl Chain {
                 fail: fail.clone(),
             },
             submissions_rx,
+            stopped.clone(),
             setup.verifiers.max(1),
         )?;
         let driver = driver::Driver::new(driver::Parts {

@@ -8,7 +8,8 @@ use hawser_network::PeerId;
 use hawser_primitives::{B256, Height, Round, limits};
 
 use super::{
-    Action, CheckedBlock, LogEntry, PeerMessage, Replica, ReplicaError, Report, TimerId, To,
+    Action, CheckedBlock, DivergedRoots, LogEntry, PeerMessage, Replica, ReplicaError, Report,
+    TimerId, To,
 };
 
 /// Least time between two status messages to one peer that is behind, in milliseconds.
@@ -219,8 +220,10 @@ impl Replica {
             let certified = header.executed;
             return Err(ReplicaError::Diverged {
                 height: header.height,
-                certified,
-                computed,
+                roots: Box::new(DivergedRoots {
+                    certified,
+                    computed,
+                }),
             });
         }
         self.tip = header.clone();

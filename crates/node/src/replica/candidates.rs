@@ -96,6 +96,11 @@ impl Candidates {
         self.assemblies.clear();
     }
 
+    #[cfg(test)]
+    pub(super) fn open_assemblies(&self) -> usize {
+        self.assemblies.len()
+    }
+
     pub(super) fn forget_peer(&mut self, peer: &PeerId) {
         self.assemblies.retain(|(from, _), _| from != peer);
     }

@@ -234,6 +234,15 @@ pub enum Report {
     },
 }
 
+/// Two results of executing one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DivergedRoots {
+    /// What a quorum certified.
+    pub certified: Roots,
+    /// What this node computed.
+    pub computed: Roots,
+}
+
 /// What stops a replica for good.
 #[derive(Debug, Error)]
 pub enum ReplicaError {
@@ -242,18 +251,16 @@ pub enum ReplicaError {
     Agreement(#[from] BftError),
     /// A quorum certified what this node computes differently.
     #[error(
-        "block {height} is final but commits to {certified:?} after block {}, where this node \
-         computed {computed:?}: this node's state or program differs from the others'. Restore \
-         its data folder from a healthy node, and compare program versions",
-        certified.height
+        "block {height} is final but commits to {:?} after block {}, where this node computed \
+         {:?}: this node's state or program differs from the others'. Restore its data folder \
+         from a healthy node, and compare program versions",
+        roots.certified, roots.certified.height, roots.computed
     )]
     Diverged {
         /// The final block.
         height: Height,
-        /// What it commits to.
-        certified: Roots,
-        /// What this node has.
-        computed: Roots,
+        /// What it commits to, and what this node has.
+        roots: Box<DivergedRoots>,
     },
     /// A certified block has a transaction that does not verify.
     #[error("block {height} is final but invalid ({reason}): a third of the validators is faulty")]

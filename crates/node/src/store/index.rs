@@ -22,13 +22,16 @@ const LOOKUPS: Column = Column("lookup");
 const META: Column = Column("meta");
 const META_GENESIS: &[u8] = b"genesis";
 
-/// All columns that a chain's key-value store needs, the state's included.
-pub const COLUMNS: &[Column] = &[TRANSACTIONS, BLOCKS, BLOOMS, ROOTS, LOOKUPS, META];
+const COLUMNS: &[Column] = &[TRANSACTIONS, BLOCKS, BLOOMS, ROOTS, LOOKUPS, META];
 
-/// The columns of index and state together.
+/// All columns that a chain's key-value store needs, the state's included.
 #[must_use]
-pub(crate) fn columns() -> Vec<Column> {
-    COLUMNS.iter().chain(state::COLUMNS).copied().collect()
+pub fn columns() -> Vec<Column> {
+    COLUMNS
+        .iter()
+        .copied()
+        .chain(state::StateStore::COLUMNS)
+        .collect()
 }
 
 pub(super) fn check_genesis(kv: &dyn Kv, expected: &B256) -> Result<(), StoreError> {

@@ -13,7 +13,10 @@ mod index;
 mod read;
 mod unordered;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use alloy_primitives::Bloom;
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -24,14 +27,14 @@ use hawser_execution::{
 use hawser_ledger::{
     Block, BlockId, Certificate, Genesis, Receipt, Roots, Transaction, VerifiedTransaction,
     receipts_root,
-    state::{StateError, StateOptions, StateStore},
+    state::{StateError, StateOptions, StateRead, StateStore},
 };
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StoreError;
-pub use index::COLUMNS;
+pub use index::columns;
 pub use read::{Position, ProofError, StateAt};
 use unordered::UnorderedWindow;
 
@@ -45,24 +48,12 @@ const RECENT_BLOCKS: usize = 128;
 const RECENT_HASHES: u64 = 257;
 
 /// Sizes that trade memory for speed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StoreOptions {
     /// State store.
     pub state: StateOptions,
-    /// Blocks executed before state and indexes are written out.
-    pub flush_blocks: u64,
     /// Files of blocks and receipts.
     pub segments: SegmentOptions,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        Self {
-            state: StateOptions::default(),
-            flush_blocks: 32,
-            segments: SegmentOptions::default(),
-        }
-    }
 }
 
 /// What executing a block gave, as stored beside it.
@@ -128,7 +119,6 @@ pub struct ChainStore {
     genesis_hash: B256,
     suite: Suite,
     executor: Executor,
-    options: StoreOptions,
     blocks: Segments,
     receipts: Segments,
     kv: Arc<dyn Kv>,
@@ -154,11 +144,18 @@ impl ChainStore {
         let suite = genesis.suite;
         let genesis_hash = genesis.hash();
         index::check_genesis(kv.as_ref(), &genesis_hash)?;
+        // What a certificate is still owed for must stay provable.
+        let mut options = options;
+        let lag = genesis.parameters.root_lag;
+        options.state.provable_blocks = options.state.provable_blocks.max(lag.saturating_add(1));
+        options.state.overlay_blocks = options
+            .state
+            .overlay_blocks
+            .max(options.state.provable_blocks.saturating_mul(2));
         let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
-        let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments.clone())?;
-        let (receipts, _) =
-            Segments::open(Arc::clone(&disk), "receipts", options.segments.clone())?;
-        let state = StateStore::open(Arc::clone(&kv), suite, options.state.clone())?;
+        let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments)?;
+        let (receipts, _) = Segments::open(Arc::clone(&disk), "receipts", options.segments)?;
+        let state = StateStore::open(Arc::clone(&kv), suite, options.state)?;
         if state.head().is_none() {
             state.commit(Height::GENESIS, &executor.genesis_changes(&genesis))?;
             state.flush(Height::GENESIS)?;
@@ -197,7 +194,6 @@ impl ChainStore {
             genesis_hash,
             suite,
             executor,
-            options,
             blocks,
             receipts,
             kv,
@@ -241,6 +237,9 @@ impl ChainStore {
                 transactions,
             };
             self.execute(&block, certificate)?;
+            if let Some(due) = self.flush_due() {
+                self.flush_to(due)?;
+            }
             progress(Height(height), last);
         }
         Ok(())
@@ -329,10 +328,6 @@ impl ChainStore {
         self.kv.write(batch)?;
         self.unordered.lock().add(header.time, &output.unordered);
         self.remember(&executed);
-        let (flushed, _) = self.state.flushed().unwrap_or_default();
-        if height.0.saturating_sub(flushed.0) >= self.options.flush_blocks {
-            self.flush()?;
-        }
         Ok(executed)
     }
 
@@ -348,13 +343,27 @@ impl ChainStore {
         *self.head.write() = Arc::clone(executed);
     }
 
-    /// Writes state and indexes of all executed blocks out, durably.
+    /// Writes state and indexes out, durably, as far as the state is certified. What comes after
+    /// stays provable in memory, and a restart executes it again.
     pub fn flush(&self) -> Result<(), StoreError> {
-        let height = self.head().id().height;
-        // Receipts first: what the state claims to have executed must have its receipts.
-        self.receipts.sync()?;
-        self.state.flush(height)?;
-        self.kv.persist()?;
+        self.flush_to(self.certified_state_height())
+    }
+
+    /// The height up to which [`Self::flush_to`] should be called, if enough has gathered.
+    #[must_use]
+    pub fn flush_due(&self) -> Option<Height> {
+        self.state.flush_due()
+    }
+
+    /// The same up to a height. May run beside execution.
+    pub fn flush_to(&self, height: Height) -> Result<(), StoreError> {
+        let (flushed, _) = self.state.flushed().unwrap_or_default();
+        if height > flushed {
+            // Receipts first: what the state claims to have executed must have its receipts.
+            self.receipts.sync()?;
+            self.state.flush(height)?;
+            self.kv.persist()?;
+        }
         Ok(())
     }
 
@@ -366,9 +375,9 @@ impl ChainStore {
         let view = self.state.view(executed.id().height)?;
         let mut nonces: BTreeMap<Address, u64> = BTreeMap::new();
         for sender in executed.senders() {
-            if !nonces.contains_key(&sender) {
-                let account = hawser_ledger::state::StateRead::account(&view, &sender)?;
-                nonces.insert(sender, account.map_or(0, |account| account.nonce));
+            if let Entry::Vacant(entry) = nonces.entry(sender) {
+                let account = StateRead::account(&view, &sender)?;
+                entry.insert(account.map_or(0, |account| account.nonce));
             }
         }
         Ok(nonces.into_iter().collect())

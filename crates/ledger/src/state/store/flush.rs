@@ -1,0 +1,189 @@
+use std::sync::Arc;
+
+use alloy_primitives::map::HashMap;
+use hawser_primitives::{B256, Bytes, Height};
+use hawser_storage::Batch;
+
+use super::base::Base;
+use super::overlay::{Overlay, version_at};
+use super::{BLOBS, Inner, PAGES, StateError, VALUES, history};
+use crate::state::StateKey;
+use crate::state::page::{Page, PageId};
+
+/// Heights of history removed in one flush beyond those it adds, so that a shortened window does not
+/// stop the chain.
+const PRUNE_EXTRA: u64 = 16;
+
+/// What a flush writes, newest first in.
+#[derive(Default)]
+struct Merged {
+    values: HashMap<StateKey, Option<Bytes>>,
+    pages: HashMap<PageId, Option<Arc<Page>>>,
+    blobs: HashMap<B256, Bytes>,
+}
+
+impl Inner {
+    /// Where to flush to when the overlay has `times` its usual size.
+    pub(super) fn flush_due(&self, times: u64) -> Option<Height> {
+        let overlay = self.overlay.read();
+        let (head, _) = overlay.head()?;
+        let oldest = overlay.layers.front()?.height;
+        let blocks = overlay.layers.len() as u64;
+        let bytes_max = self.options.overlay_bytes.saturating_mul(times as usize);
+        let due = if overlay.bytes > bytes_max {
+            head.back(self.options.provable_blocks)
+        } else if blocks > self.options.overlay_blocks.saturating_mul(times) {
+            head.back(self.options.overlay_blocks / 2)
+        } else {
+            return None;
+        };
+        (due >= oldest).then_some(due)
+    }
+
+    pub(super) fn flush(&self, up_to: Height) -> Result<Option<Height>, StateError> {
+        let _flushing = self.flushing.lock();
+        self.usable()?;
+        let Some(base) = self.prepare(up_to) else {
+            return Ok(self.overlay.read().base.as_ref().map(|base| base.height));
+        };
+        let batch = self.batch(&base)?;
+        let done = self.kv.write(batch);
+        self.durable(done)?;
+        let height = base.height;
+        self.overlay.write().base = Some(base);
+        // Layer by layer, so that nobody waits long.
+        while self.overlay.write().trim(&self.caches) {}
+        Ok(Some(height))
+    }
+
+    /// The base to come. From here on nobody begins to rely on what the flush will overwrite.
+    /// `None` when there is nothing to flush.
+    fn prepare(&self, up_to: Height) -> Option<Base> {
+        let mut overlay = self.overlay.write();
+        let layer = overlay
+            .layers
+            .iter()
+            .rev()
+            .find(|layer| layer.height <= up_to)?;
+        let (height, root, entries) = (layer.height, layer.root, layer.entries);
+        let old = overlay.base.as_ref();
+        let first = old.map_or(height, |base| base.history_from);
+        // Before the first flush all heights were in memory only.
+        let first = if old.is_none() {
+            Height::GENESIS
+        } else {
+            first
+        };
+        let history_from = first.max(height.back(self.options.history_blocks));
+        let pruned = old.map_or(Height::GENESIS, |base| base.pruned_to);
+        let flushed = height.0.saturating_sub(old.map_or(0, |base| base.height.0));
+        let most = pruned.0.saturating_add(flushed).saturating_add(PRUNE_EXTRA);
+        let pruned_to = history_from.min(Height(most)).max(pruned);
+        overlay.readable_from = history_from;
+        overlay.provable_from = height;
+        Some(Base::new(
+            self.suite,
+            (height, root),
+            entries,
+            history_from,
+            pruned_to,
+        ))
+    }
+
+    fn batch(&self, base: &Base) -> Result<Batch, StateError> {
+        let (heights, pruned) = {
+            let overlay = self.overlay.read();
+            let heights: Vec<Height> = overlay
+                .layers
+                .iter()
+                .map(|layer| layer.height)
+                .take_while(|height| *height <= base.height)
+                .collect();
+            (
+                heights,
+                overlay
+                    .base
+                    .as_ref()
+                    .map_or(Height::GENESIS, |base| base.pruned_to),
+            )
+        };
+        let mut batch = Batch::new();
+        let mut merged = Merged::default();
+        for height in heights {
+            let overlay = self.overlay.read();
+            let replaced = merged.add(&overlay, height);
+            if height > base.history_from {
+                history::put(&mut batch, height, &replaced);
+            }
+        }
+        merged.put(&mut batch);
+        for height in pruned.0.saturating_add(1)..=base.pruned_to.0 {
+            history::prune(&*self.kv, &mut batch, Height(height))?;
+        }
+        base.put(&mut batch);
+        Ok(batch)
+    }
+}
+
+impl Merged {
+    /// Takes over what a height changed, and returns what it replaced.
+    fn add(&mut self, overlay: &Overlay, height: Height) -> Vec<(StateKey, Option<Bytes>)> {
+        let at = overlay
+            .layers
+            .binary_search_by_key(&height, |layer| layer.height);
+        let Some(layer) = at.ok().and_then(|at| overlay.layers.get(at)) else {
+            return Vec::new();
+        };
+        let mut replaced = Vec::with_capacity(layer.keys.len());
+        for key in &layer.keys {
+            let Some(value) = overlay.values.get(key) else {
+                continue;
+            };
+            let before = height
+                .prev()
+                .and_then(|prev| version_at(&value.versions, prev));
+            replaced.push((*key, before.unwrap_or(&value.before).clone()));
+            let after = version_at(&value.versions, height);
+            self.values
+                .insert(*key, after.unwrap_or(&value.before).clone());
+        }
+        for id in &layer.pages {
+            if let Some(page) = overlay
+                .pages
+                .get(id)
+                .and_then(|all| version_at(all, height))
+            {
+                self.pages.insert(*id, page.clone());
+            }
+        }
+        for hash in &layer.blobs {
+            if let Some(content) = overlay.blobs.get(hash) {
+                self.blobs.insert(*hash, content.clone());
+            }
+        }
+        replaced
+    }
+
+    /// Writes everything in key order, which the engine inserts fastest.
+    fn put(self, batch: &mut Batch) {
+        let mut values: Vec<_> = self.values.into_iter().collect();
+        values.sort_unstable_by_key(|(key, _)| *key);
+        for (key, value) in values {
+            match value {
+                Some(value) => batch.put(VALUES, key.encode(), value.to_vec()),
+                None => batch.delete(VALUES, key.encode()),
+            }
+        }
+        let mut pages: Vec<_> = self.pages.into_iter().collect();
+        pages.sort_unstable_by_key(|(id, _)| *id);
+        for (id, page) in pages {
+            match page {
+                Some(page) => batch.put(PAGES, id.key(), page.encode()),
+                None => batch.delete(PAGES, id.key()),
+            }
+        }
+        for (hash, content) in self.blobs {
+            batch.put(BLOBS, hash.as_slice(), content.to_vec());
+        }
+    }
+}

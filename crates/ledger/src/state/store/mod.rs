@@ -1,0 +1,269 @@
+//! The authenticated state on disk, with the latest blocks in memory above it.
+//!
+//! ```text
+//! commit(h) → layer of height h ─┐
+//!             …                  ├ overlay in memory: values, pages and roots per height
+//!             layer of base + 1 ─┘
+//! flush(h)  → base in the key-value store: values, pages, blobs, one atomic batch
+//!           → history: what each block since replaced, for the window of old heights
+//! ```
+//! Nothing is synced per block. After a crash the store reopens at the height of the last flush that
+//! was persisted, and the node executes the blocks after it again.
+
+mod base;
+mod cache;
+mod commit;
+mod flush;
+mod history;
+mod overlay;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hawser_crypto::Suite;
+use hawser_primitives::{B256, Bytes, Height};
+use hawser_storage::{Column, Kv, KvError};
+use parking_lot::{Mutex, RwLock};
+
+use super::proof::{ProofEnd, StateProof};
+use super::{Changes, StateError, StateKey};
+use cache::Cache;
+use overlay::Overlay;
+
+pub use read::StateView;
+
+/// Largest value of a key, in bytes. Larger content belongs into blobs.
+pub const STATE_VALUE_BYTES_MAX: usize = 1024 * 1024;
+
+const META: Column = Column("state.meta");
+const VALUES: Column = Column("state.values");
+const PAGES: Column = Column("state.pages");
+const BLOBS: Column = Column("state.blobs");
+const HISTORY: Column = Column("state.history");
+const CHANGED: Column = Column("state.changed");
+
+/// How much a [`StateStore`] keeps. None of it changes roots or proofs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateOptions {
+    /// Heights above the flushed base that may be in memory before [`StateStore::flush_due`] asks
+    /// for a flush. A commit that finds twice as many flushes by itself. Default 64, at least 2.
+    pub overlay_blocks: u64,
+    /// The same in bytes, about. Default 128 MiB.
+    pub overlay_bytes: usize,
+    /// Latest heights that are never flushed unless asked for by height, so that they stay provable.
+    /// Default 8; at most half of `overlay_blocks`.
+    pub provable_blocks: u64,
+    /// Heights below the base that can still be read. 0 keeps none. Default 1024.
+    pub history_blocks: u64,
+    /// Bytes of tree pages cached above the store. Default 64 MiB.
+    pub page_cache_bytes: usize,
+    /// Bytes of values cached above the store. Default 32 MiB.
+    pub value_cache_bytes: usize,
+}
+
+impl Default for StateOptions {
+    fn default() -> Self {
+        Self {
+            overlay_blocks: 64,
+            overlay_bytes: 128 * 1024 * 1024,
+            provable_blocks: 8,
+            history_blocks: 1024,
+            page_cache_bytes: 64 * 1024 * 1024,
+            value_cache_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// The authenticated state of a chain. Cheap to clone; clones are the same store.
+///
+/// One thread commits, another may flush, any number read: readers wait only while a commit or a
+/// flush hands over its results.
+#[derive(Clone)]
+pub struct StateStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    kv: Arc<dyn Kv>,
+    suite: Suite,
+    options: StateOptions,
+    overlay: RwLock<Overlay>,
+    /// What the store holds at the base. Locked after `overlay`, and changed while it is held.
+    caches: Caches,
+    /// Held by a commit from beginning to end, and `flushing` by a flush.
+    committing: Mutex<()>,
+    flushing: Mutex<()>,
+    poisoned: AtomicBool,
+}
+
+struct Caches {
+    values: Cache<StateKey, Option<Bytes>>,
+    pages: Cache<super::page::PageId, Option<Arc<super::page::Page>>>,
+}
+
+impl StateStore {
+    /// The columns that the key-value store must have.
+    pub const COLUMNS: [Column; 6] = [META, VALUES, PAGES, BLOBS, HISTORY, CHANGED];
+
+    /// Opens the state, or an empty one. A store of another suite or one whose pages do not lead to
+    /// its root is refused.
+    pub fn open(kv: Arc<dyn Kv>, suite: Suite, options: StateOptions) -> Result<Self, StateError> {
+        let base = base::load(&*kv, suite)?;
+        let overlay_blocks = options.overlay_blocks.max(2);
+        let provable_blocks = options.provable_blocks.clamp(1, overlay_blocks / 2);
+        let options = StateOptions {
+            overlay_blocks,
+            provable_blocks,
+            ..options
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                kv,
+                suite,
+                options,
+                overlay: RwLock::new(Overlay::new(base)),
+                caches: Caches {
+                    values: Cache::new(options.value_cache_bytes),
+                    pages: Cache::new(options.page_cache_bytes),
+                },
+                committing: Mutex::new(()),
+                flushing: Mutex::new(()),
+                poisoned: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// The suite whose hash the state uses.
+    #[must_use]
+    pub fn suite(&self) -> Suite {
+        self.inner.suite
+    }
+
+    /// Latest height committed and its root; `None` before genesis.
+    #[must_use]
+    pub fn head(&self) -> Option<(Height, B256)> {
+        self.inner.overlay.read().head()
+    }
+
+    /// Height and root that a restart would find if nothing more was flushed and all is persisted;
+    /// `None` before the first flush.
+    #[must_use]
+    pub fn flushed(&self) -> Option<(Height, B256)> {
+        self.inner
+            .overlay
+            .read()
+            .base
+            .as_ref()
+            .map(|base| (base.height, base.root))
+    }
+
+    /// Number of keys at the head.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.inner.overlay.read().entries()
+    }
+
+    /// Bytes that the heights above the base hold in memory, about.
+    #[must_use]
+    pub fn overlay_bytes(&self) -> usize {
+        self.inner.overlay.read().bytes
+    }
+
+    /// Root after a height between the flushed base and the head.
+    pub fn root(&self, height: Height) -> Result<B256, StateError> {
+        let overlay = self.inner.overlay.read();
+        overlay
+            .root(height)
+            .ok_or_else(|| overlay.not_kept(height, "roots", overlay.base_height()))
+    }
+
+    /// Applies what the block of `height` changed, and returns the root of the state after it.
+    ///
+    /// Heights come one after another, beginning with 0 for genesis, or with the one after the
+    /// flushed height after a restart. The result is in memory until it is flushed.
+    pub fn commit(&self, height: Height, changes: &Changes) -> Result<B256, StateError> {
+        self.inner.commit(height, changes)
+    }
+
+    /// The height up to which [`Self::flush`] should be called, if the overlay has grown enough.
+    /// The blocks up to there must be durable in the block log first.
+    #[must_use]
+    pub fn flush_due(&self) -> Option<Height> {
+        self.inner.flush_due(1)
+    }
+
+    /// Moves all heights up to `height` into the key-value store in one atomic batch that is not
+    /// synced. Returns the height flushed: `height`, or the head if that is lower.
+    ///
+    /// May run beside a commit. Proofs for heights below are no longer available.
+    pub fn flush(&self, height: Height) -> Result<Option<Height>, StateError> {
+        self.inner.flush(height)
+    }
+
+    /// Makes everything flushed durable.
+    pub fn persist(&self) -> Result<(), StateError> {
+        self.inner.usable()?;
+        let done = self.inner.kv.persist();
+        self.inner.durable(done)
+    }
+
+    /// The state after a height: from the head back to the oldest height of the history.
+    ///
+    /// The view stays what it is while commits and flushes go on. When its height leaves the
+    /// history, its reads fail with [`StateError::NotKept`].
+    pub fn view(&self, height: Height) -> Result<StateView, StateError> {
+        self.inner.usable()?;
+        self.inner.overlay.read().check_readable(height)?;
+        Ok(StateView::new(self.inner.clone(), height))
+    }
+
+    /// Proves the value or the absence of a key after a height between the flushed base and the
+    /// head.
+    pub fn prove(&self, height: Height, key: &StateKey) -> Result<StateProof, StateError> {
+        let path = key.path(self.inner.suite);
+        let descent = self.inner.descend(height, &path)?;
+        let end = match descent.end {
+            None => ProofEnd::Empty,
+            Some(leaf) if leaf.path == path => {
+                let value = self.inner.read(key, height)?;
+                ProofEnd::Value(value.ok_or_else(|| {
+                    StateError::Corrupt(format!("{key:?} has a leaf but no value"))
+                })?)
+            }
+            Some(leaf) => ProofEnd::OtherLeaf {
+                path: leaf.path,
+                value_hash: leaf.value_hash,
+            },
+        };
+        Ok(StateProof::new(end, &descent.siblings))
+    }
+}
+
+impl Inner {
+    fn usable(&self) -> Result<(), StateError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(StateError::Store(
+                "a durable write failed; restart the node".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn durable<T>(&self, done: Result<T, KvError>) -> Result<T, StateError> {
+        done.map_err(|error| {
+            self.poisoned.store(true, Ordering::Release);
+            store_error(&error)
+        })
+    }
+}
+
+fn value_len(value: &Option<Bytes>) -> usize {
+    value.as_ref().map_or(0, |value| value.len())
+}
+
+fn store_error(error: &KvError) -> StateError {
+    StateError::Store(error.to_string())
+}

@@ -1,0 +1,190 @@
+use std::collections::VecDeque;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use alloy_primitives::map::HashMap;
+use hawser_primitives::{B256, Bytes, Height};
+
+use super::base::Base;
+use super::{Caches, StateError, value_len};
+use crate::state::StateKey;
+use crate::state::page::{Page, PageId};
+
+/// The heights above the base, merged: every key and page with its versions.
+///
+/// A version is never changed, only added by a commit or removed after it reached the base, so what
+/// a reader of some height finds does not depend on what is committed meanwhile.
+pub(super) struct Overlay {
+    pub(super) base: Option<Base>,
+    /// Oldest height that can be read and that can be proved. Raised before a flush touches what
+    /// they rest on.
+    pub(super) readable_from: Height,
+    pub(super) provable_from: Height,
+    pub(super) layers: VecDeque<Layer>,
+    pub(super) values: HashMap<StateKey, Value>,
+    pub(super) pages: HashMap<PageId, Versions<Arc<Page>>>,
+    pub(super) blobs: HashMap<B256, Bytes>,
+    /// Bytes held, about.
+    pub(super) bytes: usize,
+}
+
+/// What one height changed.
+pub(super) struct Layer {
+    pub(super) height: Height,
+    pub(super) root: B256,
+    pub(super) entries: u64,
+    pub(super) keys: Vec<StateKey>,
+    pub(super) pages: Vec<PageId>,
+    pub(super) blobs: Vec<B256>,
+    pub(super) bytes: usize,
+}
+
+/// Versions in height order; `None` where there is nothing.
+pub(super) type Versions<T> = Vec<(Height, Option<T>)>;
+
+/// Versions of a value above the base, and its value at the base.
+pub(super) struct Value {
+    pub(super) before: Option<Bytes>,
+    pub(super) versions: Versions<Bytes>,
+}
+
+impl Value {
+    /// The value after a height, which is not below the base.
+    fn at(&self, height: Height) -> Option<Bytes> {
+        version_at(&self.versions, height)
+            .map_or(&self.before, |found| found)
+            .clone()
+    }
+}
+
+/// The latest version that is not above a height.
+pub(super) fn version_at<T>(versions: &Versions<T>, height: Height) -> Option<&Option<T>> {
+    versions
+        .iter()
+        .rev()
+        .find(|(at, _)| *at <= height)
+        .map(|(_, found)| found)
+}
+
+impl Overlay {
+    pub(super) fn new(base: Option<Base>) -> Self {
+        Self {
+            readable_from: base.as_ref().map_or(Height(0), |base| base.history_from),
+            provable_from: base.as_ref().map_or(Height(0), |base| base.height),
+            base,
+            layers: VecDeque::new(),
+            values: HashMap::default(),
+            pages: HashMap::default(),
+            blobs: HashMap::default(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn base_height(&self) -> Height {
+        self.base.as_ref().map_or(Height(0), |base| base.height)
+    }
+
+    pub(super) fn head(&self) -> Option<(Height, B256)> {
+        let head = self.layers.back().map(|layer| (layer.height, layer.root));
+        head.or_else(|| self.base.as_ref().map(|base| (base.height, base.root)))
+    }
+
+    pub(super) fn entries(&self) -> u64 {
+        let base = || self.base.as_ref().map_or(0, |base| base.entries);
+        self.layers.back().map_or_else(base, |layer| layer.entries)
+    }
+
+    pub(super) fn root(&self, height: Height) -> Option<B256> {
+        if let Some(base) = self.base.as_ref().filter(|base| base.height == height) {
+            return Some(base.root);
+        }
+        let layer = self
+            .layers
+            .binary_search_by_key(&height, |layer| layer.height)
+            .ok()?;
+        self.layers.get(layer).map(|layer| layer.root)
+    }
+
+    pub(super) fn check_readable(&self, height: Height) -> Result<(), StateError> {
+        self.check(height, "states", self.readable_from)
+    }
+
+    pub(super) fn check_provable(&self, height: Height) -> Result<(), StateError> {
+        self.check(height, "proofs", self.provable_from)
+    }
+
+    fn check(&self, height: Height, what: &str, from: Height) -> Result<(), StateError> {
+        match self.head() {
+            Some((head, _)) if from <= height && height <= head => Ok(()),
+            _ => Err(self.not_kept(height, what, from)),
+        }
+    }
+
+    pub(super) fn not_kept(&self, height: Height, what: &str, from: Height) -> StateError {
+        let kept = match self.head() {
+            Some((head, _)) => format!("{what} of blocks {from} to {head} are"),
+            None => "there is no state before genesis".into(),
+        };
+        StateError::NotKept { height, kept }
+    }
+
+    /// The value after a height that is not below the base, if the key changed above the base.
+    pub(super) fn value(&self, key: &StateKey, height: Height) -> Option<Option<Bytes>> {
+        self.values.get(key).map(|value| value.at(height))
+    }
+
+    /// Forgets what the base now holds of its oldest layer, handing it to the caches.
+    /// False when there is no such layer.
+    pub(super) fn trim(&mut self, caches: &Caches) -> bool {
+        let base = self.base_height();
+        let Some(layer) = self.layers.pop_front_if(|layer| layer.height <= base) else {
+            return false;
+        };
+        for key in layer.keys {
+            let Some(value) = self.values.get_mut(&key) else {
+                continue;
+            };
+            let Some(last) = drain(&mut value.versions, base) else {
+                continue;
+            };
+            if value.versions.is_empty() {
+                let bytes = value_len(&last);
+                caches.values.put(key, last, bytes);
+                self.values.remove(&key);
+            } else {
+                value.before = last;
+            }
+        }
+        for id in layer.pages {
+            let Some(last) = trim_pages(&mut self.pages, &id, base) else {
+                continue;
+            };
+            let bytes = last.as_ref().map_or(0, |page| page.memory_bytes());
+            caches.pages.put(id, last, bytes);
+        }
+        for hash in layer.blobs {
+            self.blobs.remove(&hash);
+        }
+        self.bytes = self.bytes.saturating_sub(layer.bytes);
+        true
+    }
+}
+
+fn trim_pages<K: Hash + Eq, T>(
+    pages: &mut HashMap<K, Versions<T>>,
+    id: &K,
+    base: Height,
+) -> Option<Option<T>> {
+    let versions = pages.get_mut(id)?;
+    let last = drain(versions, base);
+    if versions.is_empty() {
+        pages.remove(id);
+    }
+    last
+}
+
+/// Removes the versions up to the base and returns the last of them.
+fn drain<T>(versions: &mut Versions<T>, base: Height) -> Option<Option<T>> {
+    let count = versions.partition_point(|(height, _)| *height <= base);
+    versions.drain(..count).next_back().map(|(_, found)| found)
+}

@@ -1,0 +1,547 @@
+use std::collections::BTreeMap;
+
+use hawser_primitives::{Address, B256, Bytes, U256};
+use hawser_storage::{FjallKv, MemKv};
+use proptest::prelude::*;
+
+use super::*;
+use crate::state::{Account, StateRead, StorageValue};
+
+type Contents = BTreeMap<StateKey, Bytes>;
+
+const SMALL: StateOptions = StateOptions {
+    overlay_blocks: 4,
+    overlay_bytes: usize::MAX,
+    provable_blocks: 2,
+    history_blocks: 6,
+    page_cache_bytes: 20_000,
+    value_cache_bytes: 10_000,
+};
+
+fn account(n: u8) -> StateKey {
+    StateKey::Account(Address::repeat_byte(n))
+}
+
+fn slot(n: u8) -> StateKey {
+    StateKey::Storage(Address::repeat_byte(n & 1), B256::repeat_byte(n))
+}
+
+fn open(kv: &Arc<MemKv>, suite: Suite, options: StateOptions) -> StateStore {
+    StateStore::open(kv.clone(), suite, options).unwrap()
+}
+
+fn changes(entries: impl IntoIterator<Item = (StateKey, Option<u8>)>) -> Changes {
+    let value = |byte: u8| Bytes::from(vec![byte; 1 + usize::from(byte)]);
+    Changes {
+        entries: entries
+            .into_iter()
+            .map(|(key, byte)| (key, byte.map(value)))
+            .collect(),
+        blobs: BTreeMap::new(),
+    }
+}
+
+fn apply(contents: &mut Contents, changes: &Changes) {
+    for (key, value) in &changes.entries {
+        match value {
+            Some(value) => contents.insert(*key, value.clone()),
+            None => contents.remove(key),
+        };
+    }
+}
+
+/// The root of a store that got everything at once.
+fn fresh_root(suite: Suite, contents: &Contents) -> B256 {
+    let all = Changes {
+        entries: contents
+            .iter()
+            .map(|(key, value)| (*key, Some(value.clone())))
+            .collect(),
+        blobs: BTreeMap::new(),
+    };
+    let store = open(&Arc::new(MemKv::new()), suite, StateOptions::default());
+    store.commit(Height(0), &all).unwrap()
+}
+
+fn all_keys() -> impl Iterator<Item = StateKey> {
+    (0..24).flat_map(|n| [account(n), slot(n)])
+}
+
+fn assert_view(store: &StateStore, height: Height, expected: &Contents) {
+    let view = store.view(height).unwrap();
+    assert_eq!(view.height(), height);
+    for key in all_keys() {
+        assert_eq!(
+            view.get(&key).unwrap().as_ref(),
+            expected.get(&key),
+            "{key:?} at {height}"
+        );
+    }
+}
+
+fn assert_proofs(store: &StateStore, height: Height, root: &B256, expected: &Contents) {
+    for key in all_keys() {
+        let proof = store.prove(height, &key).unwrap();
+        let proven = proof.verify(store.suite(), root, &key).unwrap();
+        assert_eq!(proven.as_ref(), expected.get(&key), "{key:?} at {height}");
+        let other = B256::repeat_byte(0x77);
+        assert!(proof.verify(store.suite(), &other, &key).is_err());
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Commit(Vec<(bool, u8, Option<u8>)>),
+    Flush(u64),
+    Persist,
+    Crash(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let entry = (
+        any::<bool>(),
+        0u8..24,
+        prop::option::weighted(0.7, 0u8..200),
+    );
+    let step = prop_oneof![
+        6 => prop::collection::vec(entry, 0..16).prop_map(Step::Commit),
+        2 => (0u64..5).prop_map(Step::Flush),
+        1 => Just(Step::Persist),
+        1 => (0usize..3).prop_map(Step::Crash),
+    ];
+    prop::collection::vec(step, 1..50)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+    #[test]
+    fn every_height_kept_reads_and_proves_as_recorded_through_flushes_and_crashes(
+        steps in steps(),
+        sm in any::<bool>(),
+    ) {
+        let suite = if sm { Suite::Sm } else { Suite::Intl };
+        let mut kv = Arc::new(MemKv::new());
+        let mut store = open(&kv, suite, SMALL);
+        // Contents and root after each height so far.
+        let mut recorded: Vec<(Contents, B256)> = Vec::new();
+        let mut persisted = None;
+        for step in steps {
+            match step {
+                Step::Commit(entries) => {
+                    let mut contents = recorded.last().map(|r| r.0.clone()).unwrap_or_default();
+                    let entries = entries
+                        .into_iter()
+                        .map(|(is_slot, n, v)| (if is_slot { slot(n) } else { account(n) }, v));
+                    let changes = changes(entries);
+                    apply(&mut contents, &changes);
+                    let height = Height(recorded.len() as u64);
+                    let root = store.commit(height, &changes).unwrap();
+                    prop_assert_eq!(root, fresh_root(suite, &contents));
+                    prop_assert_eq!(store.entries(), contents.len() as u64);
+                    recorded.push((contents, root));
+                }
+                Step::Flush(behind) => {
+                    if let Some((head, _)) = store.head() {
+                        let target = head.back(behind);
+                        let before = store.flushed().map(|f| f.0);
+                        store.flush(target).unwrap();
+                        let after = store.flushed().map(|f| f.0);
+                        prop_assert_eq!(after, Some(target).max(before));
+                    }
+                }
+                Step::Persist => {
+                    store.persist().unwrap();
+                    persisted = store.flushed().map(|f| f.0);
+                }
+                Step::Crash(kept) => {
+                    kv = Arc::new(kv.crash_keeping(kept));
+                    store = open(&kv, suite, SMALL);
+                    let found = store.head();
+                    prop_assert_eq!(found, store.flushed());
+                    prop_assert!(found.map(|f| f.0) >= persisted);
+                    recorded.truncate(found.map_or(0, |f| f.0.0 as usize + 1));
+                    persisted = found.map(|f| f.0);
+                }
+            }
+            let head = recorded.len().checked_sub(1).map(|head| {
+                (Height(head as u64), recorded[head].1)
+            });
+            prop_assert_eq!(store.head(), head);
+            let Some((head, _)) = head else {
+                prop_assert!(store.view(Height(0)).is_err());
+                continue;
+            };
+            let base = store.flushed().map_or(Height(0), |flushed| flushed.0);
+            for (height, (contents, root)) in (0..).map(Height).zip(&recorded) {
+                if height >= base {
+                    prop_assert_eq!(store.root(height).unwrap(), *root);
+                    assert_proofs(&store, height, root, contents);
+                } else {
+                    prop_assert!(store.root(height).is_err());
+                    let refused = store.prove(height, &account(0));
+                    let refused = matches!(refused, Err(StateError::NotKept { .. }));
+                    prop_assert!(refused);
+                }
+                if height >= base.back(SMALL.history_blocks) {
+                    assert_view(&store, height, contents);
+                } else {
+                    let refused = matches!(store.view(height), Err(StateError::NotKept { .. }));
+                    prop_assert!(refused);
+                }
+            }
+            prop_assert!(store.view(head.next()).is_err());
+            prop_assert!(store.prove(head.next(), &account(0)).is_err());
+        }
+    }
+}
+
+#[test]
+fn heights_are_committed_one_after_another_from_genesis() {
+    let store = open(&Arc::new(MemKv::new()), Suite::Intl, SMALL);
+    let none = Changes::default();
+    let order = |got: u64, expected: u64| {
+        let refused = store.commit(Height(got), &none).unwrap_err();
+        assert!(matches!(refused, StateError::Order { expected: e, got: g }
+            if e == Height(expected) && g == Height(got)));
+    };
+    order(1, 0);
+    assert_eq!(store.commit(Height(0), &none).unwrap(), B256::ZERO);
+    order(0, 1);
+    order(2, 1);
+    store.commit(Height(1), &none).unwrap();
+    store.flush(Height(1)).unwrap();
+    order(1, 2);
+    order(0, 2);
+    store.commit(Height(2), &none).unwrap();
+}
+
+#[test]
+fn what_is_not_kept_is_said_in_words() {
+    let store = open(&Arc::new(MemKv::new()), Suite::Intl, SMALL);
+    let said = |height| store.view(Height(height)).err().unwrap().to_string();
+    assert_eq!(
+        said(3),
+        "state of block 3 is not kept; there is no state before genesis"
+    );
+    for height in 0..20 {
+        store
+            .commit(Height(height), &changes([(account(1), Some(height as u8))]))
+            .unwrap();
+    }
+    store.flush(Height(18)).unwrap();
+    assert_eq!(
+        said(11),
+        "state of block 11 is not kept; states of blocks 12 to 19 are"
+    );
+    assert!(store.view(Height(12)).is_ok());
+    assert!(store.view(Height(19)).is_ok());
+    assert_eq!(
+        said(20),
+        "state of block 20 is not kept; states of blocks 12 to 19 are"
+    );
+    let refused = store
+        .prove(Height(17), &account(1))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        refused,
+        "state of block 17 is not kept; proofs of blocks 18 to 19 are"
+    );
+}
+
+#[test]
+fn a_caller_that_never_flushes_is_flushed_for() {
+    let kv = Arc::new(MemKv::new());
+    let store = open(&kv, Suite::Intl, SMALL);
+    for height in 0..50u64 {
+        assert!(store.inner.overlay.read().layers.len() as u64 <= 2 * SMALL.overlay_blocks + 1);
+        store
+            .commit(Height(height), &changes([(account(1), Some(height as u8))]))
+            .unwrap();
+        if let Some(due) = store.flush_due() {
+            assert_eq!(due, Height(height).back(SMALL.overlay_blocks / 2));
+        }
+    }
+    assert!(store.flushed().unwrap().0 >= Height(40));
+
+    let by_bytes = StateOptions {
+        overlay_blocks: 64,
+        overlay_bytes: 20_000,
+        ..SMALL
+    };
+    let store = open(&Arc::new(MemKv::new()), Suite::Intl, by_bytes);
+    for height in 0..50u64 {
+        let many = (0..20).map(|n| (account(n), Some(height as u8 + n)));
+        store.commit(Height(height), &changes(many)).unwrap();
+    }
+    assert!(store.flushed().unwrap().0 > Height(40));
+    assert!(store.flushed().unwrap().0 <= Height(49).back(SMALL.provable_blocks));
+    assert!(store.overlay_bytes() < 100_000);
+    store.flush(Height(49)).unwrap();
+    assert_eq!(
+        store.overlay_bytes(),
+        0,
+        "what was added is what is taken away"
+    );
+}
+
+#[test]
+fn a_block_that_changes_nothing_writes_nothing() {
+    let store = open(&Arc::new(MemKv::new()), Suite::Intl, SMALL);
+    let same = changes([(account(1), Some(1)), (account(2), None)]);
+    let root = store.commit(Height(0), &same).unwrap();
+    let bytes = store.overlay_bytes();
+    assert_eq!(store.commit(Height(1), &same).unwrap(), root);
+    assert_eq!(store.overlay_bytes(), bytes);
+}
+
+#[test]
+fn blobs_are_found_above_and_below_the_base() {
+    let kv = Arc::new(MemKv::new());
+    let store = open(&kv, Suite::Intl, SMALL);
+    let (hash, code) = (B256::repeat_byte(1), Bytes::from_static(b"code"));
+    let mut with_blob = Changes::default();
+    with_blob.blobs.insert(hash, code.clone());
+    store.commit(Height(0), &with_blob).unwrap();
+    store.commit(Height(1), &with_blob).unwrap();
+    for flushed in 0..3 {
+        let view = store.view(Height(1)).unwrap();
+        assert_eq!(view.blob(&hash).unwrap(), Some(code.clone()));
+        assert_eq!(view.blob(&B256::ZERO).unwrap(), None);
+        store.flush(Height(flushed)).unwrap();
+    }
+    store.persist().unwrap();
+    let again = open(&Arc::new(kv.crash()), Suite::Intl, SMALL);
+    assert_eq!(
+        again.view(Height(1)).unwrap().blob(&hash).unwrap(),
+        Some(code)
+    );
+}
+
+#[test]
+fn accounts_and_slots_are_read_through_the_view() {
+    let store = open(&Arc::new(MemKv::new()), Suite::Sm, SMALL);
+    let address = Address::repeat_byte(3);
+    let account = Account::new(7, U256::from(9), B256::repeat_byte(2));
+    let (slot, word) = (B256::repeat_byte(4), B256::repeat_byte(5));
+    let mut changes = Changes::default();
+    changes
+        .entries
+        .insert(StateKey::Account(address), Some(account.encode()));
+    changes
+        .entries
+        .insert(StateKey::Storage(address, slot), StorageValue::encode(word));
+    store.commit(Height(0), &changes).unwrap();
+    let view = store.view(Height(0)).unwrap();
+    assert_eq!(view.account(&address).unwrap(), Some(account));
+    assert_eq!(view.storage(&address, &slot).unwrap(), word);
+    assert_eq!(view.storage(&address, &word).unwrap(), B256::ZERO);
+}
+
+#[test]
+fn both_sides_of_the_value_limit() {
+    let store = open(&Arc::new(MemKv::new()), Suite::Intl, SMALL);
+    let value = |len| Changes {
+        entries: [(account(1), Some(Bytes::from(vec![1; len])))].into(),
+        blobs: BTreeMap::new(),
+    };
+    let refused = store.commit(Height(0), &value(STATE_VALUE_BYTES_MAX + 1));
+    assert!(matches!(refused, Err(StateError::ValueSize { .. })));
+    store
+        .commit(Height(0), &value(STATE_VALUE_BYTES_MAX))
+        .unwrap();
+    let proof = store.prove(Height(0), &account(1)).unwrap();
+    let proof = StateProof::decode(&proof.encode()).unwrap();
+    let (_, root) = store.head().unwrap();
+    assert!(
+        proof
+            .verify(Suite::Intl, &root, &account(1))
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[test]
+fn the_wrong_suite_and_pages_that_do_not_lead_to_the_root_are_refused() {
+    let kv = Arc::new(MemKv::new());
+    let store = open(&kv, Suite::Intl, SMALL);
+    store
+        .commit(Height(0), &changes((0..9).map(|n| (account(n), Some(n)))))
+        .unwrap();
+    store.flush(Height(0)).unwrap();
+    let wrong = StateStore::open(kv.clone(), Suite::Sm, SMALL)
+        .err()
+        .unwrap();
+    assert!(wrong.to_string().contains("suite intl, not sm"), "{wrong}");
+    let mut batch = hawser_storage::Batch::new();
+    batch.delete(PAGES, super::super::page::PageId::ROOT.key());
+    kv.write(batch).unwrap();
+    let wrong = StateStore::open(kv, Suite::Intl, SMALL).err().unwrap();
+    assert!(matches!(wrong, StateError::Corrupt(_)), "{wrong}");
+}
+
+#[test]
+fn after_a_failed_flush_every_call_is_refused_and_a_restart_recovers() {
+    let kv = Arc::new(MemKv::new());
+    let store = open(&kv, Suite::Intl, SMALL);
+    let first = changes([(account(1), Some(1))]);
+    let root = store.commit(Height(0), &first).unwrap();
+    store.flush(Height(0)).unwrap();
+    store.persist().unwrap();
+    store
+        .commit(Height(1), &changes([(account(1), Some(2))]))
+        .unwrap();
+    let view = store.view(Height(1)).unwrap();
+    kv.fail_after(0);
+    assert!(matches!(store.flush(Height(1)), Err(StateError::Store(_))));
+    assert!(matches!(
+        store.commit(Height(2), &first),
+        Err(StateError::Store(_))
+    ));
+    assert!(matches!(store.flush(Height(1)), Err(StateError::Store(_))));
+    assert!(matches!(store.persist(), Err(StateError::Store(_))));
+    assert!(matches!(view.get(&account(1)), Err(StateError::Store(_))));
+    assert!(store.view(Height(1)).is_err());
+    let again = open(&Arc::new(kv.crash()), Suite::Intl, SMALL);
+    assert_eq!(again.head(), Some((Height(0), root)));
+}
+
+#[test]
+fn a_shorter_window_is_pruned_and_a_longer_one_fills_again() {
+    let kv = Arc::new(MemKv::new());
+    let mut recorded = Vec::new();
+    let mut contents = Contents::new();
+    let (mut height, mut from) = (0u64, 0u64);
+    for window in [6u64, 0, 3, 10] {
+        let store = open(
+            &kv,
+            Suite::Intl,
+            StateOptions {
+                history_blocks: window,
+                ..SMALL
+            },
+        );
+        for _ in 0..8 {
+            let changes = changes((0..6).map(|n| (account(n), Some((height as u8) * 6 + n))));
+            apply(&mut contents, &changes);
+            store.commit(Height(height), &changes).unwrap();
+            recorded.push(contents.clone());
+            store.flush(Height(height)).unwrap();
+            from = from.max(height.saturating_sub(window));
+            for (at, expected) in (0..).zip(&recorded) {
+                match at >= from {
+                    true => assert_view(&store, Height(at), expected),
+                    false => assert!(store.view(Height(at)).is_err()),
+                }
+            }
+            height += 1;
+        }
+        let kept = kv.prefix(CHANGED, &[], false, 999).unwrap().len() as u64;
+        assert_eq!(
+            kept,
+            (height - 1) - from,
+            "one list for each height of the window"
+        );
+        assert_eq!(
+            kv.prefix(HISTORY, &[], false, 999).unwrap().len() as u64,
+            6 * kept
+        );
+    }
+}
+
+#[test]
+fn views_and_proofs_hold_still_while_blocks_are_committed_and_flushed() {
+    let folder = tempfile::tempdir().unwrap();
+    let kv = FjallKv::open(folder.path(), &StateStore::COLUMNS, 1 << 20).unwrap();
+    let options = StateOptions {
+        history_blocks: 40,
+        overlay_blocks: 16,
+        ..SMALL
+    };
+    let store = StateStore::open(Arc::new(kv), Suite::Intl, options).unwrap();
+    // Every key of a height has the same value, so a mixed view shows.
+    let all = |height: u64| {
+        let value = Bytes::from(height.to_be_bytes().to_vec());
+        let entries = (0..40).flat_map(|n| [account(n), slot(n)]);
+        Changes {
+            entries: entries.map(|key| (key, Some(value.clone()))).collect(),
+            blobs: BTreeMap::new(),
+        }
+    };
+    store.commit(Height(0), &all(0)).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..3u64)
+        .map(|reader| {
+            let (store, done) = (store.clone(), done.clone());
+            std::thread::spawn(move || {
+                let (mut views, mut proofs, mut round) = (0, 0, reader);
+                while !done.load(Ordering::Relaxed) {
+                    round += 1;
+                    let (head, _) = store.head().unwrap();
+                    let height = head.back(round % 45);
+                    if let Ok(view) = store.view(height) {
+                        for n in 0..40 {
+                            match view.get(&account(n)) {
+                                Ok(value) => assert_eq!(value.unwrap()[..], height.0.to_be_bytes()),
+                                Err(StateError::NotKept { .. }) => break,
+                                Err(error) => panic!("{error}"),
+                            }
+                        }
+                        views += 1;
+                    }
+                    let key = account((round % 40) as u8);
+                    if let (Ok(root), Ok(proof)) = (store.root(height), store.prove(height, &key)) {
+                        let value = proof.verify(Suite::Intl, &root, &key).unwrap().unwrap();
+                        assert_eq!(value[..], height.0.to_be_bytes());
+                        proofs += 1;
+                    }
+                }
+                (views, proofs)
+            })
+        })
+        .collect();
+    let flusher = {
+        let (store, done) = (store.clone(), done.clone());
+        std::thread::spawn(move || {
+            let mut flushes = 0;
+            while !done.load(Ordering::Relaxed) {
+                if let Some(due) = store.flush_due() {
+                    store.flush(due).unwrap();
+                    flushes += 1;
+                }
+                std::thread::yield_now();
+            }
+            flushes
+        })
+    };
+    for height in 1..=600 {
+        store.commit(Height(height), &all(height)).unwrap();
+    }
+    done.store(true, Ordering::Relaxed);
+    assert!(flusher.join().unwrap() > 0);
+    for reader in readers {
+        let (views, proofs) = reader.join().unwrap();
+        assert!(views > 0 && proofs > 0, "{views} views, {proofs} proofs");
+    }
+}
+
+#[test]
+fn roots_are_frozen_for_both_suites() {
+    for (suite, expected) in [
+        (
+            Suite::Intl,
+            "01fa9fe1df175a6421a09f4f5cf1db1eac5c7d30d60df3cadedb75d62d3ba263",
+        ),
+        (
+            Suite::Sm,
+            "419a8649646bb18fc6763aa3db9d456254f449d93b6f99edfc88b845954b801c",
+        ),
+    ] {
+        let store = open(&Arc::new(MemKv::new()), suite, SMALL);
+        let entries = (0..200).flat_map(|n| [(account(n), Some(n)), (slot(n), Some(n))]);
+        assert_eq!(
+            hex::encode(store.commit(Height(0), &changes(entries)).unwrap()),
+            expected
+        );
+    }
+}
