@@ -117,13 +117,13 @@ function status(s) {
   };
 }
 
-const records = (found) =>
-  found === `0x${KNOWN}`
+const records = ({ algorithm, digest: found }) =>
+  algorithm === "sha-256" && found === `0x${KNOWN}`
     ? [{
-        id: digest("record", 1), digest: found, algorithm: "sha256", owner: address("user", 2), time: 1_788_000_000_000, height: 104_100,
+        id: digest("record", 1), digest: found, algorithm: "sha-256", owner: address("user", 2), timeMs: 1_788_000_000_000, height: 104_100,
         transactionHash: txHash(104_100, 1), mediaType: "application/pdf", description: HOSTILE,
       }, {
-        id: digest("record", 2), digest: found, algorithm: "sha256", owner: address("user", 5), time: 1_788_100_000_000, height: 104_150,
+        id: digest("record", 2), digest: found, algorithm: "sha-256", owner: address("user", 5), timeMs: 1_788_100_000_000, height: 104_150,
         transactionHash: txHash(104_150, 3), mediaType: "text/plain", description: "仓单 W-2026-0417 复核\nsecond line",
       }]
     : [];
@@ -135,7 +135,8 @@ function answer(s, { id, method, params = [] }) {
   const at = (value) => (typeof value === "number" ? value : value === "latest" ? s.height() : parseInt(value, 16));
   switch (method) {
     case "hawser_status": return ok(status(s));
-    case "hawser_getValidators": return ok(s.validators);
+    case "hawser_getValidators": return ok({ validators: s.validators });
+    case "hawser_chains": return ok(["sm", "many"].includes(s.name) ? [{ chainId: 23205, name: "港口仓单链 Port Receipts" }, { chainId: 23206, name: "Customs" }] : [{ chainId: 23205, name: "x" }]);
     case "hawser_getCertificate": {
       const h = at(params[0]);
       if (h === 0 || h > s.height()) return ok(null);
@@ -147,7 +148,8 @@ function answer(s, { id, method, params = [] }) {
     }
     case "hawser_getHeader": {
       const h = at(params[0]);
-      return ok({ version: 1, chainId: 23205, height: h, executed: { height: Math.max(0, h - 1), state: digest("state", h - 1), receipts: digest("receipts", h - 1) }, validators: digest("set"), nextValidators: digest("set") });
+      if (h > s.height()) return ok(null);
+      return ok({ hash: blockHash(h), header: { version: 1, chainId: 23205, height: h, time: s.time(h), proposer: s.validators[h % s.validators.length].address, transactionsCount: s.counts(h), executed: { height: Math.max(0, h - 1), state: digest("state", h - 1), receipts: digest("receipts", h - 1) }, validators: digest("set"), nextValidators: digest("set") } });
     }
     case "hawser_findEvidence": return ok(records(params[0]));
     case "hawser_getEvidenceProof": return ok({ record: params[0], path: [digest(1), digest(2)], certificate: {} });

@@ -2,7 +2,8 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { duration, localTime, plain, utcTime } from "./format";
 import { type Key, setLang, useSpeech } from "./i18n";
-import { live, useLive, useNow } from "./live";
+import { live, useAsk, useLive, useNow } from "./live";
+import { readChains } from "./model";
 import { Foreign, Panel, Title } from "./parts/basic";
 import { go, type Route, to, useRoute } from "./router";
 import { Account } from "./views/account";
@@ -100,13 +101,7 @@ function TopBar(props: { route: Route }): JSX.Element {
             {t("app.name")} <span class="console">{t("app.console")}</span>
           </span>
         </a>
-        {status && (
-          <span class="chain">
-            <span class="sr">{t("app.chain")}: </span>
-            <Foreign text={plain(status.name, 60)} />
-            {status.chainId !== null && <small> {status.chainId}</small>}
-          </span>
-        )}
+        {status && <ChainName name={status.name} id={status.chainId} />}
         <SearchBox />
         <button
           type="button"
@@ -130,6 +125,35 @@ function TopBar(props: { route: Route }): JSX.Element {
         </ul>
       </nav>
     </header>
+  );
+}
+
+/** The chain; a choice where the node has several. */
+function ChainName(props: { name: string; id: number | null }): JSX.Element {
+  const { t } = useSpeech();
+  const chains = useAsk("chains", async () => readChains(await live().rpc.call("hawser_chains"))).data ?? [];
+  if (chains.length > 1) {
+    return (
+      <select
+        class="chain"
+        aria-label={t("app.chain")}
+        value={String(props.id)}
+        onChange={(event) => location.assign(`?chain=${encodeURIComponent(event.currentTarget.value)}`)}
+      >
+        {chains.map((chain) => (
+          <option key={chain.id} value={String(chain.id)}>
+            {plain(chain.name, 60)} ({chain.id})
+          </option>
+        ))}
+      </select>
+    );
+  }
+  return (
+    <span class="chain">
+      <span class="sr">{t("app.chain")}: </span>
+      <Foreign text={plain(props.name, 60)} />
+      {props.id !== null && <small> {props.id}</small>}
+    </span>
   );
 }
 

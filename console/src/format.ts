@@ -108,6 +108,8 @@ export type Query =
   | { kind: "height"; height: number }
   | { kind: "address"; address: string }
   | { kind: "hash"; hash: string }
+  /** Too long for a hash of the chain: SHA-384 or SHA-512. */
+  | { kind: "digest"; hash: string }
   | { kind: "none" };
 
 export function readQuery(input: string): Query {
@@ -120,5 +122,6 @@ export function readQuery(input: string): Query {
   const hexadecimal = /^(?:0x)?([0-9a-f]+)$/i.exec(text)?.[1]?.toLowerCase();
   if (hexadecimal?.length === 40) return { kind: "address", address: `0x${hexadecimal}` };
   if (hexadecimal?.length === 64) return { kind: "hash", hash: `0x${hexadecimal}` };
+  if (hexadecimal?.length === 96 || hexadecimal?.length === 128) return { kind: "digest", hash: `0x${hexadecimal}` };
   return { kind: "none" };
 }

@@ -4,8 +4,8 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { small } from "./format";
-import { type Block, readBlock, readStatus, type Status } from "./model";
-import { RpcClient, RpcError, type Unreachable } from "./rpc/client";
+import { type Block, readBlock, readStatus, readSummary, type Status, summarize, type Summary } from "./model";
+import { isMissing, RpcClient, RpcError, type Unreachable } from "./rpc/client";
 
 export interface Snapshot {
   reachable: boolean;
@@ -23,7 +23,8 @@ export interface Snapshot {
 
 const POLL_MS = 2_000;
 const RETRY_MS_MAX = 15_000;
-const BLOCKS_KEPT = 400;
+const BLOCKS_KEPT = 20;
+const SUMMARIES_KEPT = 400;
 /** A single lost answer is no outage. */
 const FAILURES_BEFORE_BANNER = 2;
 
@@ -35,6 +36,7 @@ export class Live {
   };
   readonly #listeners = new Set<() => void>();
   readonly #blocks = new Map<number, Block>();
+  readonly #summaries = new Map<number, Summary>();
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #socket: WebSocket | null = null;
@@ -106,14 +108,14 @@ export class Live {
     }
     const head = this.snapshot.head;
     if (head !== null && this.snapshot.headTime === null) {
-      const block = await this.block(head).catch(() => null);
+      const block = await this.summary(head).catch(() => null);
       if (block && this.snapshot.head === block.height) this.#set({ headTime: block.time });
     }
   }
 
   #headChange(head: number, now: number): Partial<Snapshot> {
     if (this.snapshot.head === head) return {};
-    return { head, headSince: now, headTime: this.#blocks.get(head)?.time ?? null };
+    return { head, headSince: now, headTime: this.#summaries.get(head)?.time ?? null };
   }
 
   /** A block by height. Final blocks never change, so they are asked for once. */
@@ -121,12 +123,24 @@ export class Live {
     const known = this.#blocks.get(height);
     if (known) return known;
     const block = readBlock(await this.rpc.call("eth_getBlockByNumber", [`0x${height.toString(16)}`, false]));
-    if (block) {
-      this.#blocks.set(block.height, block);
-      const oldest = this.#blocks.keys().next().value;
-      if (this.#blocks.size > BLOCKS_KEPT && oldest !== undefined) this.#blocks.delete(oldest);
-    }
+    if (block) keep(this.#blocks, block, BLOCKS_KEPT);
     return block;
+  }
+
+  /** What lists need of a block: from its header, or on other nodes from the whole block. */
+  async summary(height: number): Promise<Summary | null> {
+    const known = this.#summaries.get(height);
+    if (known) return known;
+    let summary: Summary | null;
+    try {
+      summary = readSummary(await this.rpc.call("hawser_getHeader", [`0x${height.toString(16)}`]));
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      const block = await this.block(height);
+      summary = block && summarize(block);
+    }
+    if (summary) keep(this.#summaries, summary, SUMMARIES_KEPT);
+    return summary;
   }
 
   #contact(error: Unreachable | null): void {
@@ -185,6 +199,13 @@ export class Live {
     this.snapshot = { ...this.snapshot, ...change };
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Adds to a map that forgets its oldest entry above `max`. */
+function keep<T extends { height: number }>(map: Map<number, T>, value: T, max: number): void {
+  map.set(value.height, value);
+  const oldest = map.keys().next().value;
+  if (map.size > max && oldest !== undefined) map.delete(oldest);
 }
 
 /** The one instance that the views use; `main.tsx` sets it before anything is drawn. */

@@ -15,8 +15,8 @@ const first = (from: Json, ...names: string[]): unknown => {
   return null;
 };
 
-/** Milliseconds since 1970 from seconds or milliseconds; block times are in the thousands of
- * millions of seconds for the next centuries, so the size tells which. */
+/** Milliseconds since 1970 from seconds or milliseconds; block times are below a hundred thousand
+ * million seconds for the next three thousand years, so the size tells which. */
 export function millis(value: unknown): number | null {
   const n = small(value);
   if (n === null) return null;
@@ -202,6 +202,49 @@ export function readBlock(value: unknown): Block | null {
   };
 }
 
+/** What lists and charts need of a block; small however many transactions it has. */
+export interface Summary {
+  height: number;
+  hash: string;
+  time: number | null;
+  proposer: string;
+  count: number;
+}
+
+export const summarize = (block: Block): Summary => ({
+  height: block.height, hash: block.hash, time: block.time, proposer: block.proposer, count: block.transactions.length,
+});
+
+/** From `hawser_getHeader`. */
+export function readSummary(value: unknown): Summary | null {
+  const outer = object(value);
+  const header = object(outer?.["header"]);
+  const height = header && small(header["height"]);
+  const hash = text(outer?.["hash"]);
+  if (!header || height === null || hash === null) return null;
+  return {
+    height,
+    hash,
+    time: millis(header["time"]),
+    proposer: text(header["proposer"])?.toLowerCase() ?? "",
+    count: small(header["transactionsCount"]) ?? 0,
+  };
+}
+
+/** A chain of the node. */
+export interface ChainEntry {
+  id: number;
+  name: string;
+}
+
+export function readChains(value: unknown): ChainEntry[] {
+  return list(value).flatMap((item) => {
+    const chain = object(item);
+    const id = small(chain?.["chainId"]);
+    return id === null ? [] : [{ id, name: text(chain?.["name"]) ?? "" }];
+  });
+}
+
 export interface NativeCall {
   kind: "call" | "create";
   to: string | null;
@@ -366,7 +409,7 @@ export function readEvidence(value: unknown): Evidence[] {
         digest: text(first(record, "digest", "hash")),
         algorithm: text(first(record, "algorithm", "digestAlgorithm")),
         owner: text(first(record, "owner", "submitter", "sender"))?.toLowerCase() ?? null,
-        time: millis(first(record, "time", "timestamp")),
+        time: millis(first(record, "timeMs", "time", "timestamp")),
         block: small(first(record, "height", "block", "blockNumber")),
         transaction: text(first(record, "transactionHash", "transaction")),
         mediaType: text(record["mediaType"]),

@@ -1,6 +1,7 @@
 /** Places are in the fragment, so the node serves one page and needs no routes for it. */
 
 import { useEffect, useState } from "preact/hooks";
+import { DIGEST } from "./evidence";
 
 export type Route =
   | { view: "overview" }
@@ -37,7 +38,7 @@ export function readRoute(fragment: string): Route {
     case "account":
       return /^0x[0-9a-f]{40}$/.test(lower) ? { view, address: lower } : { view: "lost" };
     case "evidence":
-      return { view, digest: HASH.test(lower) ? lower : null };
+      return { view, digest: DIGEST.test(lower) ? lower : null };
     case "pool":
     case "node":
       return { view };

@@ -83,6 +83,10 @@ describe("search", () => {
     expect(readQuery(hash)).toEqual({ kind: "hash", hash: `0x${hash}` });
     expect(readQuery(`0x${hash}`)).toEqual({ kind: "hash", hash: `0x${hash}` });
   });
+  it("knows the longer digests of evidence", () => {
+    expect(readQuery("ab".repeat(48)).kind).toBe("digest");
+    expect(readQuery(`0x${"ab".repeat(64)}`).kind).toBe("digest");
+  });
   it("says so when it cannot tell", () => {
     for (const bad of ["", "hello", "0x12", "0x" + "a".repeat(63), "99999999999999999", "<script>"]) expect(readQuery(bad).kind, bad).toBe("none");
   });

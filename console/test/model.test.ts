@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { algorithms } from "../src/evidence";
 import { health, type HealthInput, SLOW_MS } from "../src/health";
 import {
-  millis, readBlock, readCertificate, readCommittee, readEvidence, readPoolContent, readReceipt, readStatus, readTransaction, revertReason, signerAddress,
+  millis, readBlock, readCertificate, readCommittee, readEvidence, readPoolContent, readReceipt, readStatus, readSummary, readTransaction, revertReason, signerAddress,
 } from "../src/model";
 import { readRoute } from "../src/router";
 
@@ -43,6 +44,27 @@ describe("reading", () => {
   it("bounds the list of waiting transactions", () => {
     const account = Object.fromEntries(Array.from({ length: 9 }, (_, i) => [String(i), { hash: `0x${i}` }]));
     expect(readPoolContent({ pending: { a: account } }, 5)).toHaveLength(5);
+  });
+});
+
+describe("evidence", () => {
+  it("asks with every algorithm that a digest can have been made with", () => {
+    expect(algorithms(`0x${"ab".repeat(32)}`)).toEqual(["sha-256", "sm3", "keccak-256"]);
+    expect(algorithms(`0x${"ab".repeat(48)}`)).toEqual(["sha-384"]);
+    expect(algorithms(`0x${"ab".repeat(64)}`)).toEqual(["sha-512"]);
+    expect(algorithms("0xab")).toEqual([]);
+  });
+  it("reads the node's record", () => {
+    const [record] = readEvidence([{ id: "0x1", owner: "0xAA", height: 7, timeMs: 1_788_000_000_123, transactionHash: "0x2", mediaType: "a/b", description: "d" }]);
+    expect(record).toMatchObject({ id: "0x1", owner: "0xaa", block: 7, time: 1_788_000_000_123, transaction: "0x2", mediaType: "a/b", description: "d" });
+  });
+});
+
+describe("headers", () => {
+  it("give what lists need", () => {
+    const header = { height: 7, time: 1_788_000_000_123, proposer: "0xAA", transactionsCount: 3 };
+    expect(readSummary({ hash: "0x1", header })).toEqual({ height: 7, hash: "0x1", time: 1_788_000_000_123, proposer: "0xaa", count: 3 });
+    for (const value of junk) expect(readSummary(value)).toBeNull();
   });
 });
 

@@ -1,18 +1,18 @@
 /** Pictures, each with the same in words for those who do not see it. */
 
 import type { JSX } from "preact";
-import type { Block, Committee } from "../model";
+import type { Committee, Summary } from "../model";
 import { useSpeech } from "../i18n";
 import { group, plain } from "../format";
 import { to } from "../router";
 
 /** Bars: transactions per block, oldest left. */
-export function Sparkline(props: { blocks: Block[] }): JSX.Element | null {
+export function Sparkline(props: { blocks: Summary[] }): JSX.Element | null {
   const { t, lang } = useSpeech();
   const blocks = [...props.blocks].sort((a, b) => a.height - b.height);
   const [first, last] = [blocks[0], blocks.at(-1)];
   if (!first || !last) return null;
-  const counts = blocks.map((block) => block.transactions.length);
+  const counts = blocks.map((block) => block.count);
   const max = Math.max(...counts);
   const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length;
   const [width, height, slots] = [600, 72, Math.max(30, blocks.length)];
@@ -25,7 +25,7 @@ export function Sparkline(props: { blocks: Block[] }): JSX.Element | null {
       <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={words}>
         <line x1="0" x2={width} y1={height - 0.5} y2={height - 0.5} class="axis" />
         {blocks.map((block, i) => {
-          const count = block.transactions.length;
+          const count = block.count;
           const tall = max === 0 ? 0 : (count / max) * (height - 6);
           return (
             <rect

@@ -37,34 +37,37 @@ export function CommitteePanel(): JSX.Element | null {
       <p class="quiet where">{where}</p>
       <div class="side">
         <CommitteePicture committee={committee} heard={heard} mode={mode} self={status.validator} />
-        <Table
-          caption={t("committee.title")}
-          rows={committee.members}
-          rowKey={(member) => member.address}
-          columns={[
-            {
-              name: t("committee.validator"),
-              cell: (member) => (
-                <>
-                  <Address value={member.address} name={member.name} />
-                  {member.address === status.validator && <span class="tag">{t("committee.self")}</span>}
-                </>
-              ),
-            },
-            { name: t("committee.weight"), number: true, cell: (member) => member.weight },
-            {
-              name: t("committee.state"),
-              cell: (member) => {
-                const yes = heard.has(member.address);
-                return (
-                  <span class={yes ? "mark yes" : "mark no"}>
-                    <span aria-hidden="true">{yes ? "●" : "○"}</span> {t(`committee.${yes ? "yes" : "no"}.${mode}`)}
-                  </span>
-                );
+        {/* A scrolling region has to be reachable by keyboard. */}
+        <div class="scroll" tabIndex={committee.members.length > 8 ? 0 : -1}>
+          <Table
+            caption={t("committee.title")}
+            rows={committee.members}
+            rowKey={(member) => member.address}
+            columns={[
+              {
+                name: t("committee.validator"),
+                cell: (member) => (
+                  <>
+                    <Address value={member.address} name={member.name} />
+                    {member.address === status.validator && <span class="tag">{t("committee.self")}</span>}
+                  </>
+                ),
               },
-            },
-          ]}
-        />
+              { name: t("committee.weight"), number: true, cell: (member) => member.weight },
+              {
+                name: t("committee.state"),
+                cell: (member) => {
+                  const yes = heard.has(member.address);
+                  return (
+                    <span class={yes ? "mark yes" : "mark no"}>
+                      <span aria-hidden="true">{yes ? "●" : "○"}</span> {t(`committee.${yes ? "yes" : "no"}.${mode}`)}
+                    </span>
+                  );
+                },
+              },
+            ]}
+          />
+        </div>
       </div>
       <p class="quiet">{t("committee.note")}</p>
     </Panel>

@@ -2,11 +2,12 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { checkCommand, registerCommand } from "../commands";
 import { bytes, group, readQuery } from "../format";
+import { ALGORITHM_NAMES, findEvidence, type Found, type Wanted } from "../evidence";
 import type { Digests } from "../hash/file";
 import { hashInBackground } from "../hash/run";
 import { useSpeech } from "../i18n";
 import { live, useAsk, useLive } from "../live";
-import { type Evidence, readEvidence } from "../model";
+import type { Evidence } from "../model";
 import { Address, Command, Failure, Field, Fields, Foreign, Hash, Loading, Panel, Time, Title } from "../parts/basic";
 import { isMissing } from "../rpc/client";
 import { go, to } from "../router";
@@ -60,9 +61,9 @@ export function EvidenceView(props: { digest: string | null }): JSX.Element {
           </div>
         )}
         {work.state === "done" && (
-          <Lookup file={work.file} digests={[["SHA-256", work.digests.sha256], ["SM3", work.digests.sm3]]} />
+          <Lookup file={work.file} digests={[{ algorithm: "sha-256", digest: work.digests.sha256 }, { algorithm: "sm3", digest: work.digests.sm3 }]} />
         )}
-        {work.state === "none" && props.digest !== null && <Lookup file={null} digests={[["", props.digest]]} />}
+        {work.state === "none" && props.digest !== null && <Lookup file={null} digests={[{ algorithm: null, digest: props.digest }]} />}
       </div>
       <Panel title={t("evidence.register")}>
         <p>{t("evidence.register.text")}</p>
@@ -120,8 +121,9 @@ function DigestForm(props: { digest: string | null }): JSX.Element {
       onSubmit={(event) => {
         event.preventDefault();
         const query = readQuery(text);
-        setBad(query.kind !== "hash");
-        if (query.kind === "hash") go(to.evidence(query.hash));
+        const digest = query.kind === "hash" || query.kind === "digest" ? query.hash : null;
+        setBad(digest === null);
+        if (digest !== null) go(to.evidence(digest));
       }}
     >
       <label>
@@ -163,34 +165,17 @@ function Progress(props: { file: File; done: number; cancel: () => void }): JSX.
   );
 }
 
-interface Found {
-  record: Evidence;
-  matched: string;
-  digest: string;
-}
-
-function Lookup(props: { file: File | null; digests: [string, string][] }): JSX.Element {
+function Lookup(props: { file: File | null; digests: Wanted[] }): JSX.Element {
   const { t, lang } = useSpeech();
   const { head } = useLive();
-  const key = props.digests.map(([, digest]) => digest).join(" ");
-  const call = useAsk(
-    `evidence ${key}`,
-    async () => {
-      const answers = await Promise.all(
-        props.digests.map(async ([matched, digest]) =>
-          readEvidence(await live().rpc.call("hawser_findEvidence", [digest])).map((record): Found => ({ record, matched, digest })),
-        ),
-      );
-      return answers.flat();
-    },
-    head,
-  );
+  const key = props.digests.map(({ digest }) => digest).join(" ");
+  const call = useAsk(`evidence ${key}`, () => findEvidence(live().rpc, props.digests), head);
   const { file } = props;
   const digests = (
     <Fields>
       {file && <Field name={t("evidence.file")}><Foreign text={file.name} /> · {bytes(file.size, lang)}</Field>}
-      {props.digests.map(([name, digest]) => (
-        <Field key={digest} name={name === "" ? t("evidence.digest.short") : name}><Hash value={digest} /></Field>
+      {props.digests.map(({ algorithm, digest }) => (
+        <Field key={digest} name={algorithm === null ? t("evidence.digest.short") : ALGORITHM_NAMES[algorithm]}><Hash value={digest} /></Field>
       ))}
     </Fields>
   );
@@ -224,7 +209,7 @@ function Lookup(props: { file: File | null; digests: [string, string][] }): JSX.
 
 function Record(props: { found: Found; n: number }): JSX.Element {
   const { t, lang } = useSpeech();
-  const { record, matched, digest } = props.found;
+  const { record, algorithm, digest } = props.found;
   return (
     <section class="sub">
       <h3>{t("evidence.record", { n: props.n })}</h3>
@@ -242,7 +227,7 @@ function Record(props: { found: Found; n: number }): JSX.Element {
           {record.description ? <Foreign text={record.description} /> : <span class="quiet">{t("evidence.description.none")}</span>}
         </Field>
         {record.id !== null && <Field name={t("evidence.id")}><Hash value={record.id} /></Field>}
-        {matched !== "" && <Field name={t("evidence.matched")}>{matched}</Field>}
+        <Field name={t("evidence.matched")}>{ALGORITHM_NAMES[algorithm]}</Field>
       </Fields>
       <Proof record={record} digest={digest} />
     </section>

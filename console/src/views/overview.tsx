@@ -34,14 +34,14 @@ export function Overview(): JSX.Element {
   const shown = (blocks.data ?? []).filter((block) => block.height > 0);
   const [newest, oldest] = [shown[0], shown.at(-1)];
   const span = newest?.time && oldest?.time ? newest.time - oldest.time : 0;
-  const carried = shown.slice(0, -1).reduce((sum, block) => sum + block.transactions.length, 0);
+  const carried = shown.slice(0, -1).reduce((sum, block) => sum + block.count, 0);
   return (
     <>
       <Title text={t("overview.title")} />
       <HealthSentence />
       <dl class="figures">
         <Figure name={t("overview.head")} note={state.pushed ? t("overview.live") : t("overview.polling")}>
-          {head === null ? t("overview.head.none") : <a href={to.block(head)}>{group(head, lang)}</a>}
+          {head === null ? "–" : <a href={to.block(head)}>{group(head, lang)}</a>}
         </Figure>
         <Figure name={t("overview.age")}>
           {state.headTime === null ? "–" : duration(Math.max(1_000, now - state.headTime), lang)}

@@ -1,9 +1,10 @@
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { findEvidence } from "../evidence";
 import { plain, readQuery } from "../format";
 import { useSpeech } from "../i18n";
 import { live, useAsk } from "../live";
-import { readBlock, readEvidence, readTransaction } from "../model";
+import { readBlock, readTransaction } from "../model";
 import { Failure, Hash, Loading, Panel, Title } from "../parts/basic";
 import { isMissing } from "../rpc/client";
 import { to } from "../router";
@@ -13,24 +14,20 @@ type Hit = { kind: "block" | "tx" | "evidence"; href: string };
 /** Everything that a hash can name. A method that the node lacks finds nothing. */
 async function lookUp(hash: string): Promise<Hit[]> {
   const { rpc } = live();
-  const ask = async (method: string, params: unknown[]): Promise<unknown> => {
-    try {
-      return await rpc.call(method, params);
-    } catch (error) {
-      if (isMissing(error)) return null;
-      throw error;
-    }
-  };
+  const evidenceIfAny = findEvidence(rpc, [{ digest: hash, algorithm: null }]).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
   const [block, transaction, evidence] = await Promise.all([
-    ask("eth_getBlockByHash", [hash, false]),
-    ask("eth_getTransactionByHash", [hash]),
-    ask("hawser_findEvidence", [hash]),
+    rpc.call("eth_getBlockByHash", [hash, false]),
+    rpc.call("eth_getTransactionByHash", [hash]),
+    evidenceIfAny,
   ]);
   const hits: Hit[] = [];
   const found = readBlock(block);
   if (found) hits.push({ kind: "block", href: to.block(found.height) });
   if (readTransaction(transaction)) hits.push({ kind: "tx", href: to.transaction(hash) });
-  if (readEvidence(evidence).length > 0) hits.push({ kind: "evidence", href: to.evidence(hash) });
+  if (evidence.length > 0) hits.push({ kind: "evidence", href: to.evidence(hash) });
   return hits;
 }
 
@@ -38,7 +35,10 @@ export function Search(props: { query: string }): JSX.Element {
   const { t } = useSpeech();
   const query = readQuery(props.query);
   const direct =
-    query.kind === "height" ? to.block(query.height) : query.kind === "address" ? to.account(query.address) : null;
+    query.kind === "height" ? to.block(query.height)
+    : query.kind === "address" ? to.account(query.address)
+    : query.kind === "digest" ? to.evidence(query.hash)
+    : null;
   const hash = query.kind === "hash" ? query.hash : null;
   const call = useAsk(`search ${hash}`, hash === null ? null : () => lookUp(hash));
   const only = call.data?.length === 1 ? call.data[0] : undefined;
