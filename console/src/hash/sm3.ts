@@ -60,9 +60,14 @@ export class Sm3 {
       w[i] = x ^ rotl(x, 15) ^ rotl(x, 23) ^ rotl(w[i - 13]!, 7) ^ w[i - 6]!;
     }
     const s = this.#state;
-    let [a, b, c, d, e, f, g, h] = s as unknown as [
-      number, number, number, number, number, number, number, number,
-    ];
+    let a = s[0]!;
+    let b = s[1]!;
+    let c = s[2]!;
+    let d = s[3]!;
+    let e = s[4]!;
+    let f = s[5]!;
+    let g = s[6]!;
+    let h = s[7]!;
     for (let j = 0; j < 64; j++) {
       const a12 = rotl(a, 12);
       const ss1 = rotl((a12 + e + T[j]!) | 0, 7);
