@@ -102,10 +102,10 @@ export function CommitteePicture(props: {
         );
       })}
       <text x="100" y="96" class="big">
-        {equal ? `${group(count, lang)}/${group(committee.members.length, lang)}` : group(weight, lang)}
+        {equal ? `${group(count, lang)}/${group(committee.members.length, lang)}` : `${group(weight, lang)}/${group(committee.total, lang)}`}
       </text>
       <text x="100" y="118" class="small">
-        {equal ? needed : `/ ${group(committee.total, lang)}`}
+        {equal ? needed : t("committee.needed", { quorum: committee.quorum })}
       </text>
       {weight >= committee.quorum && (
         <text x="100" y="136" class="small ok">

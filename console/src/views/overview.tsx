@@ -33,7 +33,8 @@ export function Overview(): JSX.Element {
   // Genesis has no transactions and an arbitrary time, so it says nothing about the rate.
   const shown = (blocks.data ?? []).filter((block) => block.height > 0);
   const [newest, oldest] = [shown[0], shown.at(-1)];
-  const span = newest?.time && oldest?.time ? newest.time - oldest.time : 0;
+  // Until now, so that the rate of a chain that stands still falls.
+  const span = newest?.time && oldest?.time ? Math.max(newest.time, now) - oldest.time : 0;
   const carried = shown.slice(0, -1).reduce((sum, block) => sum + block.count, 0);
   return (
     <>
