@@ -1,8 +1,11 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use hawser_node::chain::ChainHandle;
-use hawser_primitives::ChainId;
-use parking_lot::RwLock;
+use hawser_primitives::{B256, ChainId};
+use parking_lot::{Mutex, RwLock};
 
 use crate::eth::filters::Filters;
 
@@ -10,6 +13,33 @@ use crate::eth::filters::Filters;
 pub(crate) struct Entry {
     pub(crate) handle: ChainHandle,
     pub(crate) filters: Filters,
+    pub(crate) recent: Recent,
+}
+
+/// Transactions that were lately sent through this interface.
+#[derive(Default)]
+pub(crate) struct Recent(Mutex<(BTreeSet<B256>, VecDeque<B256>)>);
+
+impl Recent {
+    /// How many are remembered.
+    const MAX: usize = 16_384;
+
+    pub(crate) fn insert(&self, hash: B256) {
+        let mut recent = self.0.lock();
+        let (known, order) = &mut *recent;
+        if known.insert(hash) {
+            order.push_back(hash);
+        }
+        if order.len() > Self::MAX
+            && let Some(oldest) = order.pop_front()
+        {
+            known.remove(&oldest);
+        }
+    }
+
+    pub(crate) fn contains(&self, hash: &B256) -> bool {
+        self.0.lock().0.contains(hash)
+    }
 }
 
 #[derive(Default)]
@@ -37,6 +67,7 @@ impl Chains {
         let entry = Arc::new(Entry {
             handle,
             filters: Filters::default(),
+            recent: Recent::default(),
         });
         let mut registry = self.0.write();
         registry.chains.insert(id, entry);
@@ -82,5 +113,22 @@ impl Chains {
 
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
         self.0.read().chains.values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_latest_are_remembered() {
+        let recent = Recent::default();
+        let hash = |n: usize| B256::from(alloy_primitives::U256::from(n));
+        for n in 0..=Recent::MAX {
+            recent.insert(hash(n));
+            recent.insert(hash(n));
+        }
+        assert!(!recent.contains(&hash(0)));
+        assert!(recent.contains(&hash(1)) && recent.contains(&hash(Recent::MAX)));
     }
 }

@@ -98,6 +98,9 @@ pub struct RpcLimits {
     pub reads_queue_max: usize,
     /// Gas of `eth_call`, of a simulation and of a traced call. Default 100,000,000.
     pub call_gas_max: u64,
+    /// Milliseconds that a question for the receipt of a transaction on its way waits for its
+    /// execution. Default 500.
+    pub receipt_wait_ms_max: u64,
     /// Blocks in one log query. Default 100,000.
     pub logs_range_max: u64,
     /// Logs in one answer. Default 10,000.
@@ -137,6 +140,7 @@ impl Default for RpcLimits {
             reads_max: 32,
             reads_queue_max: 8_192,
             call_gas_max: 100_000_000,
+            receipt_wait_ms_max: 500,
             logs_range_max: 100_000,
             logs_results_max: 10_000,
             logs_alternatives_max: 1_000,

@@ -91,7 +91,8 @@ async fn both_sides_of_the_body_limit_announced_or_not() {
     let mut stream = tokio::net::TcpStream::connect(solo.server.local_addr())
         .await
         .unwrap();
-    let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head =
+        "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunk = format!("258\r\n{}\r\n", padded(600));
     stream
         .write_all(format!("{head}{chunk}{chunk}0\r\n\r\n").as_bytes())

@@ -225,13 +225,39 @@ async fn transactions_of_every_type_are_taken_and_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_question_for_a_receipt_is_answered_with_it() {
+    let limits = RpcLimits {
+        receipt_wait_ms_max: 20_000,
+        ..RpcLimits::default()
+    };
+    let solo = Solo::with(Suite::Intl, limits).await;
+    for nonce in 0..10 {
+        let raw = eip1559(&account(), nonce, Address::ZERO, 0);
+        let hash = solo.call("eth_sendRawTransaction", json!([raw])).await;
+        let receipt = solo.call("eth_getTransactionReceipt", json!([hash])).await;
+        assert_eq!(receipt["transactionHash"], hash);
+    }
+    // One that nobody knows is not waited for.
+    let started = std::time::Instant::now();
+    let unknown = json!([B256::repeat_byte(1)]);
+    assert_eq!(
+        solo.call("eth_getTransactionReceipt", unknown).await,
+        Value::Null
+    );
+    assert!(started.elapsed() < std::time::Duration::from_secs(15));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_transactions_say_what_geth_says() {
     let solo = Solo::start().await;
     let (key, to) = (account(), Address::repeat_byte(0x42));
     let first = eip1559(&key, 0, to, 0);
     solo.mine(first.clone()).await;
     let late = solo
-        .fail("eth_sendRawTransaction", json!([eip1559(&key, 0, to, 1)]))
+        .fail(
+            "eth_sendRawTransaction",
+            json!([eip1559(&key, 0, Address::ZERO, 0)]),
+        )
         .await;
     assert!(late.1.starts_with("nonce too low"), "{late:?}");
     let again = solo.fail("eth_sendRawTransaction", json!([first])).await;
