@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Evidence(evidence::EvidenceCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
+    /// Measure four validators against anvil on this machine
+    Bench(Box<hawser_bench::BenchArgs>),
     /// Run Ethereum's own tests
     #[command(subcommand)]
     Evm(evm::EvmCommand),

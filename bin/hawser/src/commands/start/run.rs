@@ -10,7 +10,7 @@ use hawser_node::{Node, store};
 use hawser_ops::http::{self, Probe};
 use hawser_ops::{ChainMetrics, Metrics, NodeInfo};
 use hawser_primitives::ChainId;
-use hawser_rpc::{Chains, Cors, RpcConfig, RpcLimits, RpcServer};
+use hawser_rpc::{Chains, Cors, Page, RpcConfig, RpcLimits, RpcServer};
 use hawser_storage::{FjallKv, OsDisk};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -138,6 +138,7 @@ async fn interface(
         cors: cors(&section.cors),
         limits,
         observer: Arc::new(Calls(metrics.clone())),
+        pages: Some(Arc::new(console)),
         ..RpcConfig::new(listen)
     };
     let server = hawser_rpc::serve(rpc, offered, std::future::pending())
@@ -148,6 +149,19 @@ async fn interface(
         )?;
     tracing::info!(address = %server.local_addr(), "JSON-RPC over HTTP and WebSocket");
     Ok(Some(server))
+}
+
+/// The console's files, as the interface serves them.
+fn console(path: &str) -> Option<Page> {
+    let asset = hawser_console::asset(path)?;
+    let mut headers = hawser_console::HEADERS.to_vec();
+    headers.push(("content-type", asset.content_type));
+    headers.push(("cache-control", asset.cache_control));
+    Some(Page {
+        bytes: asset.bytes,
+        etag: asset.etag,
+        headers,
+    })
 }
 
 fn cors(origins: &[String]) -> Cors {
