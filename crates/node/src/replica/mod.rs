@@ -658,8 +658,9 @@ impl Replica {
             let before = self.tip.height;
             self.advance_sync()?;
             self.advance_candidates()?;
-            self.advance_build()?;
+            // Before the block: starting a height may make this validator its proposer.
             self.advance_height()?;
+            self.advance_build()?;
             if self.tip.height == before {
                 return Ok(());
             }
