@@ -1,6 +1,7 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use hawser_node::chain::ChainHandle;
@@ -18,7 +19,7 @@ pub(crate) struct Entry {
 
 /// Transactions that were lately sent through this interface.
 #[derive(Default)]
-pub(crate) struct Recent(Mutex<(BTreeSet<B256>, VecDeque<B256>)>);
+pub(crate) struct Recent(Mutex<(BTreeMap<B256, Instant>, VecDeque<B256>)>);
 
 impl Recent {
     /// How many are remembered.
@@ -27,7 +28,7 @@ impl Recent {
     pub(crate) fn insert(&self, hash: B256) {
         let mut recent = self.0.lock();
         let (known, order) = &mut *recent;
-        if known.insert(hash) {
+        if known.insert(hash, Instant::now()).is_none() {
             order.push_back(hash);
         }
         if order.len() > Self::MAX
@@ -37,8 +38,9 @@ impl Recent {
         }
     }
 
-    pub(crate) fn contains(&self, hash: &B256) -> bool {
-        self.0.lock().0.contains(hash)
+    /// How long ago it was sent; `None` when it is not among the latest.
+    pub(crate) fn age(&self, hash: &B256) -> Option<Duration> {
+        self.0.lock().0.get(hash).map(Instant::elapsed)
     }
 }
 
@@ -128,7 +130,7 @@ mod tests {
             recent.insert(hash(n));
             recent.insert(hash(n));
         }
-        assert!(!recent.contains(&hash(0)));
-        assert!(recent.contains(&hash(1)) && recent.contains(&hash(Recent::MAX)));
+        assert!(recent.age(&hash(0)).is_none());
+        assert!(recent.age(&hash(1)).is_some() && recent.age(&hash(Recent::MAX)).is_some());
     }
 }

@@ -99,8 +99,13 @@ pub struct RpcLimits {
     /// Gas of `eth_call`, of a simulation and of a traced call. Default 100,000,000.
     pub call_gas_max: u64,
     /// Milliseconds that a question for the receipt of a transaction on its way waits for its
-    /// execution. Default 500.
+    /// execution. Default 2,000.
     pub receipt_wait_ms_max: u64,
+    /// Milliseconds after sending before `eth_getTransactionReceipt` answers the same interface;
+    /// 0 for at once. ethers needs 250, for it takes nonces from a cache that long. Other ways to
+    /// learn of an execution (subscriptions, blocks, `eth_sendRawTransactionSync`) do not wait.
+    /// Default 260.
+    pub receipt_settle_ms: u64,
     /// Blocks in one log query. Default 100,000.
     pub logs_range_max: u64,
     /// Logs in one answer. Default 10,000.
@@ -140,7 +145,8 @@ impl Default for RpcLimits {
             reads_max: 32,
             reads_queue_max: 8_192,
             call_gas_max: 100_000_000,
-            receipt_wait_ms_max: 500,
+            receipt_wait_ms_max: 2_000,
+            receipt_settle_ms: 260,
             logs_range_max: 100_000,
             logs_results_max: 10_000,
             logs_alternatives_max: 1_000,

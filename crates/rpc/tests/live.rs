@@ -230,13 +230,21 @@ async fn the_first_question_for_a_receipt_is_answered_with_it() {
         receipt_wait_ms_max: 20_000,
         ..RpcLimits::default()
     };
+    let settle = std::time::Duration::from_millis(limits.receipt_settle_ms);
     let solo = Solo::with(Suite::Intl, limits).await;
-    for nonce in 0..10 {
+    for nonce in 0..5 {
         let raw = eip1559(&account(), nonce, Address::ZERO, 0);
         let hash = solo.call("eth_sendRawTransaction", json!([raw])).await;
+        let sent = std::time::Instant::now();
         let receipt = solo.call("eth_getTransactionReceipt", json!([hash])).await;
         assert_eq!(receipt["transactionHash"], hash);
+        // Measured from the answer on, a little of the wait has passed already.
+        assert!(sent.elapsed() > settle / 2);
     }
+    // The synchronous form does not wait beyond execution, and knows receipts as well.
+    let raw = eip1559(&account(), 5, Address::ZERO, 0);
+    let receipt = solo.call("eth_sendRawTransactionSync", json!([raw])).await;
+    assert_eq!(receipt["status"], "0x1");
     // One that nobody knows is not waited for.
     let started = std::time::Instant::now();
     let unknown = json!([B256::repeat_byte(1)]);
@@ -476,7 +484,11 @@ async fn tags_and_block_objects_name_the_same_state() {
     );
     let receipt = solo.mine(eip1559(&rich(), 1, to, 1)).await;
     let changes = solo.call("eth_getFilterChanges", json!([filter])).await;
-    assert_eq!(changes[0], receipt["blockHash"]);
+    // Blocks that certify the first transaction may come before.
+    assert!(
+        changes.as_array().unwrap().contains(&receipt["blockHash"]),
+        "{changes}"
+    );
     assert_eq!(
         solo.call("eth_uninstallFilter", json!([filter])).await,
         true

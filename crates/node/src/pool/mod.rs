@@ -14,7 +14,7 @@ use std::{
 };
 
 use hawser_ledger::{ChainParameters, Envelope, Ordering, VerifiedTransaction};
-use hawser_primitives::{Address, B256, Time, U256, limits::UNORDERED_LIFETIME_MS_MAX};
+use hawser_primitives::{Address, B256, Height, Time, U256, limits::UNORDERED_LIFETIME_MS_MAX};
 
 /// Bounds of the pool.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,10 @@ impl Default for PoolLimits {
         }
     }
 }
+
+/// Executed blocks whose transactions the pool remembers. A transaction that was looked up in the
+/// state before such a block and arrives after it must still meet what the block did.
+const REMEMBERED_BLOCKS: u64 = 64;
 
 /// A verified transaction with what the state says of its sender.
 #[derive(Clone, Debug)]
@@ -70,6 +74,56 @@ impl Account {
             nonce = nonce.saturating_add(1);
         }
         nonce
+    }
+}
+
+/// What decided blocks contain, from their decision until some time after their execution.
+#[derive(Debug, Default)]
+struct Recent {
+    hashes: BTreeSet<B256>,
+    blocks: BTreeMap<Height, Vec<(B256, Address)>>,
+    /// Nonce after the sender's last decided transaction, with the block that says so.
+    next: BTreeMap<Address, (u64, Height)>,
+}
+
+impl Recent {
+    fn decided(&mut self, height: Height, transactions: &[Arc<VerifiedTransaction>]) {
+        let mut list = Vec::with_capacity(transactions.len());
+        for transaction in transactions {
+            let (hash, sender) = (transaction.hash(), transaction.sender());
+            if let Some(nonce) = transaction.transaction().nonce() {
+                let entry = self.next.entry(sender).or_insert((0, height));
+                *entry = (entry.0.max(nonce.saturating_add(1)), height);
+            }
+            self.hashes.insert(hash);
+            list.push((hash, sender));
+        }
+        self.blocks.insert(height, list);
+    }
+
+    /// Execution has the last word on a sender's nonce, unless a later block is decided already.
+    fn executed(&mut self, height: Height, sender: Address, nonce: u64) -> u64 {
+        match self.next.get_mut(&sender) {
+            Some((next, at)) if *at > height => (*next).max(nonce),
+            Some(entry) => {
+                *entry = (nonce, height);
+                nonce
+            }
+            None => nonce,
+        }
+    }
+
+    fn forget_before(&mut self, height: Height) {
+        let kept = self.blocks.split_off(&height);
+        for (hash, sender) in std::mem::replace(&mut self.blocks, kept)
+            .into_values()
+            .flatten()
+        {
+            self.hashes.remove(&hash);
+            if self.next.get(&sender).is_some_and(|(_, at)| *at < height) {
+                self.next.remove(&sender);
+            }
+        }
     }
 }
 
@@ -110,6 +164,10 @@ pub struct Pool {
     /// Unordered ones by expiry, so that passing time finds them.
     expiries: BTreeSet<(Time, u64)>,
     places: BTreeMap<B256, Place>,
+    /// Number of unordered transactions by account.
+    unordered: BTreeMap<Address, usize>,
+    /// What recent blocks contain.
+    recent: Recent,
     next_arrival: u64,
     bytes: usize,
 }
@@ -126,6 +184,8 @@ impl Pool {
             arrivals: BTreeMap::new(),
             expiries: BTreeSet::new(),
             places: BTreeMap::new(),
+            unordered: BTreeMap::new(),
+            recent: Recent::default(),
             next_arrival: 0,
             bytes: 0,
         }
@@ -185,7 +245,7 @@ impl Pool {
             balance,
         } = candidate;
         let (hash, sender) = (transaction.hash(), transaction.sender());
-        if self.places.contains_key(&hash) {
+        if self.places.contains_key(&hash) || self.recent.hashes.contains(&hash) {
             return Err(PoolError::AlreadyKnown);
         }
         let inner = transaction.transaction();
@@ -209,8 +269,9 @@ impl Pool {
         }
         let tx_nonce = inner.nonce().unwrap_or_default();
         let account = self.accounts.entry(sender).or_default();
-        // A block that is decided but not yet executed may have moved `next` past the state's.
-        account.next = account.next.max(nonce);
+        // Blocks decided since the state was looked at may have moved the nonce on.
+        let decided = self.recent.next.get(&sender).map_or(0, |(next, _)| *next);
+        account.next = account.next.max(nonce).max(decided);
         if tx_nonce < account.next {
             let next = account.next;
             self.refresh(sender);
@@ -238,6 +299,16 @@ impl Pool {
                 // A tenth more, as geth asks for; on equal terms the first one stays.
                 if offered <= floor.saturating_add(floor / 10) {
                     return Err(PoolError::ReplacementUnderpriced);
+                }
+                let freed = old.transaction().raw().len();
+                let bytes = self
+                    .bytes
+                    .saturating_sub(freed)
+                    .saturating_add(inner.raw().len());
+                if bytes > self.limits.bytes_max {
+                    return Err(PoolError::Full {
+                        waiting: self.places.len(),
+                    });
                 }
             }
             None if account.queue.len() >= self.limits.per_account_max => {
@@ -279,11 +350,22 @@ impl Pool {
                 found_ms: expires.since_ms(now),
             });
         }
+        let sender = transaction.sender();
+        let max = self.limits.per_account_max;
+        if self
+            .unordered
+            .get(&sender)
+            .is_some_and(|count| *count >= max)
+        {
+            return Err(PoolError::AccountFull { max });
+        }
         self.check_room(transaction.transaction().raw().len())?;
         let hash = transaction.hash();
         let arrival = self.next_arrival;
         self.link(&transaction, Place::Unordered(arrival));
         self.expiries.insert((expires, arrival));
+        let count = self.unordered.entry(sender).or_default();
+        *count = count.saturating_add(1);
         Ok(hash)
     }
 
@@ -407,33 +489,36 @@ impl Pool {
     }
 
     /// Removes what a decided block contains and moves the accounts' nonces on.
-    pub fn included<'a>(&mut self, transactions: impl Iterator<Item = &'a VerifiedTransaction>) {
+    pub fn included(&mut self, height: Height, transactions: &[Arc<VerifiedTransaction>]) {
+        self.recent.decided(height, transactions);
         for transaction in transactions {
             let sender = transaction.sender();
-            match (
-                self.places.get(&transaction.hash()).copied(),
-                transaction.transaction().nonce(),
-            ) {
-                (Some(Place::Unordered(arrival)), _) => self.drop_unordered(arrival),
-                (_, Some(nonce)) => {
+            match transaction.transaction().nonce() {
+                Some(nonce) => {
                     if let Some(account) = self.accounts.get_mut(&sender) {
                         account.next = account.next.max(nonce.saturating_add(1));
                         self.drop_stale(sender);
                     }
                 }
-                (None | Some(Place::Sequential(..)), None) => {}
+                None => {
+                    if let Some(Place::Unordered(arrival)) = self.places.get(&transaction.hash()) {
+                        self.drop_unordered(*arrival);
+                    }
+                }
             }
         }
     }
 
-    /// Takes over the nonces that execution left behind.
-    pub fn executed(&mut self, nonces: impl IntoIterator<Item = (Address, u64)>) {
+    /// Takes over the nonces that the execution of a block left behind.
+    pub fn executed(&mut self, height: Height, nonces: impl IntoIterator<Item = (Address, u64)>) {
         for (sender, nonce) in nonces {
+            let next = self.recent.executed(height, sender, nonce);
             if let Some(account) = self.accounts.get_mut(&sender) {
-                account.next = nonce;
+                account.next = next;
                 self.drop_stale(sender);
             }
         }
+        self.recent.forget_before(height.back(REMEMBERED_BLOCKS));
     }
 
     fn drop_stale(&mut self, sender: Address) {
@@ -456,6 +541,12 @@ impl Pool {
                 && let Ordering::Unordered { expires, .. } = native.body.ordering
             {
                 self.expiries.remove(&(expires, arrival));
+            }
+            if let Some(count) = self.unordered.get_mut(&transaction.sender()) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.unordered.remove(&transaction.sender());
+                }
             }
             self.unlink(arrival, &transaction);
         }

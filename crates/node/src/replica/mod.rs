@@ -302,6 +302,8 @@ struct Peer {
     height: Height,
     last_status_sent: Time,
     foreign: bool,
+    /// Until then its claims to be ahead are not believed: it did not live up to one.
+    distrusted_until: Time,
 }
 
 /// One chain's replica.
@@ -323,6 +325,7 @@ pub struct Replica {
     peers: BTreeMap<PeerId, Peer>,
     sync: Sync,
     recovery: Vec<Record>,
+    height_started: Time,
     now: Time,
     actions: Vec<Action>,
 }
@@ -373,6 +376,7 @@ impl Replica {
             peers: BTreeMap::new(),
             sync: Sync::default(),
             recovery: boot.records,
+            height_started: Time(0),
             now: Time(0),
             actions: Vec::new(),
         }
@@ -411,7 +415,7 @@ impl Replica {
                     .root_lag
                     .saturating_add(EXECUTION_LAG_MAX);
                 self.roots = self.roots.split_off(&roots.height.back(keep));
-                self.pool.executed(nonces);
+                self.pool.executed(roots.height, nonces);
             }
             Event::Timer(timer) => self.on_timer(timer)?,
         }
@@ -458,9 +462,16 @@ impl Replica {
         self.address
     }
 
+    /// How long the height in progress has been in progress, in milliseconds.
+    #[must_use]
+    pub fn deciding_for_ms(&self) -> u64 {
+        self.now.since_ms(self.height_started)
+    }
+
     /// Heights that connected peers are known to have reached.
     pub fn peer_heights(&self) -> impl Iterator<Item = (PeerId, Height)> {
-        self.peers.iter().map(|(id, peer)| (*id, peer.height))
+        let known = self.peers.iter().filter(|(_, peer)| !peer.foreign);
+        known.map(|(id, peer)| (*id, peer.height))
     }
 
     /// Whether decided blocks are being fetched from peers.
@@ -576,10 +587,14 @@ impl Replica {
 
     /// Notes that a peer has decided a height, and catches up if that is ahead.
     fn heard_height(&mut self, from: PeerId, height: Height) {
-        if let Some(peer) = self.peers.get_mut(&from) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        if now >= peer.distrusted_until {
             peer.height = peer.height.max(height);
+            self.consider_sync(from, height);
         }
-        self.consider_sync(from, height);
     }
 
     fn on_timer(&mut self, timer: TimerId) -> Result<(), ReplicaError> {

@@ -288,6 +288,14 @@ impl ChainStore {
                 head: parent.id().height,
             });
         }
+        // Also when blocks are executed again after a restart: a changed program or a damaged state
+        // must not get further than this.
+        if let Some(computed) = self.roots(header.executed.height)?
+            && computed != header.executed
+        {
+            let found = header.executed.height;
+            return Err(StoreError::Diverged { height, found });
+        }
         let view = self.state.view(parent.id().height)?;
         let output = {
             let window = self.unordered.lock();
@@ -324,7 +332,12 @@ impl ChainStore {
         self.receipts
             .append(height.0, &encode(executed.result.as_ref()))?;
         let mut batch = Batch::default();
-        index::put_block(&mut batch, &executed, self.executor.natives());
+        index::put_block(
+            self.kv.as_ref(),
+            &mut batch,
+            &executed,
+            self.executor.natives(),
+        )?;
         self.kv.write(batch)?;
         self.unordered.lock().add(header.time, &output.unordered);
         self.remember(&executed);
@@ -400,7 +413,11 @@ impl ChainStore {
             .blocks
             .get(height.0)?
             .ok_or(StoreError::NoBlock(height))?;
-        decode_exact(&bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
+        self.decode_stored(height, &bytes)
+    }
+
+    fn decode_stored(&self, height: Height, bytes: &[u8]) -> Result<CertifiedBlock, StoreError> {
+        decode_exact(bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
             what: "block",
             height,
             source,

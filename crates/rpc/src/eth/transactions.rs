@@ -64,8 +64,8 @@ async fn soon<T: Send + 'static>(
     }
     // What is decided and not yet executed is neither in the pool nor in the index.
     let decided = cx.store().stored_height();
-    let sent =
-        cx.entry().recent.contains(&hash) || cx.handle().pool_transaction(hash).await?.is_some();
+    let sent = cx.entry().recent.age(&hash).is_some()
+        || cx.handle().pool_transaction(hash).await?.is_some();
     let wait = Duration::from_millis(cx.limits().receipt_wait_ms_max);
     let waiting = async {
         let mut closed = false;
@@ -137,7 +137,19 @@ fn receipt_of(store: &ChainStore, hash: &B256) -> Result<Option<Value>, ErrorObj
 pub(crate) async fn receipt(cx: &Context, mut params: Params) -> Answer {
     let hash: B256 = params.required("transaction hash")?;
     params.end()?;
-    json(&soon(cx, hash, move |store| receipt_of(store, &hash)).await?)
+    let found = soon(cx, hash, move |store| receipt_of(store, &hash)).await?;
+    // ethers takes an account's nonce from a cache for 250 ms. Were the receipt there sooner, its
+    // next transaction would have the nonce of this one.
+    let settle = Duration::from_millis(cx.limits().receipt_settle_ms);
+    if let Some(rest) = cx
+        .entry()
+        .recent
+        .age(&hash)
+        .and_then(|age| settle.checked_sub(age))
+    {
+        tokio::time::sleep(rest).await;
+    }
+    json(&found)
 }
 
 async fn submit(cx: &Context, raw: Bytes) -> Result<B256, ErrorObject> {
