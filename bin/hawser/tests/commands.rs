@@ -11,7 +11,7 @@ mod common;
 
 use std::fs;
 
-use common::{Hawser, json};
+use common::{Hawser, free_ports, json};
 
 #[test]
 fn exit_codes_tell_failures_apart() {
@@ -58,7 +58,11 @@ fn help_shows_examples_and_the_exit_codes() {
     );
     let start = hawser.ok(&["start", "--help"]);
     assert!(start.contains("--rpc-http") && start.contains("--storage-history-blocks"));
-    assert!(!hawser.ok(&["start", "-h"]).contains("--rpc-http"));
+    assert!(
+        !hawser
+            .ok(&["start", "-h"])
+            .contains("--storage-history-blocks")
+    );
     assert!(hawser.ok(&["completions", "bash"]).contains("_hawser"));
 }
 
@@ -189,6 +193,7 @@ fn config_check_finds_what_keeps_a_node_from_starting() {
 #[test]
 fn a_node_that_cannot_start_says_why() {
     let hawser = Hawser::new();
+    let ports: Vec<_> = (0..3).map(|_| free_ports(1).to_string()).collect();
     hawser.ok(&[
         "init",
         "--dir",
@@ -196,11 +201,11 @@ fn a_node_that_cannot_start_says_why() {
         "--nodes",
         "1",
         "--rpc-port",
-        "0",
+        &ports[0],
         "--p2p-port",
-        "0",
+        &ports[1],
         "--metrics-port",
-        "0",
+        &ports[2],
     ]);
     let start = |name: &str, value: &str| {
         let run = hawser.run_with(

@@ -12,7 +12,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{Hawser, Run, json};
+use common::{Hawser, Run, free_ports, json};
 
 /// A network that is stopped whatever happens.
 struct Net(Hawser);
@@ -27,21 +27,6 @@ impl Drop for Net {
     fn drop(&mut self) {
         self.0.run(&["down"]);
     }
-}
-
-/// The first of so many ports that are free in a row.
-fn free_ports(count: u16) -> u16 {
-    let bind = |port| std::net::TcpListener::bind(("127.0.0.1", port));
-    for _ in 0..100 {
-        let first = bind(0).unwrap().local_addr().unwrap().port();
-        let Some(end) = first.checked_add(count) else {
-            continue;
-        };
-        if (first..end).all(|port| bind(port).is_ok()) {
-            return first;
-        }
-    }
-    panic!("no {count} free ports in a row");
 }
 
 fn height(net: &Net) -> u64 {

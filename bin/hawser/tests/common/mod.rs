@@ -67,3 +67,18 @@ impl Hawser {
 pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
+
+/// The first of so many ports that are free in a row.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    let bind = |port| std::net::TcpListener::bind(("127.0.0.1", port));
+    for _ in 0..100 {
+        let first = bind(0).unwrap().local_addr().unwrap().port();
+        let Some(end) = first.checked_add(count) else {
+            continue;
+        };
+        if (first..end).all(|port| bind(port).is_ok()) {
+            return first;
+        }
+    }
+    panic!("no {count} free ports in a row");
+}
