@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Evidence(evidence::EvidenceCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
+    /// Measure four validators against anvil on this machine
+    Bench(Box<hawser_bench::BenchArgs>),
     /// Run Ethereum's own tests
     #[command(subcommand)]
     Evm(evm::EvmCommand),
@@ -97,7 +99,10 @@ mod tests {
             assert!(command.get_about().is_some(), "{path} has no description");
             for argument in command.get_arguments() {
                 let id = argument.get_id();
-                assert!(argument.get_help().is_some() || id == "help", "{path} {id} has no help");
+                assert!(
+                    argument.get_help().is_some() || id == "help",
+                    "{path} {id} has no help"
+                );
             }
             if command.get_subcommands().next().is_none() && command.get_after_help().is_none() {
                 missing.push(path.clone());
@@ -134,6 +139,9 @@ mod tests {
         let Command::Start(start) = Cli::try_parse_from(args).unwrap().command else {
             panic!("another command");
         };
-        assert_eq!(start.flags.0, [("rpc.batch_max".to_owned(), "7".to_owned())]);
+        assert_eq!(
+            start.flags.0,
+            [("rpc.batch_max".to_owned(), "7".to_owned())]
+        );
     }
 }

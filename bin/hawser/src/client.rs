@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use alloy_json_abi::JsonAbi;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::quantity;
+use crate::values::describe_revert;
 
 /// Largest answer read, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -79,7 +81,10 @@ impl Client {
             None => format!("http://{url}"),
         };
         if !url.starts_with("http://") {
-            return fail(Code::Usage, format!("{url} is no address; write http://host:port"));
+            return fail(
+                Code::Usage,
+                format!("{url} is no address; write http://host:port"),
+            );
         }
         let http = reqwest::Client::builder()
             .connect_timeout(timeout.min(Duration::from_secs(5)))
@@ -107,7 +112,11 @@ impl Client {
         let mut response = sent.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(&error))?
+        {
             if bytes.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
                 return fail(
                     Code::Refused,
@@ -136,7 +145,7 @@ impl Client {
     pub(crate) async fn call(&self, method: &str, params: Value) -> Result<Value> {
         self.try_call(method, params)
             .await?
-            .map_err(|error| refused(method, &error))
+            .map_err(|error| refused(method, &error, None))
     }
 
     /// Calls a method that answers with a number.
@@ -144,7 +153,10 @@ impl Client {
         let value = self.call(method, params).await?;
         match quantity::number(&value) {
             Some(number) => Ok(number),
-            None => fail(Code::Refused, format!("{method}: expected a number, got {value}")),
+            None => fail(
+                Code::Refused,
+                format!("{method}: expected a number, got {value}"),
+            ),
         }
     }
 
@@ -152,7 +164,10 @@ impl Client {
         if error.is_timeout() && !error.is_connect() {
             return Failure::new(
                 Code::Timeout,
-                format!("{} did not answer in time; --timeout gives it longer", self.url),
+                format!(
+                    "{} did not answer in time; --timeout gives it longer",
+                    self.url
+                ),
             );
         }
         // The innermost cause says what happened; the outer ones repeat the address.
@@ -171,8 +186,12 @@ impl Client {
     }
 }
 
-/// The failure that a node's error is.
-pub(crate) fn refused(method: &str, error: &RpcFailure) -> Failure {
+/// The failure that a node's error is; revert data is put into words, with the help of an ABI if
+/// there is one.
+pub(crate) fn refused(method: &str, error: &RpcFailure, abi: Option<&JsonAbi>) -> Failure {
+    if let Some(reason) = describe_revert(abi, &error.data) {
+        return Failure::new(Code::Refused, format!("the contract reverted: {reason}"));
+    }
     let data = match &error.data {
         Value::Null => String::new(),
         Value::String(text) => format!(" ({text})"),

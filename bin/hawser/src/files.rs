@@ -22,7 +22,10 @@ pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
         .read_to_string(&mut text)
         .context(Code::Config, context())?;
     if text.len() as u64 > max {
-        return fail(Code::Config, format!("{}: more than {max} bytes", context()));
+        return fail(
+            Code::Config,
+            format!("{}: more than {max} bytes", context()),
+        );
     }
     Ok(text)
 }
@@ -42,13 +45,17 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
     let mut file = options.open(path).context(Code::Failed, context())?;
-    file.write_all(text.as_bytes()).context(Code::Failed, context())?;
+    file.write_all(text.as_bytes())
+        .context(Code::Failed, context())?;
     file.sync_all().context(Code::Failed, context())
 }
 
 /// Makes a folder and those above it.
 pub(crate) fn make_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).context(Code::Failed, format!("cannot make folder {}", path.display()))
+    fs::create_dir_all(path).context(
+        Code::Failed,
+        format!("cannot make folder {}", path.display()),
+    )
 }
 
 /// The last `count` lines of a file, read from at most its last 64 KiB.
@@ -79,7 +86,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         write_secret(&path, "one").unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert!(write_secret(&path, "two").is_err());
         assert_eq!(read_text(&path, 3).unwrap(), "one");
     }

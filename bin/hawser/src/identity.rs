@@ -16,7 +16,10 @@ pub(crate) fn of_key(key: &SecretKey) -> Result<NodeIdentity> {
     if key.scheme() != Scheme::Ed25519 {
         return fail(
             Code::Config,
-            format!("a node's identity is an ed25519 key, this is a {} key", key.scheme()),
+            format!(
+                "a node's identity is an ed25519 key, this is a {} key",
+                key.scheme()
+            ),
         );
     }
     let mut der = Zeroizing::new(Vec::with_capacity(48));

@@ -47,8 +47,15 @@ pub(crate) const fn cost_of_random_passphrase() -> Params {
 /// The cost for passphrases that people make up. Nodes open two of these at start, in less than
 /// 0.3 s each.
 pub(crate) const fn cost_of_node_keys() -> Params {
-    let cost = ScryptCost { log_n: 14, r: 8, p: 5 };
-    Params { json: cost, pem: cost }
+    let cost = ScryptCost {
+        log_n: 14,
+        r: 8,
+        p: 5,
+    };
+    Params {
+        json: cost,
+        pem: cost,
+    }
 }
 
 /// Writes a new key file.
@@ -76,12 +83,16 @@ pub(crate) fn read(path: &Path, passphrase: &str) -> Result<SecretKey> {
 fn failure(path: &Path, error: &Problem) -> Failure {
     match error {
         Problem::File(failure) => Failure::new(failure.code, &failure.message),
-        Problem::Key(error) => {
-            Failure::new(Code::Config, format!("key file {}: {error}", path.display()))
-        }
+        Problem::Key(error) => Failure::new(
+            Code::Config,
+            format!("key file {}: {error}", path.display()),
+        ),
         Problem::Lines => Failure::new(
             Code::Config,
-            format!("key file {}: it holds another key than its first lines say", path.display()),
+            format!(
+                "key file {}: it holds another key than its first lines say",
+                path.display()
+            ),
         ),
     }
 }
@@ -164,7 +175,9 @@ impl Keystore {
         let Ok(entries) = std::fs::read_dir(&self.0) else {
             return Vec::new();
         };
-        let paths = entries.take(KEYS_MAX).filter_map(|entry| Some(entry.ok()?.path()));
+        let paths = entries
+            .take(KEYS_MAX)
+            .filter_map(|entry| Some(entry.ok()?.path()));
         let mut keys: Vec<_> = paths.filter_map(|path| info(&path)).collect();
         keys.sort_by(|a, b| a.name.cmp(&b.name));
         keys
@@ -193,7 +206,10 @@ impl Keystore {
             if path.exists() {
                 return fail(
                     Code::Failed,
-                    format!("there is a key {name} already ({}); choose another --name", path.display()),
+                    format!(
+                        "there is a key {name} already ({}); choose another --name",
+                        path.display()
+                    ),
                 );
             }
         }
@@ -210,7 +226,8 @@ impl Keystore {
             return Ok(path.to_owned());
         }
         let address: Option<Address> = what.parse().ok();
-        let fits = |key: &KeyInfo| key.name == what || (address.is_some() && key.address == address);
+        let fits =
+            |key: &KeyInfo| key.name == what || (address.is_some() && key.address == address);
         let keys = self.list();
         match keys.iter().find(|key| fits(key)) {
             Some(key) => Ok(key.path.clone()),
@@ -238,7 +255,10 @@ impl Keystore {
     pub(crate) fn open(&self, what: &str, args: &PassphraseArgs) -> Result<SecretKey> {
         let path = self.find(what)?;
         if args.passphrase_file.is_none()
-            && let Some(beside) = path.parent().and_then(Path::parent).map(|dir| dir.join("passphrase"))
+            && let Some(beside) = path
+                .parent()
+                .and_then(Path::parent)
+                .map(|dir| dir.join("passphrase"))
             && beside.is_file()
             && let Ok(passphrase) = passphrase::from_file(&beside)
             && let Ok(key) = read(&path, &passphrase)
@@ -283,14 +303,20 @@ mod tests {
         let (_dir, keystore) = keystore();
         for scheme in Scheme::ALL {
             let key = SecretKey::generate(scheme).unwrap();
-            let path = keystore.add(scheme.name(), &key, "passphrase", &Params::light()).unwrap();
+            let path = keystore
+                .add(scheme.name(), &key, "passphrase", &Params::light())
+                .unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
             assert!(!text.contains(&hex::encode(key.to_bytes())));
             assert_eq!(read(&path, "passphrase").unwrap().address(), key.address());
             assert_eq!(read(&path, "wrong").unwrap_err().code, Code::Config);
             let info = info(&path).unwrap();
             assert_eq!((info.scheme, info.address), (scheme, Some(key.address())));
-            for what in [scheme.name(), &key.address().to_string(), path.to_str().unwrap()] {
+            for what in [
+                scheme.name(),
+                &key.address().to_string(),
+                path.to_str().unwrap(),
+            ] {
                 assert_eq!(keystore.find(what).unwrap(), path);
             }
         }
@@ -301,13 +327,28 @@ mod tests {
     fn a_name_is_taken_once_and_cannot_leave_the_folder() {
         let (_dir, keystore) = keystore();
         let key = |scheme| SecretKey::generate(scheme).unwrap();
-        keystore.add("a", &key(Scheme::Sm2), "p", &Params::light()).unwrap();
-        assert!(keystore.add("a", &key(Scheme::Secp256k1), "p", &Params::light()).is_err());
+        keystore
+            .add("a", &key(Scheme::Sm2), "p", &Params::light())
+            .unwrap();
+        assert!(
+            keystore
+                .add("a", &key(Scheme::Secp256k1), "p", &Params::light())
+                .is_err()
+        );
         for bad in ["", ".a", "../a", "a/b", "a\0", &"x".repeat(65)] {
-            assert!(keystore.add(bad, &key(Scheme::Sm2), "p", &Params::light()).is_err(), "{bad}");
+            assert!(
+                keystore
+                    .add(bad, &key(Scheme::Sm2), "p", &Params::light())
+                    .is_err(),
+                "{bad}"
+            );
         }
         let longest = "x".repeat(64);
-        assert!(keystore.add(&longest, &key(Scheme::Sm2), "p", &Params::light()).is_ok());
+        assert!(
+            keystore
+                .add(&longest, &key(Scheme::Sm2), "p", &Params::light())
+                .is_ok()
+        );
     }
 
     #[test]
@@ -321,7 +362,12 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let forged = text.replace(&one.public_key().to_string(), &two.public_key().to_string());
         std::fs::write(&path, forged).unwrap();
-        assert!(read(&path, "p").unwrap_err().message.contains("another key"));
+        assert!(
+            read(&path, "p")
+                .unwrap_err()
+                .message
+                .contains("another key")
+        );
     }
 
     #[test]
@@ -332,7 +378,10 @@ mod tests {
             ("a.json", "{}"),
             ("b.json", "{\"version\": 4}"),
             ("c.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA"),
-            ("d.pem", "Public-Key: sm2:0x00\n-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA"),
+            (
+                "d.pem",
+                "Public-Key: sm2:0x00\n-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA",
+            ),
             ("e.txt", "hello"),
         ] {
             let path = keystore.0.join(name);

@@ -23,6 +23,7 @@ mod passphrase;
 mod progress;
 mod quantity;
 mod send;
+mod values;
 
 use std::process::ExitCode;
 

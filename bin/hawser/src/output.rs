@@ -20,7 +20,11 @@ pub(crate) enum Output {
 
 impl Output {
     /// Prints the value as JSON, or what `table` makes of it.
-    pub(crate) fn print<T: Serialize>(self, value: &T, table: impl FnOnce(&T) -> String) -> Result<()> {
+    pub(crate) fn print<T: Serialize>(
+        self,
+        value: &T,
+        table: impl FnOnce(&T) -> String,
+    ) -> Result<()> {
         match self {
             Self::Json => {
                 let text = serde_json::to_string_pretty(value).or_fail(Code::Failed)?;
@@ -43,9 +47,15 @@ pub(crate) fn line(text: &str) -> Result<()> {
 
 /// Lines of `name  value`, the values in one column. Empty values are left out.
 pub(crate) fn pairs<N: AsRef<str>, V: AsRef<str>>(rows: &[(N, V)]) -> String {
-    let rows = rows.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    let rows = rows
+        .iter()
+        .map(|(name, value)| (name.as_ref(), value.as_ref()));
     let shown: Vec<_> = rows.filter(|(_, value)| !value.is_empty()).collect();
-    let width = shown.iter().map(|(name, _)| columns(name)).max().unwrap_or(0);
+    let width = shown
+        .iter()
+        .map(|(name, _)| columns(name))
+        .max()
+        .unwrap_or(0);
     let row = |(name, value): &(&str, &str)| format!("{}  {value}\n", pad(name, width));
     shown.iter().map(row).collect()
 }
@@ -61,7 +71,11 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
     let mut out = String::new();
     for row in std::iter::once(&head).chain(rows) {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| pad(cell, *width)).collect();
+        let cells: Vec<_> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| pad(cell, *width))
+            .collect();
         out.push_str(cells.join("  ").trim_end());
         out.push('\n');
     }
@@ -99,6 +113,9 @@ mod tests {
             vec!["节点".to_owned(), "3".to_owned()],
         ];
         assert_eq!(table(&["name", "n"], &rows), "name  n\na     12\n节点  3\n");
-        assert_eq!(pairs(&[("链", "1"), ("none", ""), ("peer", "2")]), "链    1\npeer  2\n");
+        assert_eq!(
+            pairs(&[("链", "1"), ("none", ""), ("peer", "2")]),
+            "链    1\npeer  2\n"
+        );
     }
 }

@@ -43,7 +43,10 @@ impl PassphraseArgs {
             None => {
                 let first = ask(&format!("New passphrase for {what}: "), what)?;
                 if *ask("The same again: ", what)? != *first {
-                    return fail(Code::Usage, "the two passphrases differ; nothing was written");
+                    return fail(
+                        Code::Usage,
+                        "the two passphrases differ; nothing was written",
+                    );
                 }
                 first
             }
@@ -61,8 +64,10 @@ impl PassphraseArgs {
 /// The first line of a file.
 pub(crate) fn from_file(path: &Path) -> Result<Passphrase> {
     let name = path.display();
-    let metadata = std::fs::metadata(path)
-        .context(Code::Config, format!("cannot read the passphrase file {name}"))?;
+    let metadata = std::fs::metadata(path).context(
+        Code::Config,
+        format!("cannot read the passphrase file {name}"),
+    )?;
     if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
         eprintln!("warning: others can read the passphrase file {name}; chmod 600 it");
     }
@@ -83,7 +88,10 @@ fn read_start(path: &Path) -> Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(BYTES_MAX as u64 + 2).read_to_string(&mut text))
-        .context(Code::Config, format!("cannot read the passphrase file {}", path.display()))?;
+        .context(
+            Code::Config,
+            format!("cannot read the passphrase file {}", path.display()),
+        )?;
     Ok(text)
 }
 
@@ -97,7 +105,8 @@ fn ask(prompt: &str, what: &str) -> Result<Passphrase> {
             ),
         );
     }
-    let typed = rpassword::prompt_password(prompt).context(Code::Failed, "cannot read the terminal")?;
+    let typed =
+        rpassword::prompt_password(prompt).context(Code::Failed, "cannot read the terminal")?;
     Ok(Zeroizing::new(typed))
 }
 
@@ -133,7 +142,9 @@ mod tests {
     fn new_keys_need_a_passphrase_of_some_length_and_random_ones_differ() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p");
-        let args = PassphraseArgs { passphrase_file: Some(path.clone()) };
+        let args = PassphraseArgs {
+            passphrase_file: Some(path.clone()),
+        };
         std::fs::write(&path, "1234567").unwrap();
         assert_eq!(args.new_key("x").unwrap_err().code, Code::Usage);
         std::fs::write(&path, "12345678").unwrap();

@@ -17,7 +17,10 @@ impl Progress {
     /// Of so many bytes.
     pub(crate) fn bytes(total: u64, text: impl Into<String>) -> Self {
         let bar = ProgressBar::new(total).with_message(text.into());
-        Self::begin(bar, "{spinner} {msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+        Self::begin(
+            bar,
+            "{spinner} {msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        )
     }
 
     /// Of so many steps.

@@ -35,11 +35,17 @@ pub(crate) fn utc(ms: u64) -> String {
     let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
     let milli = ms % 1000;
-    format!("{year:04}-{month:02}-{day_of_month:02} {hour:02}:{minute:02}:{second:02}.{milli:03} UTC")
+    format!(
+        "{year:04}-{month:02}-{day_of_month:02} {hour:02}:{minute:02}:{second:02}.{milli:03} UTC"
+    )
 }
 
 #[cfg(test)]
@@ -52,7 +58,14 @@ mod tests {
         assert_eq!(number(&json!("0x10")), Some(16));
         assert_eq!(number(&json!(16)), Some(16));
         assert_eq!(number(&json!("16")), Some(16));
-        for bad in [json!("0x"), json!("-1"), json!(-1), json!(1.5), json!(null), json!("0x1ffffffffffffffff")] {
+        for bad in [
+            json!("0x"),
+            json!("-1"),
+            json!(-1),
+            json!(1.5),
+            json!(null),
+            json!("0x1ffffffffffffffff"),
+        ] {
             assert_eq!(number(&bad), None, "{bad}");
         }
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_eips::eip2718::Encodable2718;
+use alloy_json_abi::JsonAbi;
 use alloy_primitives::{Signature as EthSignature, TxKind};
 use clap::Args;
 use hawser_crypto::{Scheme, SecretKey, secp};
@@ -26,8 +27,14 @@ pub(crate) struct SignerArgs {
     #[arg(long, value_name = "KEY", help_heading = "Signer")]
     pub(crate) from: Option<String>,
     /// Secret key itself, as 0x… (secp256k1) or scheme:0x…; others on this machine can see it
-    #[arg(long, value_name = "HEX", env = "HAWSER_KEY", hide_env_values = true,
-        conflicts_with = "from", help_heading = "Signer")]
+    #[arg(
+        long,
+        value_name = "HEX",
+        env = "HAWSER_KEY",
+        hide_env_values = true,
+        conflicts_with = "from",
+        help_heading = "Signer"
+    )]
     pub(crate) key: Option<String>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
@@ -76,7 +83,10 @@ pub(crate) fn parse_secret(text: &str) -> Result<SecretKey> {
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
     // The error must not repeat what may be a secret.
     let bytes = Zeroizing::new(hex::decode(digits).map_err(|_| {
-        crate::exit::Failure::new(Code::Usage, "a secret key is 64 hexadecimal digits, as 0x… or scheme:0x…")
+        crate::exit::Failure::new(
+            Code::Usage,
+            "a secret key is 64 hexadecimal digits, as 0x… or scheme:0x…",
+        )
     })?);
     SecretKey::from_bytes(scheme, &bytes).or_fail(Code::Usage)
 }
@@ -96,6 +106,8 @@ pub(crate) struct Intent {
     /// `None`: the next one.
     pub(crate) nonce: Option<u64>,
     pub(crate) chain_id: u64,
+    /// Says what the contract's errors are called.
+    pub(crate) abi: Option<JsonAbi>,
 }
 
 impl Signer {
@@ -117,8 +129,15 @@ impl Signer {
         }
         let input = Bytes::from(intent.data.clone());
         let call = match intent.to {
-            Some(to) => Call::Call { to, value: intent.value, input },
-            None => Call::Create { value: intent.value, init_code: input },
+            Some(to) => Call::Call {
+                to,
+                value: intent.value,
+                input,
+            },
+            None => Call::Create {
+                value: intent.value,
+                init_code: input,
+            },
         };
         let unsigned = UnsignedNative {
             chain_id: ChainId(intent.chain_id),
@@ -183,7 +202,12 @@ pub(crate) async fn submit(client: &Client, signer: &Signer, intent: &Intent) ->
         Some(gas) => gas,
         None => {
             let params = json!([request(Some(signer.address()), intent)]);
-            let estimate = client.number("eth_estimateGas", params).await?;
+            let answer = client.try_call("eth_estimateGas", params).await?;
+            let answer =
+                answer.map_err(|error| refused("eth_estimateGas", &error, intent.abi.as_ref()))?;
+            let Some(estimate) = quantity::number(&answer) else {
+                return fail(Code::Refused, format!("eth_estimateGas answered {answer}"));
+            };
             // State may change before the transaction is executed.
             estimate.saturating_add(estimate / 5)
         }
@@ -192,7 +216,10 @@ pub(crate) async fn submit(client: &Client, signer: &Signer, intent: &Intent) ->
     let sent = client.call("eth_sendRawTransaction", json!([raw])).await?;
     match sent.as_str().and_then(|text| text.parse().ok()) {
         Some(hash) => Ok(hash),
-        None => fail(Code::Refused, format!("eth_sendRawTransaction: expected a hash, got {sent}")),
+        None => fail(
+            Code::Refused,
+            format!("eth_sendRawTransaction: expected a hash, got {sent}"),
+        ),
     }
 }
 
@@ -201,13 +228,16 @@ pub(crate) async fn receipt(client: &Client, hash: B256, limit: Duration) -> Res
     let end = Instant::now() + limit;
     let progress = Progress::spinner("waiting for the receipt");
     loop {
-        match client.try_call("eth_getTransactionReceipt", json!([hash])).await? {
+        match client
+            .try_call("eth_getTransactionReceipt", json!([hash]))
+            .await?
+        {
             Ok(Value::Null) => {}
             Ok(receipt) => {
                 drop(progress);
                 return Ok(receipt);
             }
-            Err(error) => return Err(refused("eth_getTransactionReceipt", &error)),
+            Err(error) => return Err(refused("eth_getTransactionReceipt", &error, None)),
         }
         if Instant::now() > end {
             return fail(
@@ -237,14 +267,20 @@ pub(crate) async fn send(
         return Ok(receipt);
     }
     // The receipt does not carry the reason; running the call again on the state before does.
-    let block = receipt.get("blockNumber").and_then(quantity::number).unwrap_or(1);
+    let block = receipt
+        .get("blockNumber")
+        .and_then(quantity::number)
+        .unwrap_or(1);
     let before = format!("{:#x}", block.saturating_sub(1));
     let params = json!([request(Some(signer.address()), intent), before]);
     let reason = match client.try_call("eth_call", params).await {
-        Ok(Err(error)) => refused("reason", &error).message,
+        Ok(Err(error)) => refused("eth_call", &error, intent.abi.as_ref()).message,
         _ => "the node does not say why".to_owned(),
     };
-    fail(Code::Refused, format!("transaction {hash} failed in block {block}: {reason}"))
+    fail(
+        Code::Refused,
+        format!("transaction {hash} failed in block {block}: {reason}"),
+    )
 }
 
 #[cfg(test)]
@@ -261,6 +297,7 @@ mod tests {
             gas: None,
             nonce: None,
             chain_id: 7,
+            abi: None,
         }
     }
 
@@ -272,7 +309,10 @@ mod tests {
             for to in [Some(Address::repeat_byte(9)), None] {
                 let raw = signer.sign(&intent(to), 3, 50_000).unwrap();
                 let transaction = Transaction::decode(Suite::Intl, raw).unwrap();
-                assert_eq!((transaction.nonce(), transaction.gas_limit()), (Some(3), 50_000));
+                assert_eq!(
+                    (transaction.nonce(), transaction.gas_limit()),
+                    (Some(3), 50_000)
+                );
                 assert_eq!(transaction.value(), U256::from(5));
                 let verified = transaction.verify(ChainId(7)).unwrap();
                 assert_eq!(verified.sender(), signer.address());
@@ -285,8 +325,16 @@ mod tests {
         let digits = "11".repeat(32);
         let plain = parse_secret(&format!("0x{digits}")).unwrap();
         assert_eq!(plain.scheme(), Scheme::Secp256k1);
-        assert_eq!(parse_secret(&format!("sm2:0x{digits}")).unwrap().scheme(), Scheme::Sm2);
-        for bad in [format!("0x{digits}1"), format!("{digits}zz"), format!("rsa:{digits}"), String::new()] {
+        assert_eq!(
+            parse_secret(&format!("sm2:0x{digits}")).unwrap().scheme(),
+            Scheme::Sm2
+        );
+        for bad in [
+            format!("0x{digits}1"),
+            format!("{digits}zz"),
+            format!("rsa:{digits}"),
+            String::new(),
+        ] {
             let failure = match parse_secret(&bad) {
                 Err(failure) => failure,
                 Ok(_) => panic!("{bad} was accepted"),

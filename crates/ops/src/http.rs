@@ -1,6 +1,7 @@
 //! The listener for operators: `/metrics`, `/livez`, `/readyz`.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,16 +13,16 @@ use tokio::net::TcpListener;
 
 use crate::{Metrics, Readiness};
 
-/// Finds out whether the node is ready; called per request, so it should be quick.
-pub type ReadinessFn = Arc<dyn Fn() -> Readiness + Send + Sync>;
-/// Called before metrics are rendered, to bring numbers up to date that are counted elsewhere.
-pub type RefreshFn = Arc<dyn Fn(&Metrics) + Send + Sync>;
+/// Finds out whether the node is ready, and brings metrics up to date that are counted elsewhere.
+/// Asked for every request, so nothing needs to run while nobody asks.
+pub type Probe = Arc<dyn Fn(Metrics) -> BoxFuture + Send + Sync>;
+/// What a [`Probe`] gives.
+pub type BoxFuture = Pin<Box<dyn Future<Output = Readiness> + Send>>;
 
 #[derive(Clone)]
 struct Shared {
     metrics: Metrics,
-    readiness: ReadinessFn,
-    refresh: RefreshFn,
+    probe: Probe,
 }
 
 /// The routes:
@@ -29,16 +30,12 @@ struct Shared {
 /// - `/livez`: 200 while the process answers;
 /// - `/readyz`: 200 or 503; with `?verbose` what the node waits for, a line each; as JSON if the
 ///   `Accept` header asks for it.
-pub fn router(metrics: Metrics, readiness: ReadinessFn, refresh: RefreshFn) -> Router {
+pub fn router(metrics: Metrics, probe: Probe) -> Router {
     Router::new()
         .route("/metrics", get(serve_metrics))
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(serve_readiness))
-        .with_state(Shared {
-            metrics,
-            readiness,
-            refresh,
-        })
+        .with_state(Shared { metrics, probe })
 }
 
 /// Serves the router until `stop` is done.
@@ -63,8 +60,8 @@ fn accepts(headers: &HeaderMap, kind: &str) -> bool {
 }
 
 async fn serve_metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    shared.metrics.set_ready((shared.readiness)().ready);
-    (shared.refresh)(&shared.metrics);
+    let readiness = (shared.probe)(shared.metrics.clone()).await;
+    shared.metrics.set_ready(readiness.ready);
     let (kind, body) = if accepts(&headers, "application/openmetrics-text") {
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         (kind, shared.metrics.open_metrics())
@@ -82,7 +79,7 @@ async fn serve_readiness(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let readiness = (shared.readiness)();
+    let readiness = (shared.probe)(shared.metrics.clone()).await;
     let status =
         StatusCode::from_u16(readiness.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if accepts(&headers, "application/json") {
@@ -103,8 +100,12 @@ mod tests {
     async fn start(readiness: Readiness) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let refresh: RefreshFn = Arc::new(|metrics| metrics.set_peers(2, 3));
-        let router = router(Metrics::new(), Arc::new(move || readiness.clone()), refresh);
+        let probe: Probe = Arc::new(move |metrics: Metrics| {
+            metrics.set_peers(2, 3);
+            let readiness = readiness.clone();
+            Box::pin(async move { readiness })
+        });
+        let router = router(Metrics::new(), probe);
         tokio::spawn(serve(listener, router, std::future::pending()));
         format!("http://{address}")
     }

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
-use crate::{RpcError, RpcObserver, observer::NoObserver};
+use crate::{Pages, RpcError, RpcObserver, observer::NoObserver};
 
 /// Which web pages may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct RpcConfig {
     pub limits: RpcLimits,
     /// Learns of every call.
     pub observer: Arc<dyn RpcObserver>,
+    /// Files for browsers, served beside JSON-RPC; default none.
+    pub pages: Option<Pages>,
 }
 
 impl RpcConfig {
@@ -45,6 +47,7 @@ impl RpcConfig {
             ),
             limits: RpcLimits::default(),
             observer: Arc::new(NoObserver),
+            pages: None,
         }
     }
 }

@@ -31,7 +31,9 @@ pub(crate) enum ChainCommand {
 
 /// Arguments of `chain block`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  hawser chain block latest\n  hawser chain block 42 --output json")]
+#[command(
+    after_help = "Examples:\n  hawser chain block latest\n  hawser chain block 42 --output json"
+)]
 pub(crate) struct BlockArgs {
     /// A height, a block hash, or latest
     #[arg(value_name = "BLOCK", default_value = "latest")]
@@ -58,16 +60,31 @@ pub(crate) async fn run(command: &ChainCommand, output: Output) -> Result<()> {
         ChainCommand::Block(args) => block(args, output).await,
         ChainCommand::Tx(args) => {
             let client = args.node.client()?;
-            let found = client.call("eth_getTransactionByHash", json!([args.hash])).await?;
-            show(&found, &format!("no transaction {} at {}", args.hash, client.url()), output)
+            let found = client
+                .call("eth_getTransactionByHash", json!([args.hash]))
+                .await?;
+            show(
+                &found,
+                &format!("no transaction {} at {}", args.hash, client.url()),
+                output,
+            )
         }
         ChainCommand::Receipt(args) => {
             let client = args.node.client()?;
-            let found = client.call("eth_getTransactionReceipt", json!([args.hash])).await?;
-            show(&found, &format!("no receipt of {} at {}", args.hash, client.url()), output)
+            let found = client
+                .call("eth_getTransactionReceipt", json!([args.hash]))
+                .await?;
+            show(
+                &found,
+                &format!("no receipt of {} at {}", args.hash, client.url()),
+                output,
+            )
         }
         ChainCommand::Validators(node) => {
-            let found = node.client()?.call("hawser_getValidators", json!([])).await?;
+            let found = node
+                .client()?
+                .call("hawser_getValidators", json!([]))
+                .await?;
             list(&found, "validators", output)
         }
         ChainCommand::Peers(node) => {
@@ -94,9 +111,21 @@ async fn info(client: &Client, output: Output) -> Result<()> {
             ("block", own("hash")),
             ("executed", number("executed")),
             ("validators", own("validators")),
-            ("peers", status.get("peers").and_then(Value::as_array).map_or_else(String::new, |peers| peers.len().to_string())),
-            ("pending", field(pool, "pending").map_or_else(String::new, |n| n.to_string())),
-            ("queued", field(pool, "queued").map_or_else(String::new, |n| n.to_string())),
+            (
+                "peers",
+                status
+                    .get("peers")
+                    .and_then(Value::as_array)
+                    .map_or_else(String::new, |peers| peers.len().to_string()),
+            ),
+            (
+                "pending",
+                field(pool, "pending").map_or_else(String::new, |n| n.to_string()),
+            ),
+            (
+                "queued",
+                field(pool, "queued").map_or_else(String::new, |n| n.to_string()),
+            ),
             ("version", own("version")),
             ("waiting for", waiting.join("; ")),
         ])
@@ -114,7 +143,10 @@ async fn block(args: &BlockArgs, output: Output) -> Result<()> {
     };
     let found = client.call(method, json!([id, false])).await?;
     if found.is_null() {
-        return fail(Code::NotFound, format!("no block {} at {}", args.block, client.url()));
+        return fail(
+            Code::NotFound,
+            format!("no block {} at {}", args.block, client.url()),
+        );
     }
     output.print(&found, |block| {
         let number = |name: &str| field(block, name).map_or_else(String::new, |n| n.to_string());
@@ -125,7 +157,10 @@ async fn block(args: &BlockArgs, output: Output) -> Result<()> {
             ("height", number("number")),
             ("hash", own("hash")),
             ("parent", own("parentHash")),
-            ("time", field(block, "timestamp").map_or_else(String::new, |s| utc(s.saturating_mul(1000)))),
+            (
+                "time",
+                field(block, "timestamp").map_or_else(String::new, |s| utc(s.saturating_mul(1000))),
+            ),
             ("proposer", own("miner")),
             ("state root", own("stateRoot")),
             ("gas used", number("gasUsed")),
@@ -143,7 +178,7 @@ fn show(found: &Value, missing: &str, output: Output) -> Result<()> {
     if found.is_null() {
         return fail(Code::NotFound, missing);
     }
-    output.print(found, |found| fields(found))
+    output.print(found, fields)
 }
 
 /// The fields of an object, numbers in decimal, long texts cut.
@@ -151,15 +186,30 @@ pub(crate) fn fields(found: &Value) -> String {
     const SHOWN_MAX: usize = 132;
     // Whose values are numbers, among the many fields that are written as 0x….
     const NUMBERS: [&str; 15] = [
-        "blockNumber", "chainId", "cumulativeGasUsed", "effectiveGasPrice", "gas", "gasPrice",
-        "gasUsed", "maxFeePerGas", "maxPriorityFeePerGas", "nonce", "status", "transactionIndex",
-        "type", "value", "yParity",
+        "blockNumber",
+        "chainId",
+        "cumulativeGasUsed",
+        "effectiveGasPrice",
+        "gas",
+        "gasPrice",
+        "gasUsed",
+        "maxFeePerGas",
+        "maxPriorityFeePerGas",
+        "nonce",
+        "status",
+        "transactionIndex",
+        "type",
+        "value",
+        "yParity",
     ];
     let Some(object) = found.as_object() else {
         return cell(found);
     };
     let row = |(name, value): (&String, &Value)| {
-        let mut shown = match (NUMBERS.contains(&name.as_str()), crate::quantity::number(value)) {
+        let mut shown = match (
+            NUMBERS.contains(&name.as_str()),
+            crate::quantity::number(value),
+        ) {
             (true, Some(number)) => number.to_string(),
             _ => cell(value),
         };
@@ -182,13 +232,19 @@ fn list(found: &Value, name: &str, output: Output) -> Result<()> {
     };
     output.print(rows, |rows| {
         let mut head: Vec<&str> = Vec::new();
-        for key in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
+        for key in rows
+            .iter()
+            .filter_map(Value::as_object)
+            .flat_map(|row| row.keys())
+        {
             if !head.contains(&key.as_str()) {
                 head.push(key);
             }
         }
         let line = |row: &Value| -> Vec<String> {
-            head.iter().map(|key| row.get(*key).map(cell).unwrap_or_default()).collect()
+            head.iter()
+                .map(|key| row.get(*key).map(cell).unwrap_or_default())
+                .collect()
         };
         if rows.is_empty() {
             return format!("No {name}.");
@@ -204,8 +260,12 @@ mod tests {
     #[test]
     fn fields_show_numbers_in_decimal_and_cut_what_is_long() {
         let long = format!("0x{}", "a".repeat(300));
-        let shown = fields(&json!({ "gasUsed": "0x5208", "hash": "0x10", "input": long, "to": null }));
-        assert!(shown.contains("gasUsed  21000\n") && shown.contains("hash     0x10\n"), "{shown}");
+        let shown =
+            fields(&json!({ "gasUsed": "0x5208", "hash": "0x10", "input": long, "to": null }));
+        assert!(
+            shown.contains("gasUsed  21000\n") && shown.contains("hash     0x10\n"),
+            "{shown}"
+        );
         assert!(shown.contains('…') && !shown.contains("to "), "{shown}");
     }
 }

@@ -63,7 +63,11 @@ fn keys(output: Output) -> Result<()> {
     output.print(&rows, |_| {
         let head = ["key", "default", "meaning"];
         let row = |key: &node_config::Key| {
-            vec![key.path.to_owned(), key.default.to_owned(), key.doc.to_owned()]
+            vec![
+                key.path.to_owned(),
+                key.default.to_owned(),
+                key.doc.to_owned(),
+            ]
         };
         let table = output::table(&head, &KEYS.iter().map(row).collect::<Vec<_>>());
         format!("{table}\nThe variable of rpc.http is HAWSER_RPC_HTTP, its flag --rpc-http.")
@@ -108,7 +112,10 @@ fn check(file: &Path, output: Output) -> Result<()> {
     if problems.is_empty() {
         Ok(())
     } else {
-        fail(Code::Config, format!("{} problems in {}", problems.len(), file.display()))
+        fail(
+            Code::Config,
+            format!("{} problems in {}", problems.len(), file.display()),
+        )
     }
 }
 
@@ -124,7 +131,10 @@ fn shown(value: &toml::Value) -> String {
 fn settings(loaded: &Loaded) -> Map<String, Value> {
     let entry = |(key, setting): (&&'static str, &node_config::Setting)| {
         let value = serde_json::to_value(&setting.value).unwrap_or(Value::Null);
-        ((*key).to_owned(), json!({ "value": value, "from": setting.source.to_string() }))
+        (
+            (*key).to_owned(),
+            json!({ "value": value, "from": setting.source.to_string() }),
+        )
     };
     loaded.settings.iter().map(entry).collect()
 }
@@ -156,7 +166,12 @@ fn problems(config: &NodeConfig) -> Vec<String> {
         problems.push(format!("node.passphrase_file: {failure}"));
         None
     });
-    check_key(&config.node.identity_key, "node.identity_key", passphrase.as_deref(), &mut problems);
+    check_key(
+        &config.node.identity_key,
+        "node.identity_key",
+        passphrase.as_deref(),
+        &mut problems,
+    );
     if config.chains.is_empty() {
         problems.push("chains: none; add a [[chains]] with the path of its genesis".to_owned());
     }
@@ -174,7 +189,10 @@ fn problems(config: &NodeConfig) -> Vec<String> {
         let key = format!("chains[{i}].vote_key");
         check_key(path, &key, passphrase.as_deref(), &mut problems);
         if let Some(public) = keyfile::info(path).and_then(|info| info.public_key)
-            && !genesis.validators.iter().any(|validator| validator.public_key == public)
+            && !genesis
+                .validators
+                .iter()
+                .any(|validator| validator.public_key == public)
         {
             problems.push(format!(
                 "{key}: {} belongs to no validator of chain {} ({})",

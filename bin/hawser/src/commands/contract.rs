@@ -16,6 +16,7 @@ use crate::exit::{Code, OrFail, Result, fail};
 use crate::output::{self, Output, cell};
 use crate::quantity;
 use crate::send::{self, Intent};
+use crate::values::{hex_bytes, to_json};
 
 /// Commands of `contract`.
 #[derive(Subcommand, Debug)]
@@ -145,7 +146,7 @@ pub(crate) async fn run(command: &ContractCommand, output: Output) -> Result<()>
 
 async fn deploy(args: &DeployArgs, output: Output) -> Result<()> {
     let client = args.common.node.client()?;
-    let data = abi::creation(&args.code, args.constructor.as_deref(), &args.arguments)?;
+    let (data, known) = abi::creation(&args.code, args.constructor.as_deref(), &args.arguments)?;
     let intent = Intent {
         to: None,
         value: args.value,
@@ -153,6 +154,7 @@ async fn deploy(args: &DeployArgs, output: Output) -> Result<()> {
         gas: args.common.gas,
         nonce: args.common.nonce,
         chain_id: client.number("eth_chainId", json!([])).await?,
+        abi: known,
     };
     send_and_print(&client, &args.common, &intent, output).await
 }
@@ -175,15 +177,13 @@ async fn call(args: &CallArgs, output: Output) -> Result<()> {
         gas: None,
         nonce: None,
         chain_id: 0,
+        abi: None,
     };
     let params = json!([send::request(args.caller, &intent), block(&args.block)]);
     let returned = match client.try_call("eth_call", params).await? {
-        Ok(returned) => abi::hex_bytes(&returned)?,
+        Ok(returned) => hex_bytes(&returned)?,
         Err(error) => {
-            return match abi::describe_revert(known.as_ref(), &error.data) {
-                Some(reason) => fail(Code::Refused, format!("the contract reverted: {reason}")),
-                None => Err(refused("eth_call", &error)),
-            };
+            return Err(refused("eth_call", &error, known.as_ref()));
         }
     };
     if function.outputs.is_empty() {
@@ -196,16 +196,26 @@ async fn call(args: &CallArgs, output: Output) -> Result<()> {
     let values = function.abi_decode_output(&returned).map_err(|error| {
         crate::exit::Failure::new(
             Code::Refused,
-            format!("the contract returned something else than {}: {error}", args.target.method),
+            format!(
+                "the contract returned something else than {}: {error}",
+                args.target.method
+            ),
         )
     })?;
-    let values: Vec<Value> = values.iter().map(abi::to_json).collect();
-    output.print(&values, |values| values.iter().map(|value| format!("{}\n", cell(value))).collect())
+    let values: Vec<Value> = values.iter().map(to_json).collect();
+    output.print(&values, |values| {
+        values
+            .iter()
+            .map(|value| format!("{}\n", cell(value)))
+            .collect()
+    })
 }
 
 /// Says why nothing came back.
 async fn no_code(client: &Client, address: Address) -> Result<()> {
-    let code = client.call("eth_getCode", json!([address, "latest"])).await?;
+    let code = client
+        .call("eth_getCode", json!([address, "latest"]))
+        .await?;
     if code.as_str() == Some("0x") {
         return fail(
             Code::NotFound,
@@ -221,10 +231,15 @@ async fn no_code(client: &Client, address: Address) -> Result<()> {
 async fn transact(args: &SendArgs, output: Output) -> Result<()> {
     let client = args.common.node.client()?;
     let (known, function, data) = prepare(&args.target)?;
-    if matches!(function.state_mutability, StateMutability::View | StateMutability::Pure)
-        && known.is_some()
+    if matches!(
+        function.state_mutability,
+        StateMutability::View | StateMutability::Pure
+    ) && known.is_some()
     {
-        note(output, "note: this method changes nothing; `contract call` asks it for free")?;
+        note(
+            output,
+            "note: this method changes nothing; `contract call` asks it for free",
+        )?;
     }
     let intent = Intent {
         to: Some(args.target.address),
@@ -233,18 +248,24 @@ async fn transact(args: &SendArgs, output: Output) -> Result<()> {
         gas: args.common.gas,
         nonce: args.common.nonce,
         chain_id: client.number("eth_chainId", json!([])).await?,
+        abi: known,
     };
     send_and_print(&client, &args.common, &intent, output).await
 }
 
 /// A block as the interface takes it.
 fn block(text: &str) -> String {
-    text.parse::<u64>().map_or_else(|_| text.to_owned(), |height| format!("{height:#x}"))
+    text.parse::<u64>()
+        .map_or_else(|_| text.to_owned(), |height| format!("{height:#x}"))
 }
 
 async fn logs(args: &LogsArgs, output: Output) -> Result<()> {
     let known = args.abi.as_deref().map(abi::load).transpose()?;
-    let event = args.event.as_deref().map(|text| abi::event(known.as_ref(), text)).transpose()?;
+    let event = args
+        .event
+        .as_deref()
+        .map(|text| abi::event(known.as_ref(), text))
+        .transpose()?;
     let mut filter = json!({
         "address": args.address,
         "fromBlock": block(&args.from_block),
@@ -256,14 +277,20 @@ async fn logs(args: &LogsArgs, output: Output) -> Result<()> {
     let client = args.node.client()?;
     let found = client.call("eth_getLogs", json!([filter])).await?;
     let Value::Array(found) = found else {
-        return fail(Code::Refused, format!("eth_getLogs: expected a list, got {found}"));
+        return fail(
+            Code::Refused,
+            format!("eth_getLogs: expected a list, got {found}"),
+        );
     };
     let events: Vec<&Event> = match (&event, &known) {
         (Some(event), _) => vec![event],
         (None, Some(known)) => known.events().collect(),
         (None, None) => Vec::new(),
     };
-    let rows = found.iter().map(|log| decode(log, &events)).collect::<Result<Vec<_>>>()?;
+    let rows = found
+        .iter()
+        .map(|log| decode(log, &events))
+        .collect::<Result<Vec<_>>>()?;
     output.print(&rows, |rows| {
         if rows.is_empty() {
             return "No events.".to_owned();
@@ -271,8 +298,20 @@ async fn logs(args: &LogsArgs, output: Output) -> Result<()> {
         let row = |log: &Value| {
             let fields = log.get("values").and_then(Value::as_object);
             let values = fields.map_or_else(
-                || format!("topics {} data {}", log.get("topics").map(cell).unwrap_or_default(), quantity::text(log, "data")),
-                |fields| fields.iter().map(|(name, value)| format!("{name}={}", cell(value))).collect::<Vec<_>>().join(" "),
+                || {
+                    format!(
+                        "topics {} data {}",
+                        log.get("topics").map(cell).unwrap_or_default(),
+                        quantity::text(log, "data")
+                    )
+                },
+                |fields| {
+                    fields
+                        .iter()
+                        .map(|(name, value)| format!("{name}={}", cell(value)))
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                },
             );
             vec![
                 quantity::field(log, "blockNumber").map_or_else(String::new, |n| n.to_string()),
@@ -280,7 +319,10 @@ async fn logs(args: &LogsArgs, output: Output) -> Result<()> {
                 values,
             ]
         };
-        output::table(&["block", "event", "values"], &rows.iter().map(row).collect::<Vec<_>>())
+        output::table(
+            &["block", "event", "values"],
+            &rows.iter().map(row).collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -292,7 +334,11 @@ fn decode(log: &Value, events: &[&Event]) -> Result<Value> {
         .flatten()
         .filter_map(|topic| topic.as_str()?.parse().ok())
         .collect();
-    let data = log.get("data").map(abi::hex_bytes).transpose()?.unwrap_or_default();
+    let data = log
+        .get("data")
+        .map(hex_bytes)
+        .transpose()?
+        .unwrap_or_default();
     let mut log = log.clone();
     let fits = |event: &&&Event| topics.first() == Some(&event.selector());
     if let Some(event) = events.iter().find(fits)
@@ -302,9 +348,17 @@ fn decode(log: &Value, events: &[&Event]) -> Result<Value> {
         let (mut indexed, mut body) = (decoded.indexed.iter(), decoded.body.iter());
         let mut values = serde_json::Map::new();
         for (i, input) in event.inputs.iter().enumerate() {
-            let value = if input.indexed { indexed.next() } else { body.next() };
-            let name = if input.name.is_empty() { i.to_string() } else { input.name.clone() };
-            values.insert(name, value.map_or(Value::Null, abi::to_json));
+            let value = if input.indexed {
+                indexed.next()
+            } else {
+                body.next()
+            };
+            let name = if input.name.is_empty() {
+                i.to_string()
+            } else {
+                input.name.clone()
+            };
+            values.insert(name, value.map_or(Value::Null, to_json));
         }
         fields.insert("event".to_owned(), json!(event.name));
         fields.insert("values".to_owned(), Value::Object(values));

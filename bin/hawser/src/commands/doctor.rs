@@ -60,13 +60,20 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
     let value = json!({ "healthy": healthy, "findings": findings, "nodes": reports });
     output.print(&value, |_| {
         if healthy {
-            let height = reports.iter().filter_map(|report| report.height).max().unwrap_or(0);
+            let height = reports
+                .iter()
+                .filter_map(|report| report.height)
+                .max()
+                .unwrap_or(0);
             return match lang {
                 Lang::En => format!("All {} nodes are well, at height {height}.", reports.len()),
                 Lang::Zh => format!("{} 个节点全部正常，高度 {height}。", reports.len()),
             };
         }
-        findings.iter().map(|finding| format!("- {finding}\n")).collect()
+        findings
+            .iter()
+            .map(|finding| format!("- {finding}\n"))
+            .collect()
     })?;
     if healthy {
         Ok(())
@@ -115,8 +122,14 @@ fn local(node: &LocalNode, report: &NodeReport, lang: Lang) -> Vec<String> {
     match report.state {
         State::Stopped => {
             findings.push(match lang {
-                Lang::En => format!("{name} does not run. `hawser up` starts it; its log is {}", node.log_path().display()),
-                Lang::Zh => format!("{name} 未运行。`hawser up` 可启动它；日志在 {}", node.log_path().display()),
+                Lang::En => format!(
+                    "{name} does not run. `hawser up` starts it; its log is {}",
+                    node.log_path().display()
+                ),
+                Lang::Zh => format!(
+                    "{name} 未运行。`hawser up` 可启动它；日志在 {}",
+                    node.log_path().display()
+                ),
             });
             if let Err(failure) = spawn::check_ports(node) {
                 findings.push(failure.message);
@@ -143,7 +156,12 @@ fn local(node: &LocalNode, report: &NodeReport, lang: Lang) -> Vec<String> {
 fn together(reports: &[NodeReport], lang: Lang) -> Vec<String> {
     let mut findings = Vec::new();
     for report in reports {
-        findings.extend(report.waiting.iter().map(|reason| format!("{}: {reason}", report.name)));
+        findings.extend(
+            report
+                .waiting
+                .iter()
+                .map(|reason| format!("{}: {reason}", report.name)),
+        );
         if let Some(lag) = report.lag.filter(|lag| *lag > LAG_MAX) {
             findings.push(match lang {
                 Lang::En => format!("{} is {lag} blocks behind the others; it catches up by itself while it has peers", report.name),
@@ -155,25 +173,39 @@ fn together(reports: &[NodeReport], lang: Lang) -> Vec<String> {
         reports.iter().filter_map(value).collect()
     };
     if distinct(|report| report.genesis.as_ref()).len() > 1 {
-        let of = |report: &NodeReport| Some(format!("{} {}", report.name, report.genesis.as_ref()?));
+        let of =
+            |report: &NodeReport| Some(format!("{} {}", report.name, report.genesis.as_ref()?));
         let list: Vec<_> = reports.iter().filter_map(of).collect();
         findings.push(match lang {
-            Lang::En => format!("the nodes are on different chains; give all the same genesis.json: {}", list.join(", ")),
-            Lang::Zh => format!("节点不在同一条链上；请使用相同的 genesis.json：{}", list.join("，")),
+            Lang::En => format!(
+                "the nodes are on different chains; give all the same genesis.json: {}",
+                list.join(", ")
+            ),
+            Lang::Zh => format!(
+                "节点不在同一条链上；请使用相同的 genesis.json：{}",
+                list.join("，")
+            ),
         });
     }
     let versions = distinct(|report| report.version.as_ref());
     if versions.len() > 1 {
         let list: Vec<_> = versions.into_iter().map(String::as_str).collect();
         findings.push(match lang {
-            Lang::En => format!("the nodes run different versions ({}); bring all to one", list.join(", ")),
+            Lang::En => format!(
+                "the nodes run different versions ({}); bring all to one",
+                list.join(", ")
+            ),
             Lang::Zh => format!("节点版本不一致（{}）；请统一版本", list.join("，")),
         });
     }
     let heights: BTreeSet<_> = reports.iter().filter_map(|report| report.height).collect();
     for height in heights {
         let at = |report: &&NodeReport| report.height == Some(height);
-        let hashes: BTreeSet<_> = reports.iter().filter(at).filter_map(|r| r.hash.as_ref()).collect();
+        let hashes: BTreeSet<_> = reports
+            .iter()
+            .filter(at)
+            .filter_map(|r| r.hash.as_ref())
+            .collect();
         let same_chain = distinct(|report| report.genesis.as_ref()).len() <= 1;
         if hashes.len() > 1 && same_chain {
             findings.push(match lang {
@@ -203,19 +235,57 @@ mod tests {
 
     #[test]
     fn nodes_in_agreement_give_no_findings() {
-        assert_eq!(together(&[well("a"), well("b")], Lang::En), Vec::<String>::new());
-        let late = NodeReport { lag: Some(LAG_MAX), height: Some(5), ..well("b") };
+        assert_eq!(
+            together(&[well("a"), well("b")], Lang::En),
+            Vec::<String>::new()
+        );
+        let late = NodeReport {
+            lag: Some(LAG_MAX),
+            height: Some(5),
+            ..well("b")
+        };
         assert!(together(&[well("a"), late], Lang::En).is_empty());
     }
 
     #[test]
     fn each_disagreement_is_named() {
         let cases: [(NodeReport, &str); 5] = [
-            (NodeReport { lag: Some(LAG_MAX + 1), height: Some(4), ..well("b") }, "6 blocks behind"),
-            (NodeReport { genesis: Some("0x2".into()), ..well("b") }, "different chains"),
-            (NodeReport { version: Some("2".into()), ..well("b") }, "different versions"),
-            (NodeReport { hash: Some("0xbb".into()), ..well("b") }, "different blocks at height 10"),
-            (NodeReport { waiting: vec!["links: alone".into()], ..well("b") }, "b: links: alone"),
+            (
+                NodeReport {
+                    lag: Some(LAG_MAX + 1),
+                    height: Some(4),
+                    ..well("b")
+                },
+                "6 blocks behind",
+            ),
+            (
+                NodeReport {
+                    genesis: Some("0x2".into()),
+                    ..well("b")
+                },
+                "different chains",
+            ),
+            (
+                NodeReport {
+                    version: Some("2".into()),
+                    ..well("b")
+                },
+                "different versions",
+            ),
+            (
+                NodeReport {
+                    hash: Some("0xbb".into()),
+                    ..well("b")
+                },
+                "different blocks at height 10",
+            ),
+            (
+                NodeReport {
+                    waiting: vec!["links: alone".into()],
+                    ..well("b")
+                },
+                "b: links: alone",
+            ),
         ];
         for (ill, words) in cases {
             let findings = together(&[well("a"), ill], Lang::En);

@@ -27,15 +27,25 @@ pub(crate) struct DownArgs {
 pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<()> {
     let home = args.home.home();
     let nodes = home.nodes()?;
-    let running: Vec<_> = nodes.iter().filter_map(|node| Some((node, node.pid()?))).collect();
+    let running: Vec<_> = nodes
+        .iter()
+        .filter_map(|node| Some((node, node.pid()?)))
+        .collect();
     for (_, pid) in &running {
         spawn::terminate(*pid);
     }
-    let progress = Progress::steps(running.len() as u64, lang.pick("stopping nodes", "正在停止节点"));
+    let progress = Progress::steps(
+        running.len() as u64,
+        lang.pick("stopping nodes", "正在停止节点"),
+    );
     let started = Instant::now();
     let mut killed = Vec::new();
     for (node, pid) in &running {
-        progress.say(format!("{} {}", lang.pick("stopping", "正在停止"), node.name()));
+        progress.say(format!(
+            "{} {}",
+            lang.pick("stopping", "正在停止"),
+            node.name()
+        ));
         let left = spawn::STOP_LIMIT.saturating_sub(started.elapsed());
         if !spawn::wait_until_stopped(node, left).await {
             killed.push(node.name().to_owned());
@@ -46,7 +56,10 @@ pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<(
     }
     drop(progress);
     let names = |nodes: &[(&LocalNode, rustix::process::Pid)]| -> Vec<String> {
-        nodes.iter().map(|(node, _)| node.name().to_owned()).collect()
+        nodes
+            .iter()
+            .map(|(node, _)| node.name().to_owned())
+            .collect()
     };
     let value = json!({ "stopped": names(&running), "killed": killed });
     output.print(&value, |_| {
@@ -63,7 +76,9 @@ pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<(
                     "\nKilled after 30 s without an answer: {list}. Nothing confirmed is lost; the \
                      end of its log says what it was doing."
                 ),
-                Lang::Zh => format!("\n30 秒无响应而被强制结束：{list}。已确认的数据不会丢失；详情见其日志末尾。"),
+                Lang::Zh => format!(
+                    "\n30 秒无响应而被强制结束：{list}。已确认的数据不会丢失；详情见其日志末尾。"
+                ),
             });
         }
         text

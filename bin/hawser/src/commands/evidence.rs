@@ -144,7 +144,10 @@ fn algorithm() -> impl clap::builder::TypedValueParser<Value = Algorithm> {
     use clap::builder::TypedValueParser;
     clap::builder::PossibleValuesParser::new(Algorithm::ALL.map(digest::name)).try_map(|name| {
         let same = |algorithm: &Algorithm| digest::name(*algorithm) == name;
-        Algorithm::ALL.into_iter().find(same).ok_or("unknown algorithm")
+        Algorithm::ALL
+            .into_iter()
+            .find(same)
+            .ok_or("unknown algorithm")
     })
 }
 
@@ -184,10 +187,15 @@ async fn verify(args: &VerifyArgs, output: Output) -> Result<()> {
     }
     let found = client.call("hawser_findEvidence", json!([query])).await?;
     let Value::Array(records) = &found else {
-        return fail(Code::Refused, format!("hawser_findEvidence: expected a list, got {found}"));
+        return fail(
+            Code::Refused,
+            format!("hawser_findEvidence: expected a list, got {found}"),
+        );
     };
     if records.is_empty() {
-        let whose = args.owner.map_or_else(String::new, |owner| format!(" by {owner}"));
+        let whose = args
+            .owner
+            .map_or_else(String::new, |owner| format!(" by {owner}"));
         return fail(
             Code::NotFound,
             format!(
@@ -199,7 +207,10 @@ async fn verify(args: &VerifyArgs, output: Output) -> Result<()> {
         );
     }
     output.print(records, |records| {
-        records.iter().map(|record| format!("{}\n", shown(record))).collect()
+        records
+            .iter()
+            .map(|record| format!("{}\n", shown(record)))
+            .collect()
     })
 }
 
@@ -207,16 +218,24 @@ async fn get(args: &GetArgs, output: Output) -> Result<()> {
     let client = args.node.client()?;
     let record = client.call("hawser_getEvidence", json!([args.id])).await?;
     if record.is_null() {
-        return fail(Code::NotFound, format!("no record {} on this chain", args.id));
+        return fail(
+            Code::NotFound,
+            format!("no record {} on this chain", args.id),
+        );
     }
     output.print(&record, shown)
 }
 
 async fn export(args: &ExportArgs, output: Output) -> Result<()> {
     let client = args.node.client()?;
-    let proof = client.call("hawser_getEvidenceProof", json!([args.id])).await?;
+    let proof = client
+        .call("hawser_getEvidenceProof", json!([args.id]))
+        .await?;
     if proof.is_null() {
-        return fail(Code::NotFound, format!("no record {} on this chain", args.id));
+        return fail(
+            Code::NotFound,
+            format!("no record {} on this chain", args.id),
+        );
     }
     let genesis = client.call("hawser_getGenesis", json!([])).await?;
     let bundle = Bundle::from_answers(&proof, &genesis)?;
@@ -228,7 +247,10 @@ async fn export(args: &ExportArgs, output: Output) -> Result<()> {
         Some(path) => {
             files::write_public(path, &format!("{document}\n"))?;
             output.print(&json!({ "path": path, "id": args.id }), |_| {
-                format!("Wrote {}; `hawser evidence check` checks it without a node.", path.display())
+                format!(
+                    "Wrote {}; `hawser evidence check` checks it without a node.",
+                    path.display()
+                )
             })
         }
     }
@@ -247,7 +269,10 @@ fn check(args: &CheckArgs, output: Output) -> Result<()> {
         if trusted != proved.genesis {
             return fail(
                 Code::NotFound,
-                format!("the bundle is of another chain: its genesis is {}, not {trusted}", proved.genesis),
+                format!(
+                    "the bundle is of another chain: its genesis is {}, not {trusted}",
+                    proved.genesis
+                ),
             );
         }
     }
@@ -295,13 +320,22 @@ fn shown(record: &Value) -> String {
     output::pairs(&[
         ("id", own("id")),
         ("owner", own("owner")),
-        ("registered", field(record, "timeMs").map_or_else(String::new, utc)),
-        ("block", field(record, "height").map_or_else(String::new, |height| height.to_string())),
+        (
+            "registered",
+            field(record, "timeMs").map_or_else(String::new, utc),
+        ),
+        (
+            "block",
+            field(record, "height").map_or_else(String::new, |height| height.to_string()),
+        ),
         ("transaction", own("transactionHash")),
         ("algorithm", own("algorithm")),
         ("digest", own("digest")),
         ("media type", own("mediaType")),
         ("description", own("description")),
-        ("sealed owner", own("sealedOwner").trim_end_matches("0x").to_owned()),
+        (
+            "sealed owner",
+            own("sealedOwner").trim_end_matches("0x").to_owned(),
+        ),
     ])
 }

@@ -81,8 +81,12 @@ pub(crate) fn suite() -> impl clap::builder::TypedValueParser<Value = Suite> {
 
 fn account(text: &str) -> Result<(Address, U256), String> {
     let (address, wei) = text.split_once('=').ok_or("write ADDRESS=WEI")?;
-    let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
-    let wei = wei.parse().map_err(|_| format!("`{wei}` is no number of wei"))?;
+    let address = address
+        .parse()
+        .map_err(|_| format!("`{address}` is no address"))?;
+    let wei = wei
+        .parse()
+        .map_err(|_| format!("`{wei}` is no number of wei"))?;
     Ok((address, wei))
 }
 
@@ -98,14 +102,23 @@ pub(crate) fn run(args: &InitArgs, output: Output, lang: Lang) -> Result<()> {
     let nodes = if local {
         generate::local_nodes(args.nodes.unwrap_or(4), ports)?
     } else {
-        if args.nodes.is_some_and(|nodes| usize::from(nodes) != args.hosts.len()) {
+        if args
+            .nodes
+            .is_some_and(|nodes| usize::from(nodes) != args.hosts.len())
+        {
             return fail(
                 Code::Usage,
-                format!("--hosts names {} hosts; leave --nodes out, or make them agree", args.hosts.len()),
+                format!(
+                    "--hosts names {} hosts; leave --nodes out, or make them agree",
+                    args.hosts.len()
+                ),
             );
         }
         if args.hosts.len() > usize::from(NODES_MAX) {
-            return fail(Code::Usage, format!("--hosts names more than {NODES_MAX} hosts"));
+            return fail(
+                Code::Usage,
+                format!("--hosts names more than {NODES_MAX} hosts"),
+            );
         }
         generate::hosted_nodes(&args.hosts, ports)?
     };
@@ -138,19 +151,32 @@ pub(crate) fn run(args: &InitArgs, output: Output, lang: Lang) -> Result<()> {
         "nodes": count,
         "hosts": args.hosts,
     });
-    output.print(&value, |_| text(args, &dir.display().to_string(), &genesis.hash().to_string(), lang))
+    output.print(&value, |_| {
+        text(
+            args,
+            &dir.display().to_string(),
+            &genesis.hash().to_string(),
+            lang,
+        )
+    })
 }
 
 fn text(args: &InitArgs, dir: &str, hash: &str, lang: Lang) -> String {
     if args.hosts.is_empty() {
         return match lang {
-            Lang::En => format!("Network written to {dir}\nGenesis {hash}\nStart it: hawser up --home {dir}"),
+            Lang::En => format!(
+                "Network written to {dir}\nGenesis {hash}\nStart it: hawser up --home {dir}"
+            ),
             Lang::Zh => format!("网络已写入 {dir}\n创世哈希 {hash}\n启动：hawser up --home {dir}"),
         };
     }
     let mut out = match lang {
-        Lang::En => format!("Network written to {dir}\nGenesis {hash}\n\nCopy each folder to its host, whole and readable by the node alone:\n"),
-        Lang::Zh => format!("网络已写入 {dir}\n创世哈希 {hash}\n\n将各文件夹完整复制到对应主机，仅允许节点用户读取：\n"),
+        Lang::En => format!(
+            "Network written to {dir}\nGenesis {hash}\n\nCopy each folder to its host, whole and readable by the node alone:\n"
+        ),
+        Lang::Zh => format!(
+            "网络已写入 {dir}\n创世哈希 {hash}\n\n将各文件夹完整复制到对应主机，仅允许节点用户读取：\n"
+        ),
     };
     for (i, host) in args.hosts.iter().enumerate() {
         out.push_str(&format!("  scp -rp {dir}/node{i} {host}:hawser\n"));
@@ -174,7 +200,12 @@ mod tests {
     #[test]
     fn accounts_are_an_address_and_a_number() {
         assert!(account("0x0000000000000000000000000000000000000001=10").is_ok());
-        for bad in ["", "0x01=1", "0x0000000000000000000000000000000000000001", "0x0000000000000000000000000000000000000001=x"] {
+        for bad in [
+            "",
+            "0x01=1",
+            "0x0000000000000000000000000000000000000001",
+            "0x0000000000000000000000000000000000000001=x",
+        ] {
             assert!(account(bad).is_err(), "{bad}");
         }
     }

@@ -61,7 +61,11 @@ Examples:
 --secret reads 0x… (secp256k1) or scheme:0x… from standard input, so that it is in no history.")]
 pub(crate) struct ImportArgs {
     /// Key file: keystore JSON (version 3) or encrypted PKCS#8 PEM
-    #[arg(value_name = "FILE", required_unless_present = "secret", conflicts_with = "secret")]
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "secret",
+        conflicts_with = "secret"
+    )]
     file: Option<PathBuf>,
     /// Read the secret key from standard input
     #[arg(long)]
@@ -113,7 +117,9 @@ pub(crate) struct ListArgs {
 
 /// Arguments of `keys show`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  hawser keys show alice\n  hawser keys show .hawser/node0/keys/identity.pem")]
+#[command(
+    after_help = "Example:\n  hawser keys show alice\n  hawser keys show .hawser/node0/keys/identity.pem"
+)]
 pub(crate) struct ShowArgs {
     /// A key file, or a name or address in the keystore
     #[arg(value_name = "KEY")]
@@ -133,7 +139,13 @@ pub(crate) fn run(command: &KeysCommand, output: Output) -> Result<()> {
     match command {
         KeysCommand::New(args) => {
             let key = SecretKey::generate(args.scheme).or_fail(Code::Failed)?;
-            store(&key, args.name.as_deref(), &args.passphrase, &args.home, output)
+            store(
+                &key,
+                args.name.as_deref(),
+                &args.passphrase,
+                &args.home,
+                output,
+            )
         }
         KeysCommand::Import(args) => import(args, output),
         KeysCommand::Export(args) => export(args, output),
@@ -182,15 +194,28 @@ fn import(args: &ImportArgs, output: Output) -> Result<()> {
             std::io::stdin()
                 .take(256)
                 .read_to_string(&mut text)
-                .context(Code::Usage, "cannot read the secret key from standard input")?;
+                .context(
+                    Code::Usage,
+                    "cannot read the secret key from standard input",
+                )?;
             send::parse_secret(&text)?
         }
     };
-    store(&key, args.name.as_deref(), &args.passphrase, &args.home, output)
+    store(
+        &key,
+        args.name.as_deref(),
+        &args.passphrase,
+        &args.home,
+        output,
+    )
 }
 
 fn export(args: &ExportArgs, output: Output) -> Result<()> {
-    let key = args.home.home().keystore().open(&args.key, &args.passphrase)?;
+    let key = args
+        .home
+        .home()
+        .keystore()
+        .open(&args.key, &args.passphrase)?;
     let Some(to) = &args.to else {
         let digits = Zeroizing::new(hex::encode(key.to_bytes()));
         let secret = Zeroizing::new(match key.scheme() {
@@ -220,15 +245,25 @@ fn list(args: &ListArgs, output: Output) -> Result<()> {
     let keys = keystore.list();
     output.print(&keys, |keys| {
         if keys.is_empty() {
-            return format!("No keys in {}; `hawser keys new` makes one.", keystore.0.display());
+            return format!(
+                "No keys in {}; `hawser keys new` makes one.",
+                keystore.0.display()
+            );
         }
         let address = |address: Option<Address>| {
             address.map_or_else(|| "(not told)".to_owned(), |address| address.to_string())
         };
         let row = |key: &KeyInfo| {
-            vec![key.name.clone(), key.scheme.to_string(), address(key.address)]
+            vec![
+                key.name.clone(),
+                key.scheme.to_string(),
+                address(key.address),
+            ]
         };
-        output::table(&["name", "scheme", "address"], &keys.iter().map(row).collect::<Vec<_>>())
+        output::table(
+            &["name", "scheme", "address"],
+            &keys.iter().map(row).collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -269,8 +304,15 @@ fn print(info: &KeyInfo, output: Output) -> Result<()> {
         output::pairs(&[
             ("name", info.name.clone()),
             ("scheme", info.scheme.to_string()),
-            ("address", info.address.map_or_else(String::new, |address| address.to_string())),
-            ("public key", public_key.map_or_else(String::new, ToString::to_string)),
+            (
+                "address",
+                info.address
+                    .map_or_else(String::new, |address| address.to_string()),
+            ),
+            (
+                "public key",
+                public_key.map_or_else(String::new, ToString::to_string),
+            ),
             ("node id", node_id.clone().unwrap_or_default()),
             ("file", info.path.display().to_string()),
         ])

@@ -37,9 +37,21 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Contract(command) => block_on(contract::run(&command, output)),
         Command::Evidence(command) => block_on(evidence::run(&command, output)),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
+        Command::Bench(args) => bench(*args),
         Command::Evm(command) => evm::run(&command),
         Command::Completions(args) => completions::run(&args),
     }
+}
+
+/// Measures with this very binary. Signing takes all cores.
+fn bench(args: hawser_bench::BenchArgs) -> Result<()> {
+    let binary = std::env::current_exe().context(Code::Failed, "cannot find this binary")?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context(Code::Failed, "cannot start threads")?
+        .block_on(hawser_bench::run(args, binary))
+        .or_fail(Code::Failed)
 }
 
 /// Runs a tool's requests on this thread.

@@ -50,7 +50,10 @@ impl clap::FromArgMatches for ConfigFlags {
         Ok(Self(KEYS.iter().filter_map(given).collect()))
     }
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+    fn update_from_arg_matches(
+        &mut self,
+        matches: &ArgMatches,
+    ) -> std::result::Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
@@ -84,7 +87,9 @@ pub(crate) fn run(args: &StartArgs) -> Result<()> {
         environment: super::config::environment(),
         flags: args.flags.0.clone(),
     };
-    let config = node_config::load(&args.config, &overrides).or_fail(Code::Config)?.config;
+    let config = node_config::load(&args.config, &overrides)
+        .or_fail(Code::Config)?
+        .config;
     let format = match config.log.format {
         LogFormat::Auto => logging::Format::Auto,
         LogFormat::Text => logging::Format::Text,
@@ -92,7 +97,12 @@ pub(crate) fn run(args: &StartArgs) -> Result<()> {
     };
     logging::init(&config.log.level, format).or_fail(Code::Config)?;
     // Held until the node has stopped.
-    let _pid_file = config.node.pid_file.as_deref().map(PidFile::take).transpose()?;
+    let _pid_file = config
+        .node
+        .pid_file
+        .as_deref()
+        .map(PidFile::take)
+        .transpose()?;
     check_ports(&config)?;
     let keys = open_keys(&config, &args.passphrase)?;
     run::run(config, keys)
@@ -114,7 +124,13 @@ fn open_keys(config: &NodeConfig, args: &PassphraseArgs) -> Result<Keys> {
     let votes = config
         .chains
         .iter()
-        .map(|chain| chain.vote_key.as_deref().map(|path| keyfile::read(path, &passphrase)).transpose())
+        .map(|chain| {
+            chain
+                .vote_key
+                .as_deref()
+                .map(|path| keyfile::read(path, &passphrase))
+                .transpose()
+        })
         .collect::<Result<_>>()?;
     Ok(Keys {
         identity: crate::identity::of_key(&identity)?,
@@ -136,7 +152,9 @@ fn check_ports(config: &NodeConfig) -> Result<()> {
         if let Err(error) = std::net::TcpListener::bind(address) {
             let by = ports::owner(address.port())
                 .map_or_else(String::new, |owner| format!(" (held by {owner})"));
-            let flag = node_config::find(key).map(node_config::Key::flag).unwrap_or_default();
+            let flag = node_config::find(key)
+                .map(node_config::Key::flag)
+                .unwrap_or_default();
             return fail(
                 Code::Failed,
                 format!(

@@ -43,8 +43,12 @@ pub(crate) async fn run(args: &StatusArgs, output: Output, lang: Lang) -> Result
     fail(
         Code::Unreachable,
         match lang {
-            Lang::En => format!("no answer from {names}; `hawser up` starts what is stopped, `hawser doctor` says more"),
-            Lang::Zh => format!("{names} 无应答；`hawser up` 启动已停止的节点，`hawser doctor` 给出详情"),
+            Lang::En => format!(
+                "no answer from {names}; `hawser up` starts what is stopped, `hawser doctor` says more"
+            ),
+            Lang::Zh => {
+                format!("{names} 无应答；`hawser up` 启动已停止的节点，`hawser doctor` 给出详情")
+            }
         },
     )
 }
@@ -72,16 +76,35 @@ fn table(reports: &[NodeReport], lang: Lang) -> String {
             state_name(report.state, lang).to_owned(),
             number(report.height),
             number(report.executed),
-            report.peers.map_or_else(String::new, |peers| format!("{peers}/{}", report.peers_configured)),
+            report.peers.map_or_else(String::new, |peers| {
+                format!("{peers}/{}", report.peers_configured)
+            }),
             number(report.lag),
-            number(report.pending.map(|pending| pending.saturating_add(report.queued.unwrap_or(0)))),
+            number(
+                report
+                    .pending
+                    .map(|pending| pending.saturating_add(report.queued.unwrap_or(0))),
+            ),
             report.version.clone().unwrap_or_default(),
             report.rpc.clone().unwrap_or_default(),
         ]
     };
     let head = match lang {
-        Lang::En => ["node", "pid", "state", "height", "executed", "peers", "lag", "pool", "version", "rpc"],
-        Lang::Zh => ["节点", "进程", "状态", "高度", "已执行", "对等节点", "落后", "交易池", "版本", "接口"],
+        Lang::En => [
+            "node", "pid", "state", "height", "executed", "peers", "lag", "pool", "version", "rpc",
+        ],
+        Lang::Zh => [
+            "节点",
+            "进程",
+            "状态",
+            "高度",
+            "已执行",
+            "对等节点",
+            "落后",
+            "交易池",
+            "版本",
+            "接口",
+        ],
     };
     let mut text = output::table(&head, &reports.iter().map(row).collect::<Vec<_>>());
     for report in reports {
@@ -105,7 +128,10 @@ mod tests {
         let mut waiting = survey::blank("node1");
         waiting.waiting = vec!["links: alone".to_owned()];
         let text = table(&[ready, waiting], Lang::En);
-        assert!(text.contains("node0       ready    9       8         2/3    0    2"), "{text}");
+        assert!(
+            text.contains("node0       ready    9       8         2/3    0    2"),
+            "{text}"
+        );
         assert!(text.ends_with("\nnode1: links: alone"), "{text}");
         assert!(table(&[], Lang::Zh).starts_with("节点"));
     }

@@ -63,7 +63,9 @@ pub(crate) struct SendOptions {
 /// Reads an amount in wei, or with a unit.
 pub(crate) fn amount(text: &str) -> Result<U256, String> {
     let bad = || format!("`{text}` is no amount; write wei, or for example 5gwei or 0.1ether");
-    let digits_end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let digits_end = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits_end);
     let decimals: usize = match unit.trim() {
         "" | "wei" => 0,
@@ -90,6 +92,7 @@ pub(crate) async fn run(command: &TxCommand, output: Output) -> Result<()> {
         gas: args.common.gas,
         nonce: args.common.nonce,
         chain_id: client.number("eth_chainId", json!([])).await?,
+        abi: None,
     };
     send_and_print(&client, &args.common, &intent, output).await
 }
@@ -113,7 +116,10 @@ pub(crate) async fn send_and_print(
         if let Some(fields) = shown.as_object_mut() {
             // Of use to programs, and long.
             fields.remove("logsBloom");
-            let logs = fields.get("logs").and_then(|logs| logs.as_array()).map_or(0, Vec::len);
+            let logs = fields
+                .get("logs")
+                .and_then(|logs| logs.as_array())
+                .map_or(0, Vec::len);
             fields.insert("logs".to_owned(), json!(logs));
         }
         fields(&shown)
@@ -140,7 +146,17 @@ mod tests {
         assert_eq!(wei("5gwei"), "5000000000");
         assert_eq!(wei("0.1ether"), "100000000000000000");
         assert_eq!(wei("1.000000000000000001 ether"), "1000000000000000001");
-        for bad in ["", "x", "-1", "1.5", "1.5wei", "0.0000000001gwei", "1 apple", ".5ether", "1e5"] {
+        for bad in [
+            "",
+            "x",
+            "-1",
+            "1.5",
+            "1.5wei",
+            "0.0000000001gwei",
+            "1 apple",
+            ".5ether",
+            "1e5",
+        ] {
             assert!(amount(bad).is_err(), "{bad}");
         }
         assert!(amount(&U256::MAX.to_string()).is_ok());

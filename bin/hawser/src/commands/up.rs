@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::init;
-use crate::exit::{Result, fail, Code, OrFail};
+use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::{Home, HomeArgs, LocalNode, NODES_MAX, generate, spawn};
 use crate::output::{self, Output};
@@ -73,7 +73,8 @@ pub(crate) async fn run(args: &UpArgs, output: Output, lang: Lang) -> Result<()>
     let nodes = if home.exists() {
         layout::resume(&home, args)?
     } else {
-        let progress = Progress::spinner(lang.pick("making keys and genesis", "正在生成密钥和创世文件"));
+        let progress =
+            Progress::spinner(lang.pick("making keys and genesis", "正在生成密钥和创世文件"));
         let nodes = layout::create(&home, args);
         drop(progress);
         nodes?
@@ -90,7 +91,10 @@ pub(crate) async fn run(args: &UpArgs, output: Output, lang: Lang) -> Result<()>
     for node in stopped {
         children.push((node, spawn::start(node)?));
     }
-    let progress = Progress::steps(nodes.len() as u64, lang.pick("starting nodes", "正在启动节点"));
+    let progress = Progress::steps(
+        nodes.len() as u64,
+        lang.pick("starting nodes", "正在启动节点"),
+    );
     let limit = Duration::from_secs(args.wait);
     let waited = wait::until_agreed(&nodes, &mut children, &genesis, limit, &progress, lang).await;
     drop(progress);
@@ -108,7 +112,10 @@ fn report(
 ) -> Result<()> {
     let account = test_account(home);
     let http: Vec<_> = nodes.iter().filter_map(LocalNode::rpc).collect();
-    let ws: Vec<_> = http.iter().map(|url| url.replacen("http://", "ws://", 1)).collect();
+    let ws: Vec<_> = http
+        .iter()
+        .map(|url| url.replacen("http://", "ws://", 1))
+        .collect();
     let place = std::path::absolute(home.path()).or_fail(Code::Failed)?;
     let value = json!({
         "chainId": genesis.chain_id,
@@ -135,8 +142,30 @@ fn report(
             (false, Lang::Zh) => format!("{} 个验证者正在运行并已达成一致。", nodes.len()),
         };
         let names = match lang {
-            Lang::En => ["HTTP", "WebSocket", "Chain id", "Suite", "Test account", "Private key", "Fees", "Data", "Status", "Stop"],
-            Lang::Zh => ["HTTP", "WebSocket", "链 ID", "密码套件", "测试账户", "私钥", "手续费", "数据", "状态", "停止"],
+            Lang::En => [
+                "HTTP",
+                "WebSocket",
+                "Chain id",
+                "Suite",
+                "Test account",
+                "Private key",
+                "Fees",
+                "Data",
+                "Status",
+                "Stop",
+            ],
+            Lang::Zh => [
+                "HTTP",
+                "WebSocket",
+                "链 ID",
+                "密码套件",
+                "测试账户",
+                "私钥",
+                "手续费",
+                "数据",
+                "状态",
+                "停止",
+            ],
         };
         let (address, key) = match &account {
             Some(account) => (account.address.clone(), account.private_key.clone()),
@@ -149,7 +178,8 @@ fn report(
             genesis.suite.to_string(),
             address,
             key,
-            lang.pick("none; any account can send", "无；任何账户均可发送交易").to_owned(),
+            lang.pick("none; any account can send", "无；任何账户均可发送交易")
+                .to_owned(),
             place,
             format!("hawser status{flag}"),
             format!("hawser down{flag}"),

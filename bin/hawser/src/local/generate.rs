@@ -64,7 +64,11 @@ impl Plan {
                 let secret = passphrase::random()?;
                 let path = self.dir.join("passphrase");
                 files::write_secret(&path, &format!("{}\n", *secret))?;
-                (secret, keyfile::cost_of_random_passphrase(), Some("../passphrase"))
+                (
+                    secret,
+                    keyfile::cost_of_random_passphrase(),
+                    Some("../passphrase"),
+                )
             }
             Protection::Given(secret) => (secret.clone(), keyfile::cost_of_node_keys(), None),
         };
@@ -76,7 +80,12 @@ impl Plan {
         for (i, (node, own)) in self.nodes.iter().zip(&keys).enumerate() {
             let dir = self.dir.join(format!("node{i}"));
             files::make_dir(&dir.join("keys"))?;
-            keyfile::write(&dir.join("keys/identity.pem"), &own.identity, &secret, &cost)?;
+            keyfile::write(
+                &dir.join("keys/identity.pem"),
+                &own.identity,
+                &secret,
+                &cost,
+            )?;
             keyfile::write(&dir.join("keys/vote.pem"), &own.vote, &secret, &cost)?;
             files::write_public(&dir.join("genesis.json"), &text)?;
             let config = self.config(i, node, &keys, passphrase_file);
@@ -121,7 +130,9 @@ impl Plan {
             validators: self.nodes.iter().zip(keys).map(validator).collect(),
             accounts: accounts.into_iter().map(account).collect(),
         };
-        genesis.check().map_err(|error| Failure::new(Code::Usage, error))?;
+        genesis
+            .check()
+            .map_err(|error| Failure::new(Code::Usage, error))?;
         Ok(genesis)
     }
 
@@ -200,7 +211,10 @@ pub(crate) fn local_nodes(count: u16, ports: Ports) -> Result<Vec<NodePlan>> {
     };
     let nodes: Vec<NodePlan> = (0..count).map(node).collect::<Result<_>>()?;
     let mut used = std::collections::BTreeSet::new();
-    for address in nodes.iter().flat_map(|node| [&node.rpc, &node.listen, &node.metrics]) {
+    for address in nodes
+        .iter()
+        .flat_map(|node| [&node.rpc, &node.listen, &node.metrics])
+    {
         if !used.insert(address) {
             return fail(
                 Code::Usage,
@@ -221,15 +235,25 @@ pub(crate) fn hosted_nodes(hosts: &[String], ports: Ports) -> Result<Vec<NodePla
     for (i, host) in hosts.iter().enumerate() {
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
         if host.is_empty() || host.len() > 253 || !host.chars().all(valid) {
-            return fail(Code::Usage, format!("--hosts: `{host}` is no host name or address"));
+            return fail(
+                Code::Usage,
+                format!("--hosts: `{host}` is no host name or address"),
+            );
         }
         let nth = seen.entry(host).or_default();
         let port = |base: u16| match base.checked_add(*nth) {
             Some(port) => Ok(port),
-            None => fail(Code::Usage, format!("{host} is named so often that ports run out")),
+            None => fail(
+                Code::Usage,
+                format!("{host} is named so often that ports run out"),
+            ),
         };
         let bare_v6 = host.contains(':') && !host.starts_with('[');
-        let dial_host = if bare_v6 { format!("[{host}]") } else { host.clone() };
+        let dial_host = if bare_v6 {
+            format!("[{host}]")
+        } else {
+            host.clone()
+        };
         nodes.push(NodePlan {
             name: format!("node{i}"),
             listen: format!("0.0.0.0:{}", port(ports.p2p)?),

@@ -29,7 +29,12 @@ pub(crate) const GENESIS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct HomeArgs {
     /// Folder of the local network and of the keystore
-    #[arg(long, env = "HAWSER_HOME", value_name = "DIR", default_value = ".hawser")]
+    #[arg(
+        long,
+        env = "HAWSER_HOME",
+        value_name = "DIR",
+        default_value = ".hawser"
+    )]
     pub(crate) home: PathBuf,
 }
 
@@ -98,7 +103,10 @@ impl Home {
         if nodes.is_empty() {
             return fail(
                 Code::Config,
-                format!("{} holds a genesis and no nodes; it is incomplete", self.0.display()),
+                format!(
+                    "{} holds a genesis and no nodes; it is incomplete",
+                    self.0.display()
+                ),
             );
         }
         Ok(nodes)
@@ -135,7 +143,10 @@ impl LocalNode {
 
     /// Its JSON-RPC address; one that listens everywhere is asked on loopback.
     pub(crate) fn rpc(&self) -> Option<String> {
-        self.config.rpc.http.map(|address| format!("http://{}", reachable(address)))
+        self.config
+            .rpc
+            .http
+            .map(|address| format!("http://{}", reachable(address)))
     }
 
     /// A client for it.
@@ -144,7 +155,10 @@ impl LocalNode {
             Some(url) => Client::new(&url, timeout),
             None => fail(
                 Code::Config,
-                format!("{} serves no JSON-RPC: rpc.http is empty in its configuration", self.name()),
+                format!(
+                    "{} serves no JSON-RPC: rpc.http is empty in its configuration",
+                    self.name()
+                ),
             ),
         }
     }
@@ -153,7 +167,12 @@ impl LocalNode {
     pub(crate) fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
         let mut all = vec![("network.listen", self.config.network.listen)];
         all.extend(self.config.rpc.http.map(|address| ("rpc.http", address)));
-        all.extend(self.config.metrics.listen.map(|address| ("metrics.listen", address)));
+        all.extend(
+            self.config
+                .metrics
+                .listen
+                .map(|address| ("metrics.listen", address)),
+        );
         all
     }
 }

@@ -35,7 +35,11 @@ impl PidFile {
             let _ = file.read_to_string(&mut text);
             return fail(
                 Code::Failed,
-                format!("this node runs already, as process {} ({})", text.trim(), context()),
+                format!(
+                    "this node runs already, as process {} ({})",
+                    text.trim(),
+                    context()
+                ),
             );
         }
         file.set_len(0).context(Code::Failed, context())?;

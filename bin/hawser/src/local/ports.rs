@@ -22,7 +22,11 @@ pub(crate) fn owner(port: u16) -> Option<String> {
         .find_map(|text| listening_inode(&text, port))?;
     let link = format!("socket:[{inode}]");
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
             continue;
         };
         let Ok(fds) = std::fs::read_dir(entry.path().join("fd")) else {
@@ -63,7 +67,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         assert!(!is_free(address));
         let owner = owner(address.port()).unwrap();
-        assert!(owner.contains(&format!("(pid {})", std::process::id())), "{owner}");
+        assert!(
+            owner.contains(&format!("(pid {})", std::process::id())),
+            "{owner}"
+        );
         drop(listener);
         assert!(is_free(address));
     }

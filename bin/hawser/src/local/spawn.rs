@@ -24,7 +24,9 @@ pub(crate) fn start(node: &LocalNode) -> Result<Child> {
         .mode(0o644)
         .open(&log)
         .context(Code::Failed, format!("cannot write {}", log.display()))?;
-    let err = out.try_clone().context(Code::Failed, "cannot share the log")?;
+    let err = out
+        .try_clone()
+        .context(Code::Failed, "cannot share the log")?;
     let program = std::env::current_exe().context(Code::Failed, "cannot find this program")?;
     let mut command = Command::new(program);
     command
@@ -37,13 +39,22 @@ pub(crate) fn start(node: &LocalNode) -> Result<Child> {
         .stderr(err);
     // What is one node's own comes from its file alone: a variable would give it to all of them.
     for key in KEYS {
-        let own = ["node.", "network.listen", "network.peers", "chains", "rpc.http", "metrics."];
+        let own = [
+            "node.",
+            "network.listen",
+            "network.peers",
+            "chains",
+            "rpc.http",
+            "metrics.",
+        ];
         if own.iter().any(|prefix| key.path.starts_with(prefix)) {
             command.env_remove(key.variable());
         }
     }
     command.env_remove(passphrase::VARIABLE);
-    command.spawn().context(Code::Failed, format!("cannot start {}", node.name()))
+    command
+        .spawn()
+        .context(Code::Failed, format!("cannot start {}", node.name()))
 }
 
 /// Refuses to start a node whose ports are taken, and says by whom and what to do.
@@ -52,8 +63,7 @@ pub(crate) fn check_ports(node: &LocalNode) -> Result<()> {
         if ports::is_free(address) {
             continue;
         }
-        let by = ports::owner(address.port())
-            .map_or_else(|| "another process".to_owned(), |owner| owner);
+        let by = ports::owner(address.port()).unwrap_or_else(|| "another process".to_owned());
         let flag = match key {
             "network.listen" => "--p2p-port",
             "rpc.http" => "--rpc-port",
@@ -74,8 +84,16 @@ pub(crate) fn check_ports(node: &LocalNode) -> Result<()> {
 /// Why a node ended, with the end of its log.
 pub(crate) fn obituary(node: &LocalNode, how: &str) -> String {
     let log = node.log_path();
-    let lines: Vec<_> = files::last_lines(&log, 12).lines().map(|line| format!("  {line}")).collect();
-    format!("{} ended: {how}. The end of {}:\n{}", node.name(), log.display(), lines.join("\n"))
+    let lines: Vec<_> = files::last_lines(&log, 12)
+        .lines()
+        .map(|line| format!("  {line}"))
+        .collect();
+    format!(
+        "{} ended: {how}. The end of {}:\n{}",
+        node.name(),
+        log.display(),
+        lines.join("\n")
+    )
 }
 
 /// Asks a process to stop.

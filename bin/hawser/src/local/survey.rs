@@ -64,7 +64,11 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
     let pid = node.pid().map(|pid| pid.as_raw_nonzero().get());
     let mut report = NodeReport {
         name: node.name().to_owned(),
-        state: if pid.is_some() { State::Silent } else { State::Stopped },
+        state: if pid.is_some() {
+            State::Silent
+        } else {
+            State::Stopped
+        },
         pid,
         height: None,
         hash: None,
@@ -101,8 +105,15 @@ pub(crate) async fn question(report: &mut NodeReport, client: &Client) {
         Err(failure) => report.problem = Some(failure.message),
     }
     if let Ok(version) = version {
-        report.version = Some(text(&version, "client").to_owned()).filter(|name| !name.is_empty());
+        report.version = short_version(text(&version, "client"));
     }
+}
+
+/// The version within a client's name such as `Hawser/v0.1.0/linux-x86_64/rust`.
+fn short_version(client: &str) -> Option<String> {
+    let version = client.split('/').nth(1).unwrap_or(client);
+    let version = version.strip_prefix('v').unwrap_or(version);
+    (!version.is_empty()).then(|| version.to_owned())
 }
 
 /// Takes over what `hawser_status` says.
@@ -123,7 +134,11 @@ pub(crate) fn fill(report: &mut NodeReport, status: &Value) {
     report.pending = field(pool, "pending");
     report.queued = field(pool, "queued");
     report.peers = status.get("peers").and_then(Value::as_array).map(|peers| {
-        let linked = |peer: &&Value| peer.get("connected").and_then(Value::as_bool).unwrap_or(true);
+        let linked = |peer: &&Value| {
+            peer.get("connected")
+                .and_then(Value::as_bool)
+                .unwrap_or(true)
+        };
         peers.iter().filter(linked).count()
     });
     let ready = status.get("ready").and_then(Value::as_bool);
@@ -140,7 +155,9 @@ pub(crate) async fn ask_all(nodes: &[LocalNode], timeout: Duration) -> Vec<NodeR
     let mut reports: Vec<_> = futures_util::future::join_all(asked).await;
     let highest = reports.iter().filter_map(|report| report.height).max();
     for report in &mut reports {
-        report.lag = highest.zip(report.height).map(|(top, own)| top.saturating_sub(own));
+        report.lag = highest
+            .zip(report.height)
+            .map(|(top, own)| top.saturating_sub(own));
     }
     reports
 }
@@ -184,17 +201,40 @@ mod tests {
                 "waiting": ["links: none", 3],
             }),
         );
-        assert_eq!((report.height, report.executed, report.chain_id), (Some(16), Some(15), Some(7)));
-        assert_eq!((report.pending, report.queued, report.peers), (Some(3), Some(4), Some(2)));
+        assert_eq!(
+            (report.height, report.executed, report.chain_id),
+            (Some(16), Some(15), Some(7))
+        );
+        assert_eq!(
+            (report.pending, report.queued, report.peers),
+            (Some(3), Some(4), Some(2))
+        );
         assert_eq!(report.waiting, ["links: none"]);
         assert_eq!(report.state, State::Waiting);
-        fill(&mut report, &json!({ "ready": true, "waiting": ["a remark"], "pending": 1 }));
+        fill(
+            &mut report,
+            &json!({ "ready": true, "waiting": ["a remark"], "pending": 1 }),
+        );
         assert_eq!((report.state, report.pending), (State::Ready, Some(1)));
     }
 
     #[test]
+    fn the_version_is_taken_out_of_the_name_of_the_client() {
+        assert_eq!(
+            short_version("Hawser/v0.1.0/linux/rust").as_deref(),
+            Some("0.1.0")
+        );
+        assert_eq!(short_version("0.2").as_deref(), Some("0.2"));
+        assert_eq!(short_version(""), None);
+    }
+
+    #[test]
     fn an_answer_of_another_shape_does_no_harm() {
-        for odd in [json!(null), json!([]), json!({ "peers": 3, "waiting": "x", "height": "y" })] {
+        for odd in [
+            json!(null),
+            json!([]),
+            json!({ "peers": 3, "waiting": "x", "height": "y" }),
+        ] {
             let mut report = blank("a");
             fill(&mut report, &odd);
             assert_eq!((report.height, report.peers), (None, None));

@@ -103,6 +103,23 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// Line and column of a problem in the file.
+    pub(super) fn position(&self) -> (usize, usize) {
+        match self {
+            Self::Syntax { at, .. }
+            | Self::UnknownKey { at, .. }
+            | Self::WrongType { at, .. }
+            | Self::OutOfRange { at, .. }
+            | Self::MissingField { at, .. } => match at {
+                Source::File { line, column, .. } => (*line, *column),
+                _ => (0, 0),
+            },
+            Self::Read { .. } => (0, 0),
+        }
+    }
+}
+
 fn within(section: &Option<String>) -> String {
     section
         .as_ref()

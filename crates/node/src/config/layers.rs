@@ -73,6 +73,7 @@ pub fn load_text(text: &str, path: &Path, overrides: &Overrides) -> Result<Loade
     };
     layers.defaults();
     layers.file(text, path)?;
+    layers.problems.sort_by_key(Problem::position);
     layers.environment(&overrides.environment);
     layers.flags(&overrides.flags);
     if !layers.problems.is_empty() {

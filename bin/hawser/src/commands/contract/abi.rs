@@ -2,24 +2,14 @@
 
 use std::path::Path;
 
-use alloy_dyn_abi::{DynSolType, DynSolValue, ErrorExt, JsonAbiExt, Specifier};
+use alloy_dyn_abi::{DynSolType, DynSolValue, JsonAbiExt, Specifier};
 use alloy_json_abi::{Constructor, ContractObject, Event, Function, JsonAbi, Param};
-use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::files;
 
 /// Largest file with an ABI or code, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Bytes from a text of the form `0x…`.
-pub(super) fn hex_bytes(value: &Value) -> Result<Vec<u8>> {
-    let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
-    match digits.map(hex::decode) {
-        Some(Ok(bytes)) => Ok(bytes),
-        _ => fail(Code::Refused, format!("expected bytes as 0x…, got {value}")),
-    }
-}
 
 /// Reads an ABI: a bare list, or an artifact with an `abi`.
 pub(super) fn load(path: &Path) -> Result<JsonAbi> {
@@ -47,11 +37,16 @@ pub(super) fn function(abi: Option<&JsonAbi>, text: &str, arguments: usize) -> R
     let Some(abi) = abi else {
         return fail(
             Code::Usage,
-            format!("`{text}` is a name: give its signature, such as '{text}(address)(uint256)', or --abi"),
+            format!(
+                "`{text}` is a name: give its signature, such as '{text}(address)(uint256)', or --abi"
+            ),
         );
     };
     let candidates = abi.function(text).map(Vec::as_slice).unwrap_or_default();
-    let fits: Vec<_> = candidates.iter().filter(|f| f.inputs.len() == arguments).collect();
+    let fits: Vec<_> = candidates
+        .iter()
+        .filter(|f| f.inputs.len() == arguments)
+        .collect();
     // With one candidate alone, a wrong number of arguments is better explained by the encoder.
     match (fits.as_slice(), candidates) {
         ([only], _) => Ok((*only).clone()),
@@ -63,7 +58,10 @@ pub(super) fn function(abi: Option<&JsonAbi>, text: &str, arguments: usize) -> R
         }
         _ => {
             let names: Vec<_> = candidates.iter().map(Function::signature).collect();
-            let text = format!("several methods are named {text}; give one of: {}", names.join(", "));
+            let text = format!(
+                "several methods are named {text}; give one of: {}",
+                names.join(", ")
+            );
             fail(Code::Usage, text)
         }
     }
@@ -77,7 +75,10 @@ pub(super) fn event(abi: Option<&JsonAbi>, text: &str) -> Result<Event> {
             format!("`{text}` is no event; write for example 'Transfer(address indexed,address indexed,uint256)'"),
         );
     }
-    let events = abi.and_then(|abi| abi.event(text)).map(Vec::as_slice).unwrap_or_default();
+    let events = abi
+        .and_then(|abi| abi.event(text))
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     match events {
         [only] => Ok(only.clone()),
         [] => fail(
@@ -86,7 +87,10 @@ pub(super) fn event(abi: Option<&JsonAbi>, text: &str) -> Result<Event> {
         ),
         many => {
             let names: Vec<_> = many.iter().map(Event::signature).collect();
-            fail(Code::Usage, format!("several events are named {text}: {}", names.join(", ")))
+            fail(
+                Code::Usage,
+                format!("several events are named {text}: {}", names.join(", ")),
+            )
         }
     }
 }
@@ -108,14 +112,27 @@ fn values(what: &str, inputs: &[Param], arguments: &[String]) -> Result<Vec<DynS
     let value = |(i, (input, text)): (usize, (&Param, &String))| {
         let kind: DynSolType = input.resolve().or_fail(Code::Usage)?;
         kind.coerce_str(text).map_err(|error| {
-            let name = if input.name.is_empty() { String::new() } else { format!(" {}", input.name) };
+            let name = if input.name.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", input.name)
+            };
             Failure::new(
                 Code::Usage,
-                format!("argument {}{name}: `{text}` is no {}: {error}", i.saturating_add(1), input.ty),
+                format!(
+                    "argument {}{name}: `{text}` is no {}: {error}",
+                    i.saturating_add(1),
+                    input.ty
+                ),
             )
         })
     };
-    inputs.iter().zip(arguments).enumerate().map(value).collect()
+    inputs
+        .iter()
+        .zip(arguments)
+        .enumerate()
+        .map(value)
+        .collect()
 }
 
 /// Call data.
@@ -125,14 +142,18 @@ pub(super) fn encode_call(function: &Function, arguments: &[String]) -> Result<V
 }
 
 /// Code with the constructor's arguments behind it.
-pub(super) fn creation(code: &str, signature: Option<&str>, arguments: &[String]) -> Result<Vec<u8>> {
-    let (mut code, from_artifact) = creation_code(code)?;
+pub(super) fn creation(
+    code: &str,
+    signature: Option<&str>,
+    arguments: &[String],
+) -> Result<(Vec<u8>, Option<JsonAbi>)> {
+    let (mut code, known) = creation_code(code)?;
     let constructor = match signature {
         Some(text) => Some(Constructor::parse(text).context(
             Code::Usage,
             format!("`{text}` is no constructor; write for example 'constructor(string,uint256)'"),
         )?),
-        None => from_artifact.and_then(|abi| abi.constructor),
+        None => known.as_ref().and_then(|abi| abi.constructor.clone()),
     };
     match constructor {
         Some(constructor) => {
@@ -148,7 +169,7 @@ pub(super) fn creation(code: &str, signature: Option<&str>, arguments: &[String]
             );
         }
     }
-    Ok(code)
+    Ok((code, known))
 }
 
 fn creation_code(text: &str) -> Result<(Vec<u8>, Option<JsonAbi>)> {
@@ -164,7 +185,10 @@ fn creation_code(text: &str) -> Result<(Vec<u8>, Option<JsonAbi>)> {
     let object = serde_json::from_str::<ContractObject>(&content).context(Code::Config, text)?;
     match object.bytecode {
         Some(code) if !code.is_empty() => Ok((code.to_vec(), object.abi)),
-        _ => fail(Code::Config, format!("{text} holds no code: an interface or abstract contract?")),
+        _ => fail(
+            Code::Config,
+            format!("{text} holds no code: an interface or abstract contract?"),
+        ),
     }
 }
 
@@ -177,41 +201,6 @@ fn decode_hex(digits: &str, what: &str) -> Result<Vec<u8>> {
             format!("{what} is not hexadecimal: {error}. Libraries must be linked first"),
         ),
     }
-}
-
-/// A value as JSON: numbers as decimal text, because they exceed what JSON readers keep.
-pub(super) fn to_json(value: &DynSolValue) -> Value {
-    let list = |values: &[DynSolValue]| Value::Array(values.iter().map(to_json).collect());
-    match value {
-        DynSolValue::Bool(value) => json!(value),
-        DynSolValue::Int(value, _) => json!(value.to_string()),
-        DynSolValue::Uint(value, _) => json!(value.to_string()),
-        DynSolValue::FixedBytes(word, len) => {
-            json!(format!("0x{}", hex::encode(word.get(..*len).unwrap_or_default())))
-        }
-        DynSolValue::Address(address) => json!(address),
-        DynSolValue::Function(function) => json!(format!("0x{}", hex::encode(function))),
-        DynSolValue::Bytes(bytes) => json!(format!("0x{}", hex::encode(bytes))),
-        DynSolValue::String(text) => json!(text),
-        DynSolValue::Array(values) | DynSolValue::FixedArray(values) | DynSolValue::Tuple(values) => {
-            list(values)
-        }
-    }
-}
-
-/// What revert data says: a reason, a panic, or a custom error of the ABI.
-pub(super) fn describe_revert(abi: Option<&JsonAbi>, data: &Value) -> Option<String> {
-    let data = hex_bytes(data).ok()?;
-    let selector = data.first_chunk::<4>()?;
-    let standard = JsonAbi::parse(["error Error(string reason)", "error Panic(uint256 code)"]).ok()?;
-    let errors = abi.into_iter().chain([&standard]).flat_map(JsonAbi::errors);
-    let error = errors.into_iter().find(|error| error.selector() == *selector)?;
-    let decoded = error.decode_error(&data).ok()?;
-    let values: Vec<_> = decoded.body.iter().map(|value| crate::output::cell(&to_json(value))).collect();
-    Some(match error.name.as_str() {
-        "Error" => values.join(", "),
-        name => format!("{name}({})", values.join(", ")),
-    })
 }
 
 #[cfg(test)]
@@ -259,28 +248,19 @@ mod tests {
         assert_eq!(function(Some(&abi), "f", 1).unwrap().inputs.len(), 1);
         assert_eq!(function(Some(&abi), "f", 0).unwrap().inputs.len(), 0);
         assert_eq!(function(Some(&abi), "g", 5).unwrap().name, "g");
-        assert!(function(Some(&abi), "f", 7).unwrap_err().message.contains("f(uint256)"));
-        assert_eq!(function(Some(&abi), "h", 0).unwrap_err().code, Code::NotFound);
+        assert!(
+            function(Some(&abi), "f", 7)
+                .unwrap_err()
+                .message
+                .contains("f(uint256)")
+        );
+        assert_eq!(
+            function(Some(&abi), "h", 0).unwrap_err().code,
+            Code::NotFound
+        );
         assert_eq!(function(None, "f", 0).unwrap_err().code, Code::Usage);
         assert_eq!(event(Some(&abi), "E").unwrap().inputs.len(), 1);
         assert!(event(Some(&abi), "F").is_err() && event(None, "E").is_err());
-    }
-
-    #[test]
-    fn revert_data_is_put_into_words() {
-        let abi = serde_json::from_str::<JsonAbi>(ABI).unwrap();
-        let word = |n: u8| format!("{}{n:02x}", "0".repeat(62));
-        let selector = hex::encode(abi.error("TooMany").unwrap()[0].selector());
-        let data = json!(format!("0x{selector}{}", word(7)));
-        assert_eq!(describe_revert(Some(&abi), &data).unwrap(), "TooMany(7)");
-        assert_eq!(describe_revert(None, &data), None);
-        let reason = format!("0x08c379a0{}{}{}", word(32), word(2), format!("{:0<64}", "6869"));
-        assert_eq!(describe_revert(None, &json!(reason)).unwrap(), "hi");
-        let panic = format!("0x4e487b71{}", word(0x11));
-        assert_eq!(describe_revert(None, &json!(panic)).unwrap(), "Panic(17)");
-        for bad in [json!(null), json!("0x"), json!("0x08c379a0"), json!("zz")] {
-            assert_eq!(describe_revert(Some(&abi), &bad), None, "{bad}");
-        }
     }
 
     #[test]
@@ -291,18 +271,36 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path.display().to_string()
         };
-        assert_eq!(creation("0x6001", None, &[]).unwrap(), [0x60, 1]);
-        assert_eq!(creation(&write("a.bin", "6001\n"), None, &[]).unwrap(), [0x60, 1]);
-        let forge = write("a.json", &format!(r#"{{"abi":{ABI},"bytecode":{{"object":"0x6001"}}}}"#));
-        let code = creation(&forge, None, &texts(&["3"])).unwrap();
+        assert_eq!(creation("0x6001", None, &[]).unwrap().0, [0x60, 1]);
+        assert_eq!(
+            creation(&write("a.bin", "6001\n"), None, &[]).unwrap().0,
+            [0x60, 1]
+        );
+        let forge = write(
+            "a.json",
+            &format!(r#"{{"abi":{ABI},"bytecode":{{"object":"0x6001"}}}}"#),
+        );
+        let (code, known) = creation(&forge, None, &texts(&["3"])).unwrap();
+        assert!(known.is_some());
         assert_eq!((code.len(), code.last()), (34, Some(&3)));
-        assert!(creation(&forge, None, &[]).unwrap_err().message.contains("the constructor takes 1"));
-        let typed = creation("0x6001", Some("constructor(uint8)"), &texts(&["3"])).unwrap();
+        assert!(
+            creation(&forge, None, &[])
+                .unwrap_err()
+                .message
+                .contains("the constructor takes 1")
+        );
+        let (typed, _) = creation("0x6001", Some("constructor(uint8)"), &texts(&["3"])).unwrap();
         assert_eq!(typed.len(), 34);
         for (code, arguments) in [("0x", &[][..]), ("0x__lib__", &[]), ("0x60", &["1"])] {
-            assert_eq!(creation(code, None, &texts(arguments)).unwrap_err().code, Code::Usage);
+            assert_eq!(
+                creation(code, None, &texts(arguments)).unwrap_err().code,
+                Code::Usage
+            );
         }
         let interface = write("i.json", r#"{"abi":[],"bytecode":"0x"}"#);
-        assert_eq!(creation(&interface, None, &[]).unwrap_err().code, Code::Config);
+        assert_eq!(
+            creation(&interface, None, &[]).unwrap_err().code,
+            Code::Config
+        );
     }
 }

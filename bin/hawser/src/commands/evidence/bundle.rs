@@ -71,9 +71,16 @@ impl Bundle {
     /// Puts together what a node answered.
     pub(super) fn from_answers(proof: &Value, genesis: &Value) -> Result<Self> {
         let bytes = |value: Option<&Value>, name: &str| -> Result<Bytes> {
-            let text = value.and_then(Value::as_str).and_then(|text| text.parse().ok());
+            let text = value
+                .and_then(Value::as_str)
+                .and_then(|text| text.parse().ok());
             text.map_or_else(
-                || fail(Code::Refused, format!("hawser_getEvidenceProof: no {name} in the answer")),
+                || {
+                    fail(
+                        Code::Refused,
+                        format!("hawser_getEvidenceProof: no {name} in the answer"),
+                    )
+                },
                 Ok,
             )
         };
@@ -106,7 +113,10 @@ impl Bundle {
     /// Checks everything that can be checked from the bundle alone.
     pub(super) fn verify(&self) -> Result<Proved> {
         self.prove().map_err(|refusal| {
-            Failure::new(Code::NotFound, format!("the bundle proves nothing: {refusal}"))
+            Failure::new(
+                Code::NotFound,
+                format!("the bundle proves nothing: {refusal}"),
+            )
         })
     }
 
@@ -120,7 +130,8 @@ impl Bundle {
         let proof = StateProof::decode(&self.state_proof)
             .map_err(|error| Refusal::Damaged("state proof", error.to_string()))?;
         let id = record.record.id(record.owner);
-        let client = LightClient::new(&genesis).map_err(|error| Refusal::Genesis(error.to_string()))?;
+        let client =
+            LightClient::new(&genesis).map_err(|error| Refusal::Genesis(error.to_string()))?;
         let key = StateKey::Storage(ADDRESS, slot(&id));
         let value = client
             .verify_state(&certified, &key, &proof)
@@ -160,7 +171,10 @@ impl Proved {
             ("algorithm", json!(self.algorithm)),
             ("mediaType", json!(record.media_type)),
             ("description", json!(record.description)),
-            ("sealedOwner", json!(Bytes::copy_from_slice(&record.sealed_owner))),
+            (
+                "sealedOwner",
+                json!(Bytes::copy_from_slice(&record.sealed_owner)),
+            ),
         ]
     }
 
@@ -175,8 +189,11 @@ impl Proved {
 
     /// The record and what was checked.
     pub(super) fn to_json(&self, genesis_trusted: bool, file_compared: bool) -> Value {
-        let mut object: serde_json::Map<String, Value> =
-            self.fields().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut object: serde_json::Map<String, Value> = self
+            .fields()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         let more = [
             ("proved", json!(true)),
             ("chainId", json!(self.chain_id)),
@@ -187,7 +204,10 @@ impl Proved {
             ("signers", json!(self.signers)),
             ("validators", json!(self.validators)),
         ];
-        object.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        object.extend(
+            more.into_iter()
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
         Value::Object(object)
     }
 }

@@ -36,7 +36,10 @@ pub(super) fn of_file(path: &Path, algorithm: Algorithm) -> Result<Vec<u8>> {
     })?;
     let metadata = file.metadata().context(Code::Failed, context())?;
     if metadata.is_dir() {
-        return fail(Code::Usage, format!("{} is a folder; name its files", path.display()));
+        return fail(
+            Code::Usage,
+            format!("{} is a folder; name its files", path.display()),
+        );
     }
     let len = metadata.len();
     let progress = (len >= PROGRESS_FROM).then(|| Progress::bytes(len, path.display().to_string()));
@@ -70,7 +73,10 @@ fn stream<D: Digest>(mut file: File, step: &dyn Fn(usize)) -> std::io::Result<Ve
 
 /// The media type that a file's ending stands for (IANA's registry); empty where it is not known.
 pub(super) fn media_type(path: &Path) -> &'static str {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default();
     match ending.to_ascii_lowercase().as_str() {
         "pdf" => "application/pdf",
         "txt" | "log" => "text/plain",
@@ -134,7 +140,10 @@ mod tests {
     #[test]
     fn folders_and_missing_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(of_file(dir.path(), Algorithm::Sm3).unwrap_err().code, Code::Usage);
+        assert_eq!(
+            of_file(dir.path(), Algorithm::Sm3).unwrap_err().code,
+            Code::Usage
+        );
         let missing = of_file(&dir.path().join("none"), Algorithm::Sm3).unwrap_err();
         assert_eq!(missing.code, Code::NotFound);
     }

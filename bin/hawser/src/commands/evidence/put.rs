@@ -92,6 +92,7 @@ pub(super) async fn run(args: &PutArgs, output: Output) -> Result<()> {
             gas: None,
             nonce: None,
             chain_id,
+            abi: None,
         };
         let receipt = send::send(&client, &signer, &intent, limit).await?;
         for (place, _) in part {
@@ -111,15 +112,24 @@ pub(super) async fn run(args: &PutArgs, output: Output) -> Result<()> {
                 ("id", only.id.to_string()),
                 (only.algorithm, only.digest.clone()),
                 ("owner", only.owner.to_string()),
-                ("block", only.height.map_or_else(String::new, |height| height.to_string())),
-                ("transaction", only.transaction_hash.clone().unwrap_or_default()),
+                (
+                    "block",
+                    only.height
+                        .map_or_else(String::new, |height| height.to_string()),
+                ),
+                (
+                    "transaction",
+                    only.transaction_hash.clone().unwrap_or_default(),
+                ),
             ]);
         }
         let row = |entry: &Registered| {
             vec![
                 entry.file.display().to_string(),
                 entry.state.to_owned(),
-                entry.height.map_or_else(String::new, |height| height.to_string()),
+                entry
+                    .height
+                    .map_or_else(String::new, |height| height.to_string()),
                 entry.id.to_string(),
             ]
         };
@@ -129,7 +139,9 @@ pub(super) async fn run(args: &PutArgs, output: Output) -> Result<()> {
 }
 
 fn media_type(args: &PutArgs, file: &Path) -> String {
-    args.media_type.clone().unwrap_or_else(|| digest::media_type(file).to_owned())
+    args.media_type
+        .clone()
+        .unwrap_or_else(|| digest::media_type(file).to_owned())
 }
 
 fn description(args: &PutArgs, file: &Path) -> Result<String> {
@@ -137,7 +149,9 @@ fn description(args: &PutArgs, file: &Path) -> Result<String> {
         Some(text) => bounded(text.clone(), DESCRIPTION_BYTES_MAX, "description"),
         None => {
             // A name that nobody chose for this purpose is cut rather than refused.
-            let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = file
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
             let mut name = name.unwrap_or_default();
             while name.len() > DESCRIPTION_BYTES_MAX {
                 name.pop();
@@ -148,9 +162,16 @@ fn description(args: &PutArgs, file: &Path) -> Result<String> {
 }
 
 fn sealed_owner(args: &PutArgs) -> Result<Vec<u8>> {
-    let bytes = args.sealed_owner.as_ref().map(|bytes| bytes.to_vec()).unwrap_or_default();
+    let bytes = args
+        .sealed_owner
+        .as_ref()
+        .map(|bytes| bytes.to_vec())
+        .unwrap_or_default();
     if bytes.len() > SEALED_OWNER_BYTES_MAX {
-        let text = format!("--sealed-owner has {} bytes, at most {SEALED_OWNER_BYTES_MAX} fit", bytes.len());
+        let text = format!(
+            "--sealed-owner has {} bytes, at most {SEALED_OWNER_BYTES_MAX} fit",
+            bytes.len()
+        );
         return fail(Code::Usage, text);
     }
     Ok(bytes)
@@ -158,7 +179,10 @@ fn sealed_owner(args: &PutArgs) -> Result<Vec<u8>> {
 
 fn bounded(text: String, max: usize, what: &str) -> Result<String> {
     if text.len() > max {
-        return fail(Code::Usage, format!("the {what} has {} bytes, at most {max} fit", text.len()));
+        return fail(
+            Code::Usage,
+            format!("the {what} has {} bytes, at most {max} fit", text.len()),
+        );
     }
     Ok(text)
 }
@@ -170,6 +194,9 @@ async fn is_registered(client: &Client, id: B256) -> Result<bool> {
     // A Solidity bool: a word that is 0 or 1.
     match found {
         Value::String(word) if word.len() == 66 => Ok(word.ends_with('1')),
-        other => fail(Code::Refused, format!("the evidence contract answered {other}")),
+        other => fail(
+            Code::Refused,
+            format!("the evidence contract answered {other}"),
+        ),
     }
 }

@@ -9,7 +9,6 @@ use hawser_node::chain::{ChainHandle, ChainObserver};
 use hawser_node::replica::Report;
 use hawser_node::store::ExecutedBlock;
 use hawser_ops::{ChainMetrics, Metrics, Readiness, RpcOutcome};
-use hawser_primitives::{Height, Round};
 use hawser_rpc::{CallOutcome, Refusal, RpcObserver};
 use parking_lot::RwLock;
 
@@ -35,7 +34,12 @@ impl ChainObserver for Observer {
     fn executed(&self, block: &ExecutedBlock, seconds: f64) {
         let header = &block.block.header;
         let count = |wanted: fn(&Outcome) -> bool| {
-            block.result.receipts.iter().filter(|receipt| wanted(&receipt.outcome)).count()
+            block
+                .result
+                .receipts
+                .iter()
+                .filter(|receipt| wanted(&receipt.outcome))
+                .count()
         };
         self.chain.block(
             count(|outcome| matches!(outcome, Outcome::Success)),
@@ -43,16 +47,19 @@ impl ChainObserver for Observer {
             count(|outcome| matches!(outcome, Outcome::Skipped(_))),
             block.result.gas_used,
         );
-        self.chain.observe_execution(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        self.chain
+            .observe_execution(Duration::try_from_secs_f64(seconds).unwrap_or_default());
         self.chain.set_executed(header.height);
         let last = self.last_time_ms.swap(header.time.0, Ordering::Relaxed);
         if last != 0 {
-            self.chain.observe_interval(Duration::from_millis(header.time.0.saturating_sub(last)));
+            self.chain
+                .observe_interval(Duration::from_millis(header.time.0.saturating_sub(last)));
         }
     }
 
     fn synced(&self, seconds: f64) {
-        self.metrics.observe_fsync(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        self.metrics
+            .observe_fsync(Duration::try_from_secs_f64(seconds).unwrap_or_default());
     }
 
     fn reported(&self, report: &Report) {
@@ -101,27 +108,38 @@ impl RpcObserver for Calls {
     }
 }
 
-/// What the health listener answers, kept up to date by [`watch`].
-#[derive(Clone, Default)]
-pub(super) struct Health(Arc<RwLock<Readiness>>);
-
-impl Health {
-    pub(super) fn get(&self) -> Readiness {
-        self.0.read().clone()
-    }
-
-    pub(super) fn set(&self, readiness: Readiness) {
-        *self.0.write() = readiness;
-    }
+/// What the node is doing, for the health listener.
+#[derive(Clone)]
+pub(super) enum Phase {
+    /// Opening its chains.
+    Starting,
+    /// Serving.
+    Running(Vec<(ChainHandle, ChainMetrics)>),
+    /// Closing.
+    Stopping,
 }
 
-/// Asks every chain how it is doing, now and then, for metrics and health.
-pub(super) async fn watch(
-    chains: Vec<(ChainHandle, ChainMetrics)>,
-    metrics: Metrics,
-    health: Health,
-) {
-    loop {
+/// The phase, shared with the health listener.
+#[derive(Clone)]
+pub(super) struct Health(Arc<RwLock<Phase>>);
+
+impl Health {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(RwLock::new(Phase::Starting)))
+    }
+
+    pub(super) fn set(&self, phase: Phase) {
+        *self.0.write() = phase;
+    }
+
+    /// Asks every chain how it is doing, and notes it in the metrics.
+    pub(super) async fn probe(&self) -> Readiness {
+        let phase = self.0.read().clone();
+        let chains = match phase {
+            Phase::Starting => return Readiness::waiting(vec!["the node is starting".to_owned()]),
+            Phase::Stopping => return Readiness::waiting(vec!["the node is stopping".to_owned()]),
+            Phase::Running(chains) => chains,
+        };
         let mut reasons = Vec::new();
         let mut ready = true;
         for (handle, chain) in &chains {
@@ -131,16 +149,14 @@ pub(super) async fn watch(
                 continue;
             };
             chain.set_height(status.height);
-            chain.set_executed(Height(status.executed.0));
-            chain.set_round(Round(status.round.0));
+            chain.set_executed(status.executed);
+            chain.set_round(status.round);
             chain.set_validators(status.validators);
             chain.set_pool(status.pending, status.queued);
             ready &= status.ready;
             let waiting = status.waiting.iter();
             reasons.extend(waiting.map(|text| format!("chain {}: {text}", status.chain_id)));
         }
-        metrics.set_ready(ready);
-        health.set(Readiness { ready, reasons });
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        Readiness { ready, reasons }
     }
 }

@@ -7,16 +7,16 @@ use hawser_network::{NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
 use hawser_node::config::{ChainSection, NodeConfig};
 use hawser_node::{Node, store};
-use hawser_ops::http::{self, RefreshFn};
-use hawser_ops::{ChainMetrics, Metrics, NodeInfo, Readiness};
+use hawser_ops::http::{self, Probe};
+use hawser_ops::{ChainMetrics, Metrics, NodeInfo};
 use hawser_primitives::ChainId;
-use hawser_rpc::{Chains, Cors, RpcConfig, RpcLimits, RpcServer};
+use hawser_rpc::{Chains, Cors, Page, RpcConfig, RpcLimits, RpcServer};
 use hawser_storage::{FjallKv, OsDisk};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Keys;
-use super::observe::{Calls, Health, Observer, watch};
+use super::observe::{Calls, Health, Observer, Phase};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::files;
 use crate::local::read_genesis;
@@ -52,13 +52,14 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     let node = Node::start(network).await.or_fail(Code::Failed)?;
     tracing::info!(node = %config.node.name, id = %own, listen = %config.network.listen,
         version = env!("CARGO_PKG_VERSION"), "node starts");
-    let health = Health::default();
-    health.set(Readiness::waiting(vec!["the node is starting".to_owned()]));
+    let health = Health::new();
     serve_operators(&config, &node, &metrics, &health).await?;
 
     let started = start_chains(&config, keys.votes, &node, &metrics);
     let served = match started {
-        Ok(chains) => interface(&config, &chains, &metrics).await.map(|rpc| (chains, rpc)),
+        Ok(chains) => interface(&config, &chains, &metrics)
+            .await
+            .map(|rpc| (chains, rpc)),
         Err(failure) => Err(failure),
     };
     let (chains, rpc) = match served {
@@ -71,7 +72,7 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
             return Err(failure);
         }
     };
-    let watcher = tokio::spawn(watch(chains, metrics.clone(), health.clone()));
+    health.set(Phase::Running(chains));
     tracing::info!("node runs");
 
     let ended = tokio::select! {
@@ -79,17 +80,15 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
         _ = interrupt.recv() => Ok("SIGINT"),
         (chain, reason) = node.failed() => Err((chain, reason)),
     };
-    health.set(Readiness::waiting(vec!["the node is stopping".to_owned()]));
+    health.set(Phase::Stopping);
     match &ended {
         Ok(signal) => tracing::info!(signal, "node stops"),
         Err((chain, reason)) => tracing::error!(%chain, reason, "node stops"),
     }
-    // No further requests, then no further handles, then the chains.
+    // No further requests before the chains close.
     if let Some(rpc) = rpc {
         rpc.stop().await;
     }
-    watcher.abort();
-    let _ = watcher.await;
     let stopped = node.stop().await;
     if let Err((chain, reason)) = ended {
         return fail(Code::Failed, format!("chain {chain} stopped: {reason}"));
@@ -130,19 +129,39 @@ async fn interface(
     };
     let limits = match section.heavy_max {
         0 => limits,
-        heavy_max => RpcLimits { heavy_max, ..limits },
+        heavy_max => RpcLimits {
+            heavy_max,
+            ..limits
+        },
     };
     let rpc = RpcConfig {
         cors: cors(&section.cors),
         limits,
         observer: Arc::new(Calls(metrics.clone())),
+        pages: Some(Arc::new(console)),
         ..RpcConfig::new(listen)
     };
     let server = hawser_rpc::serve(rpc, offered, std::future::pending())
         .await
-        .context(Code::Failed, format!("JSON-RPC on {listen}, which rpc.http names"))?;
+        .context(
+            Code::Failed,
+            format!("JSON-RPC on {listen}, which rpc.http names"),
+        )?;
     tracing::info!(address = %server.local_addr(), "JSON-RPC over HTTP and WebSocket");
     Ok(Some(server))
+}
+
+/// The console's files, as the interface serves them.
+fn console(path: &str) -> Option<Page> {
+    let asset = hawser_console::asset(path)?;
+    let mut headers = hawser_console::HEADERS.to_vec();
+    headers.push(("content-type", asset.content_type));
+    headers.push(("cache-control", asset.cache_control));
+    Some(Page {
+        bytes: asset.bytes,
+        etag: asset.etag,
+        headers,
+    })
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -163,13 +182,18 @@ async fn serve_operators(
     let Some(address) = config.metrics.listen else {
         return Ok(());
     };
-    let listener = TcpListener::bind(address)
-        .await
-        .context(Code::Failed, format!("cannot listen on {address}, which metrics.listen names"))?;
+    let listener = TcpListener::bind(address).await.context(
+        Code::Failed,
+        format!("cannot listen on {address}, which metrics.listen names"),
+    )?;
     let (network, configured) = (node.network().clone(), config.network.peers.len());
-    let refresh: RefreshFn = Arc::new(move |metrics| network_numbers(metrics, &network, configured));
     let health = health.clone();
-    let router = http::router(metrics.clone(), Arc::new(move || health.get()), refresh);
+    let probe: Probe = Arc::new(move |metrics: Metrics| {
+        network_numbers(&metrics, &network, configured);
+        let health = health.clone();
+        Box::pin(async move { health.probe().await })
+    });
+    let router = http::router(metrics.clone(), probe);
     tokio::spawn(async move {
         if let Err(error) = http::serve(listener, router, std::future::pending()).await {
             tracing::error!(%error, "metrics listener failed");
@@ -180,10 +204,18 @@ async fn serve_operators(
 
 fn network_numbers(metrics: &Metrics, network: &NetworkHandle, configured: usize) {
     let peers = network.peers();
-    let up = peers.iter().filter(|peer| peer.connected_since.is_some()).count();
+    let up = peers
+        .iter()
+        .filter(|peer| peer.connected_since.is_some())
+        .count();
     metrics.set_peers(up, configured);
     let counters = network.counters();
-    metrics.set_network(counters.bytes_in, counters.bytes_out, counters.frames_in, counters.frames_out);
+    metrics.set_network(
+        counters.bytes_in,
+        counters.bytes_out,
+        counters.frames_in,
+        counters.frames_out,
+    );
     for (reason, count) in &counters.refused {
         metrics.set_network_refused(reason.name(), *count);
     }
@@ -217,7 +249,11 @@ fn start_chains(
         let genesis = Arc::new(read_genesis(&section.genesis)?);
         check_key(&genesis, section, key.as_ref())?;
         let chain = metrics.chain(genesis.chain_id);
-        chain.set_info(&genesis.name, genesis.suite.name(), &genesis.hash().to_string());
+        chain.set_info(
+            &genesis.name,
+            genesis.suite.name(),
+            &genesis.hash().to_string(),
+        );
         let setup = setup(config, section, &genesis, key, metrics, &chain)?;
         let id = genesis.chain_id;
         let handle = tokio::task::block_in_place(|| {
@@ -258,7 +294,11 @@ fn check_key(
             ),
         );
     }
-    if !genesis.validators.iter().any(|validator| validator.public_key == key.public_key()) {
+    if !genesis
+        .validators
+        .iter()
+        .any(|validator| validator.public_key == key.public_key())
+    {
         tracing::warn!(chain = %genesis.chain_id, address = %key.address(),
             "the vote key belongs to no validator of the genesis; this node follows");
     }
@@ -284,11 +324,15 @@ fn setup(
     let dir = chain_dir(config, section, genesis.chain_id);
     files::make_dir(&dir)?;
     let open = |error: &dyn std::fmt::Display| {
-        Failure::new(Code::Failed, format!("chain data in {}: {error}", dir.display()))
+        Failure::new(
+            Code::Failed,
+            format!("chain data in {}: {error}", dir.display()),
+        )
     };
     let disk = OsDisk::new(&dir.join("log")).map_err(|error| open(&error))?;
     let cache = config.storage.kv_cache_bytes();
-    let kv = FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| open(&error))?;
+    let kv =
+        FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| open(&error))?;
     // Leave a processor to agreement and execution where there is more than one.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(ChainSetup {

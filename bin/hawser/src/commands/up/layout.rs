@@ -19,11 +19,15 @@ const METRICS_OFFSET: u16 = 2_000;
 /// Keeps two `up`s from working on one folder.
 pub(super) fn lock(home: &Home) -> Result<File> {
     let path = home.path().join("up.lock");
-    let file = File::create(&path).context(Code::Failed, format!("cannot write {}", path.display()))?;
+    let file =
+        File::create(&path).context(Code::Failed, format!("cannot write {}", path.display()))?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         return fail(
             Code::Failed,
-            format!("another `hawser up` is at work in {}; wait for it", home.path().display()),
+            format!(
+                "another `hawser up` is at work in {}; wait for it",
+                home.path().display()
+            ),
         );
     }
     Ok(file)
@@ -72,7 +76,12 @@ fn metrics_port(rpc: u16, p2p: u16, count: u16) -> Result<u16> {
         .chain((0..64).filter_map(|_| ports::any_free()))
         .find(|base| usable(*base))
         .map_or_else(
-            || fail(Code::Failed, "found no free ports for metrics; choose some with --metrics-port"),
+            || {
+                fail(
+                    Code::Failed,
+                    "found no free ports for metrics; choose some with --metrics-port",
+                )
+            },
             Ok,
         )
 }
@@ -83,7 +92,12 @@ pub(super) fn resume(home: &Home, args: &UpArgs) -> Result<Vec<LocalNode>> {
     let nodes = home.nodes()?;
     let count = u16::try_from(nodes.len()).or_fail(Code::Config)?;
     conflict(home, "suite", args.suite.as_ref(), &genesis.suite)?;
-    conflict(home, "chain-id", args.chain_id.as_ref(), &genesis.chain_id.0)?;
+    conflict(
+        home,
+        "chain-id",
+        args.chain_id.as_ref(),
+        &genesis.chain_id.0,
+    )?;
     conflict(home, "nodes", args.nodes.as_ref(), &count)?;
     let moves = moves(&nodes, args)?;
     if moves.is_empty() {
@@ -137,7 +151,10 @@ fn addresses<'a>(node: &LocalNode, plan: &'a NodePlan) -> Vec<(String, &'a Strin
         (text(config.rpc.http), &plan.rpc),
         (text(config.metrics.listen), &plan.metrics),
     ];
-    pairs.into_iter().filter_map(|(old, new)| Some((old?, new))).collect()
+    pairs
+        .into_iter()
+        .filter_map(|(old, new)| Some((old?, new)))
+        .collect()
 }
 
 /// Replaces addresses in a node's file, each once and all together, and leaves the rest as it is.
@@ -163,9 +180,15 @@ mod tests {
 
     #[test]
     fn addresses_change_all_together_and_nothing_else_does() {
-        let moves = BTreeMap::from([("a:1".to_owned(), "a:2".to_owned()), ("a:2".to_owned(), "a:3".to_owned())]);
+        let moves = BTreeMap::from([
+            ("a:1".to_owned(), "a:2".to_owned()),
+            ("a:2".to_owned(), "a:3".to_owned()),
+        ]);
         let text = "# a:1\nx = \"a:1\"\ny = \"a:2\"\nz = \"a:11\"\n";
-        assert_eq!(replace(text, &moves), "# a:1\nx = \"a:2\"\ny = \"a:3\"\nz = \"a:11\"\n");
+        assert_eq!(
+            replace(text, &moves),
+            "# a:1\nx = \"a:2\"\ny = \"a:3\"\nz = \"a:11\"\n"
+        );
     }
 
     #[test]

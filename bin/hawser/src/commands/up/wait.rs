@@ -34,11 +34,17 @@ pub(super) async fn until_agreed(
         check_alive(children)?;
         let reports = survey::ask_all(nodes, Duration::from_secs(5)).await;
         if let Some(other) = reports.iter().find(|report| {
-            report.genesis.as_ref().is_some_and(|found| *found != expected)
+            report
+                .genesis
+                .as_ref()
+                .is_some_and(|found| *found != expected)
         }) {
             return fail(
                 Code::Config,
-                format!("{} runs another chain than the genesis of this folder says", other.name),
+                format!(
+                    "{} runs another chain than the genesis of this folder says",
+                    other.name
+                ),
             );
         }
         let ready = reports.iter().filter(|report| is_ready(report)).count();
@@ -71,13 +77,17 @@ fn agreed(reports: &[NodeReport]) -> bool {
         return true;
     };
     let same = |report: &NodeReport| (report.height, &report.hash) == (first.height, &first.hash);
-    reports.iter().all(|report| is_ready(report) && same(report))
+    reports
+        .iter()
+        .all(|report| is_ready(report) && same(report))
 }
 
 fn explain(reports: &[NodeReport], limit: Duration) -> String {
     let mut text = format!("the nodes do not agree after {} s:", limit.as_secs());
     for report in reports {
-        let height = report.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string());
+        let height = report
+            .height
+            .map_or_else(|| "unknown".to_owned(), |height| height.to_string());
         text.push_str(&format!("\n  {}: height {height}", report.name));
         if let Some(peers) = report.peers {
             text.push_str(&format!(", {peers} of {} peers", report.peers_configured));
@@ -92,7 +102,10 @@ fn explain(reports: &[NodeReport], limit: Duration) -> String {
 
 fn check_alive(children: &mut [(&LocalNode, Child)]) -> Result<()> {
     for (node, child) in children {
-        if let Some(status) = child.try_wait().context(Code::Failed, "waiting for a node")? {
+        if let Some(status) = child
+            .try_wait()
+            .context(Code::Failed, "waiting for a node")?
+        {
             return fail(Code::Failed, spawn::obituary(node, &status.to_string()));
         }
     }
@@ -122,6 +135,7 @@ async fn first_block(
         gas: Some(21_000),
         nonce: Some(0),
         chain_id: genesis.chain_id.0,
+        abi: None,
     };
     let hash = send::submit(first, &Signer::new(key), &intent).await?;
     let mut waiting: Vec<_> = clients.iter().collect();
@@ -129,7 +143,9 @@ async fn first_block(
         check_alive(children)?;
         let mut left = Vec::new();
         for client in waiting {
-            let asked = client.try_call("eth_getTransactionReceipt", json!([hash])).await;
+            let asked = client
+                .try_call("eth_getTransactionReceipt", json!([hash]))
+                .await;
             if !matches!(asked, Ok(Ok(receipt)) if receipt.is_object()) {
                 left.push(client);
             }
@@ -139,7 +155,10 @@ async fn first_block(
             let urls: Vec<_> = waiting.iter().map(|client| client.url()).collect();
             return fail(
                 Code::Timeout,
-                format!("the first block has not reached {}; see `hawser doctor`", urls.join(", ")),
+                format!(
+                    "the first block has not reached {}; see `hawser doctor`",
+                    urls.join(", ")
+                ),
             );
         }
         tokio::time::sleep(POLL).await;
@@ -165,10 +184,22 @@ mod tests {
     fn agreement_needs_every_node_linked_and_on_the_same_head() {
         assert!(agreed(&[ready("a"), ready("b")]));
         for ill in [
-            NodeReport { hash: Some("0xb".into()), ..ready("b") },
-            NodeReport { height: Some(2), ..ready("b") },
-            NodeReport { peers: Some(2), ..ready("b") },
-            NodeReport { state: State::Waiting, ..ready("b") },
+            NodeReport {
+                hash: Some("0xb".into()),
+                ..ready("b")
+            },
+            NodeReport {
+                height: Some(2),
+                ..ready("b")
+            },
+            NodeReport {
+                peers: Some(2),
+                ..ready("b")
+            },
+            NodeReport {
+                state: State::Waiting,
+                ..ready("b")
+            },
             survey::blank("b"),
         ] {
             assert!(!agreed(&[ready("a"), ill.clone()]), "{ill:?}");
@@ -177,9 +208,14 @@ mod tests {
 
     #[test]
     fn a_time_out_says_what_each_node_waits_for() {
-        let ill = NodeReport { waiting: vec!["links: alone".into()], ..ready("b") };
+        let ill = NodeReport {
+            waiting: vec!["links: alone".into()],
+            ..ready("b")
+        };
         let text = explain(&[ill, survey::blank("c")], Duration::from_secs(9));
-        assert!(text.contains("after 9 s") && text.contains("b: height 3, 3 of 3 peers; links: alone"));
+        assert!(
+            text.contains("after 9 s") && text.contains("b: height 3, 3 of 3 peers; links: alone")
+        );
         assert!(text.contains("c: height unknown"));
     }
 }
