@@ -416,3 +416,51 @@ async fn calls_that_never_end_cost_bounded_gas_and_time() {
     assert!(code == -32000 || code == -32005, "{message}");
     assert_eq!(solo.post("/", GOOD).await.0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_of_the_limits_on_proofs_history_and_the_pool() {
+    let limits = RpcLimits {
+        proof_keys_max: 2,
+        fee_history_max: 1,
+        pool_content_max: 1,
+        ..RpcLimits::default()
+    };
+    let solo = limited(limits).await;
+    let slots = |n: usize| json!([Address::ZERO, vec!["0x0"; n], "latest"]);
+    assert!(solo.call("eth_getProof", slots(2)).await.is_object());
+    assert_eq!(solo.fail("eth_getProof", slots(3)).await.0, -32005);
+    let keys = |n: usize| json!([vec![json!({ "account": Address::ZERO }); n]]);
+    let (code, message) = solo.fail("hawser_getStateProof", keys(3)).await;
+    assert_eq!(code, -32005, "{message}");
+    assert_ne!(solo.fail("hawser_getStateProof", keys(2)).await.0, -32005);
+
+    solo.mine(eip1559(&account(), 0, Address::ZERO, 0)).await;
+    let history = solo
+        .call("eth_feeHistory", json!(["0x5", "latest", []]))
+        .await;
+    assert_eq!(history["gasUsedRatio"].as_array().unwrap().len(), 1);
+    let none = solo
+        .call("eth_feeHistory", json!(["0x0", "latest", []]))
+        .await;
+    assert_eq!(none["gasUsedRatio"], Value::Null);
+    for bad in [json!([50.0, 10.0]), json!([101.0]), json!(vec![1.0; 101])] {
+        let (code, _) = solo
+            .fail("eth_feeHistory", json!(["0x1", "latest", bad]))
+            .await;
+        assert_eq!(code, -32602);
+    }
+
+    for nonce in [5, 6] {
+        if nonce == 6 {
+            assert!(solo.call("txpool_content", json!([])).await.is_object());
+        }
+        let raw = eip1559(&account(), nonce, Address::ZERO, 0);
+        solo.call("eth_sendRawTransaction", json!([raw])).await;
+    }
+    assert_eq!(solo.fail("txpool_content", json!([])).await.0, -32005);
+    assert_eq!(solo.fail("txpool_inspect", json!([])).await.0, -32005);
+    let from = solo
+        .call("txpool_contentFrom", json!([account().address()]))
+        .await;
+    assert_eq!(from["queued"].as_object().unwrap().len(), 2);
+}

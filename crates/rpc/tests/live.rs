@@ -674,6 +674,16 @@ async fn a_light_client_checks_every_proof() {
             .unwrap();
         assert_eq!(shown["ethereumReceipt"], receipt);
 
+        let latest = solo.call("eth_getProof", json!([who, [], "latest"])).await;
+        assert!(latest["hawser"]["certifiedBy"].is_object(), "{latest}");
+        let header = header_of(&latest["hawser"]);
+        let proof = StateProof::decode(&bytes(&latest["accountProof"][0])).unwrap();
+        assert!(
+            light
+                .verify_state(&header, &StateKey::Account(who), &proof)
+                .is_ok()
+        );
+
         let standard = solo
             .call("eth_getProof", json!([who, ["0x0"], number]))
             .await;
