@@ -24,6 +24,8 @@ use crate::{
 pub(crate) const NODES: u16 = 4;
 /// How long `up` and `down` may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+/// How long a process may take to end after `down`.
+const EXIT_LIMIT: Duration = Duration::from_secs(20);
 /// How long anvil may take to answer.
 const ANVIL_LIMIT: Duration = Duration::from_secs(20);
 /// Distance of the three ranges of ports.
@@ -107,12 +109,16 @@ impl Hawser {
     pub(crate) async fn stop(&self) -> Result<()> {
         let home = ["--home".to_owned(), self.home().display().to_string()];
         self.command("down", &home).await?;
-        match self.pids().as_slice() {
-            [] => Ok(()),
-            left => Err(BenchError::Target(format!(
-                "{left:?} still run after `down`"
-            ))),
+        // `down` returns when a node has let go of its data; the process may take a moment more.
+        let start = Instant::now();
+        while !self.pids().is_empty() {
+            if start.elapsed() > EXIT_LIMIT {
+                let text = format!("{:?} still run after `down`", self.pids());
+                return Err(BenchError::Target(text));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        Ok(())
     }
 
     /// Bytes that the nodes' data folders take on the disk.

@@ -104,12 +104,13 @@ impl Session {
         })
     }
 
-    /// Transactions signed for one load, and those kept for the run at half the rate.
+    /// Transactions signed for one load, which fill the window as well, and those kept for the run at half the rate.
     fn totals(&self) -> (u64, u64) {
         let load = self.plan.ramp_s.saturating_add(self.plan.seconds);
         let rate = self.args.rate_max;
+        let window = u64::from(self.args.window);
         (
-            rate.saturating_mul(load),
+            rate.saturating_mul(load).saturating_add(window),
             (rate / 2).saturating_mul(self.plan.open_loop_s),
         )
     }
@@ -117,8 +118,10 @@ impl Session {
     async fn prepare(&self, network: &Hawser) -> Result<Prepared> {
         let (load, later) = self.totals();
         let ethereum = self.spec(network, Kind::Ethereum, load.saturating_add(later))?;
-        let native = Kind::Native(native_scheme(network.suite));
-        let native = self.spec(network, native, load / 2)?;
+        let scheme = native_scheme(network.suite);
+        // SM2 is slower to sign, and to verify as well.
+        let share = if scheme == Scheme::Sm2 { 2 } else { 1 };
+        let native = self.spec(network, Kind::Native(scheme), load / share)?;
         Ok(Prepared {
             ethereum: Workload::sign(ethereum, &self.progress).await?,
             native: Workload::sign(native, &self.progress).await?,
@@ -259,9 +262,10 @@ impl Session {
 
     async fn evidence(&self, network: &Hawser) -> Result<LoadReport> {
         let seconds = self.plan.ramp_s.saturating_add(self.plan.evidence_s);
-        let total = (self.args.rate_max / RECORDS)
-            .max(1)
-            .saturating_mul(seconds);
+        let per_second = self.args.rate_max.saturating_mul(2) / RECORDS;
+        let total = per_second
+            .saturating_mul(seconds)
+            .saturating_add(EVIDENCE_WINDOW as u64);
         // Signed here and not for all pairs at once: they expire.
         let kind = Kind::Evidence(native_scheme(network.suite), now());
         let spec = self.spec(network, kind, total)?;

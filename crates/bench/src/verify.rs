@@ -1,10 +1,14 @@
 //! After a run: the blocks, the receipts and the balances have to tell the same story.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use hawser_primitives::{Address, B256, U256};
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{
     error::{BenchError, Result},
@@ -15,6 +19,8 @@ use crate::{
     workload::{Kind, Workload, mix},
 };
 
+/// How long the other nodes may take to show the first node's head.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
 /// Receipts looked at.
 const SAMPLE: usize = 200;
 
@@ -44,6 +50,7 @@ pub(crate) async fn verify(
 ) -> Result<Checked> {
     let clients = Client::all(urls)?;
     let first = clients.first().ok_or_else(|| void("no node".to_owned()))?;
+    same_head(&clients).await?;
     let expected = expected(workload, before, &sent.per_account);
     let found = executed(first, sent.height_before).await?;
     compare(&expected, &found, probes)?;
@@ -59,9 +66,19 @@ pub(crate) async fn verify(
         let receipts = client.call_all("eth_getTransactionReceipt", params).await?;
         for (hash, receipt) in part.iter().zip(&receipts) {
             if !succeeded(receipt) {
+                let transaction = client
+                    .call("eth_getTransactionByHash", json!([hash]))
+                    .await?;
+                let at = transaction.get("blockNumber").cloned().unwrap_or_default();
+                let again = client
+                    .call("eth_getTransactionReceipt", json!([hash]))
+                    .await?;
+                let (url, first) = (client.url(), shorten(receipt));
                 return Err(void(format!(
-                    "{}: {hash} has no good receipt",
-                    client.url()
+                    "{url}: {hash} is executed, and its receipt is {first} (asked again: {}; the \
+                     transaction says block {at}; head {})",
+                    shorten(&again),
+                    client.height().await?
                 )));
             }
         }
@@ -78,6 +95,42 @@ pub(crate) async fn verify(
         receipts: sample.len() as u64,
         balances,
     })
+}
+
+/// The beginning of a value, for a message.
+fn shorten(value: &Value) -> String {
+    const SHOWN_MAX: usize = 300;
+    value.to_string().chars().take(SHOWN_MAX).collect()
+}
+
+/// Waits until every node shows the first node's head, and compares the blocks there.
+async fn same_head(clients: &[Client]) -> Result<()> {
+    let Some((first, others)) = clients.split_first() else {
+        return Ok(());
+    };
+    let height = first.height().await?;
+    let number = json!([format!("{height:#x}"), false]);
+    let head = first.call("eth_getBlockByNumber", number.clone()).await?;
+    let start = Instant::now();
+    for client in others {
+        while client.height().await? < height {
+            if start.elapsed() > CATCH_UP_LIMIT {
+                return Err(void(format!(
+                    "{} has not executed block {height} {} s after {} did",
+                    client.url(),
+                    CATCH_UP_LIMIT.as_secs(),
+                    first.url()
+                )));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        let own = client.call("eth_getBlockByNumber", number.clone()).await?;
+        if own.get("hash") != head.get("hash") || own.get("stateRoot") != head.get("stateRoot") {
+            let (one, other) = (first.url(), client.url());
+            return Err(void(format!("{one} and {other} differ at block {height}")));
+        }
+    }
+    Ok(())
 }
 
 /// Hashes of what was accepted in this run.
