@@ -83,16 +83,16 @@ pub(super) fn status(
             .filter(|address| !heard.contains(address))
             .map(|address| name(&address))
             .collect();
-        waiting.push(format!(
-            "block {next}, round {}: {}; no vote in this round yet from {}",
+        let mut sentence = format!(
+            "block {next}, round {}: {}",
             agreement.round(),
-            agreement.step(),
-            if silent.is_empty() {
-                "nobody".to_owned()
-            } else {
-                silent.join(", ")
-            }
-        ));
+            agreement.step()
+        );
+        if !silent.is_empty() {
+            let names = silent.join(", ");
+            sentence.push_str(&format!("; no vote in this round yet from {names}"));
+        }
+        waiting.push(sentence);
     }
     let ready = connected && !replica.is_syncing();
     ChainStatus {

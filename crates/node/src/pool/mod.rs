@@ -16,6 +16,11 @@ use std::{
 use hawser_ledger::{ChainParameters, Envelope, Ordering, VerifiedTransaction};
 use hawser_primitives::{Address, B256, Height, Time, U256, limits::UNORDERED_LIFETIME_MS_MAX};
 
+/// How long a transaction behind a gap of nonces is kept, in milliseconds.
+const GAPPED_LIFETIME_MS: u64 = 180_000;
+/// Transactions looked at in one sweep for such.
+const SWEEP: usize = 4_096;
+
 /// Bounds of the pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolLimits {
@@ -161,6 +166,8 @@ pub struct Pool {
     ready: BTreeSet<Address>,
     /// All transactions in order of arrival.
     arrivals: BTreeMap<u64, Arc<VerifiedTransaction>>,
+    /// When they arrived.
+    times: BTreeMap<u64, Time>,
     /// Unordered ones by expiry, so that passing time finds them.
     expiries: BTreeSet<(Time, u64)>,
     places: BTreeMap<B256, Place>,
@@ -182,6 +189,7 @@ impl Pool {
             accounts: BTreeMap::new(),
             ready: BTreeSet::new(),
             arrivals: BTreeMap::new(),
+            times: BTreeMap::new(),
             expiries: BTreeSet::new(),
             places: BTreeMap::new(),
             unordered: BTreeMap::new(),
@@ -317,6 +325,13 @@ impl Pool {
                     max: self.limits.per_account_max,
                 });
             }
+            // Half of the pool is for what the next blocks can execute.
+            None if tx_nonce > account.contiguous() && self.is_half_full() => {
+                self.refresh(sender);
+                return Err(PoolError::Full {
+                    waiting: self.places.len(),
+                });
+            }
             None => {
                 if let Err(error) = self.check_room(inner.raw().len()) {
                     self.refresh(sender);
@@ -327,7 +342,7 @@ impl Pool {
         if let Some((arrival, old)) = replaced {
             self.unlink(arrival, &old);
         }
-        let arrival = self.link(&transaction, Place::Sequential(sender, tx_nonce));
+        let arrival = self.link(&transaction, Place::Sequential(sender, tx_nonce), now);
         let account = self.accounts.entry(sender).or_default();
         account.queue.insert(tx_nonce, (arrival, transaction));
         self.refresh(sender);
@@ -362,11 +377,16 @@ impl Pool {
         self.check_room(transaction.transaction().raw().len())?;
         let hash = transaction.hash();
         let arrival = self.next_arrival;
-        self.link(&transaction, Place::Unordered(arrival));
+        self.link(&transaction, Place::Unordered(arrival), now);
         self.expiries.insert((expires, arrival));
         let count = self.unordered.entry(sender).or_default();
         *count = count.saturating_add(1);
         Ok(hash)
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.places.len() >= self.limits.transactions_max / 2
+            || self.bytes >= self.limits.bytes_max / 2
     }
 
     fn check_room(&self, bytes: usize) -> Result<(), PoolError> {
@@ -381,7 +401,7 @@ impl Pool {
         }
     }
 
-    fn link(&mut self, transaction: &Arc<VerifiedTransaction>, place: Place) -> u64 {
+    fn link(&mut self, transaction: &Arc<VerifiedTransaction>, place: Place, now: Time) -> u64 {
         let arrival = self.next_arrival;
         self.next_arrival = arrival.saturating_add(1);
         self.bytes = self
@@ -389,10 +409,12 @@ impl Pool {
             .saturating_add(transaction.transaction().raw().len());
         self.places.insert(transaction.hash(), place);
         self.arrivals.insert(arrival, Arc::clone(transaction));
+        self.times.insert(arrival, now);
         arrival
     }
 
     fn unlink(&mut self, arrival: u64, transaction: &VerifiedTransaction) {
+        self.times.remove(&arrival);
         if self.arrivals.remove(&arrival).is_some() {
             self.bytes = self
                 .bytes
@@ -552,7 +574,8 @@ impl Pool {
         }
     }
 
-    /// Removes unordered transactions whose time has passed; gives back their hashes.
+    /// Removes what time has made pointless: unordered transactions past their expiry, and ordered
+    /// ones that have waited for an earlier nonce for minutes. Gives back their hashes.
     pub fn expire(&mut self, now: Time) -> Vec<B256> {
         let mut gone = Vec::new();
         while let Some((expires, arrival)) = self.expiries.first().copied() {
@@ -567,13 +590,61 @@ impl Pool {
             self.drop_unordered(arrival);
             self.expiries.remove(&(expires, arrival));
         }
+        let old: Vec<u64> = self
+            .times
+            .iter()
+            .take(SWEEP)
+            .take_while(|(_, at)| now.since_ms(**at) >= GAPPED_LIFETIME_MS)
+            .map(|(arrival, _)| *arrival)
+            .collect();
+        for arrival in old {
+            let Some(transaction) = self.arrivals.get(&arrival).cloned() else {
+                continue;
+            };
+            if !self.is_ready(&transaction) {
+                gone.push(transaction.hash());
+                self.drop_gapped(arrival, &transaction);
+            }
+        }
         gone
     }
 
-    /// The oldest transactions, for sending to peers again.
+    fn is_ready(&self, transaction: &VerifiedTransaction) -> bool {
+        let account = self.accounts.get(&transaction.sender());
+        match (transaction.transaction().nonce(), account) {
+            (Some(nonce), Some(account)) => nonce < account.contiguous(),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
+    fn drop_gapped(&mut self, arrival: u64, transaction: &VerifiedTransaction) {
+        let sender = transaction.sender();
+        if let (Some(nonce), Some(account)) = (
+            transaction.transaction().nonce(),
+            self.accounts.get_mut(&sender),
+        ) {
+            account.queue.remove(&nonce);
+        }
+        self.unlink(arrival, transaction);
+        self.refresh(sender);
+    }
+
+    /// The oldest transactions that a block could take, up to a number of bytes, for sending to
+    /// peers again.
     #[must_use]
-    pub fn oldest(&self, count: usize) -> Vec<Arc<VerifiedTransaction>> {
-        self.arrivals.values().take(count).cloned().collect()
+    pub fn oldest_ready(&self, bytes_max: usize) -> Vec<Arc<VerifiedTransaction>> {
+        let (mut list, mut bytes) = (Vec::new(), 0usize);
+        for transaction in self.arrivals.values().take(SWEEP) {
+            bytes = bytes.saturating_add(transaction.transaction().raw().len());
+            if bytes > bytes_max && !list.is_empty() {
+                break;
+            }
+            if self.is_ready(transaction) {
+                list.push(Arc::clone(transaction));
+            }
+        }
+        list
     }
 
     /// How much waits.

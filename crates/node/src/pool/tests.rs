@@ -288,3 +288,28 @@ fn one_account_cannot_fill_the_pool_with_unordered_transactions() {
     pool.expire(Time(100));
     pool.insert(unordered(&key, 200, 3), Time(100)).unwrap();
 }
+
+#[test]
+fn what_waits_for_an_earlier_nonce_takes_half_the_pool_at_most_and_not_for_ever() {
+    let limits = PoolLimits {
+        transactions_max: 4,
+        ..PoolLimits::default()
+    };
+    let mut pool = Pool::new(limits, ChainParameters::default());
+    for i in 1..=2 {
+        pool.insert(sequential(&key(i), 1), Time(0)).unwrap();
+    }
+    let full = Err(PoolError::Full { waiting: 2 });
+    assert_eq!(pool.insert(sequential(&key(3), 1), Time(0)), full);
+    pool.insert(sequential(&key(4), 0), Time(0)).unwrap();
+    assert_eq!(
+        pool.oldest_ready(usize::MAX).len(),
+        1,
+        "only what a block can take is sent again"
+    );
+    assert!(pool.expire(Time(GAPPED_LIFETIME_MS - 1)).is_empty());
+    assert_eq!(pool.expire(Time(GAPPED_LIFETIME_MS)).len(), 2);
+    assert_eq!((pool.len(), pool.has_ready()), (1, true));
+    pool.insert(sequential(&key(3), 1), Time(GAPPED_LIFETIME_MS))
+        .unwrap();
+}

@@ -37,8 +37,6 @@ pub use wire::{CertifiedBlock, PeerMessage, SYNC_BLOCKS_MAX, SYNC_BYTES};
 const STATUS_INTERVAL_MS: u64 = 2_000;
 /// Age after which a waiting transaction is sent to the peers again, in milliseconds.
 const REGOSSIP_MS: u64 = 1_000;
-/// Transactions sent again at once.
-const REGOSSIP_COUNT: usize = 1_000;
 /// Decided blocks that may wait for execution before no further one is taken in.
 const EXECUTION_LAG_MAX: u64 = 64;
 
@@ -623,7 +621,7 @@ impl Replica {
         if self.now < waiting_since && self.tip.height > Height::GENESIS {
             return;
         }
-        let old = self.pool.oldest(REGOSSIP_COUNT);
+        let old = self.pool.oldest_ready(wire::GOSSIP_BYTES);
         self.gossip(old.iter().map(|t| t.transaction().raw().clone()).collect());
     }
 
