@@ -632,6 +632,7 @@ impl World {
             let event = Event::Executed {
                 roots: executed.result.roots,
                 nonces,
+                skipped: executed.skipped(),
             };
             self.later(node, 0, event);
         }

@@ -135,6 +135,7 @@ fn execute(
                 let event = Event::Executed {
                     roots: executed.result.roots,
                     nonces,
+                    skipped: executed.skipped(),
                 };
                 if let Some(height) = context.store.flush_due() {
                     // Full: a flush is under way, and the next block asks again.

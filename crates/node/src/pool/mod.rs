@@ -531,8 +531,17 @@ impl Pool {
         }
     }
 
-    /// Takes over the nonces that the execution of a block left behind.
-    pub fn executed(&mut self, height: Height, nonces: impl IntoIterator<Item = (Address, u64)>) {
+    /// Takes over the nonces that the execution of a block left behind, and lets those transactions
+    /// in again that it skipped.
+    pub fn executed(
+        &mut self,
+        height: Height,
+        nonces: impl IntoIterator<Item = (Address, u64)>,
+        skipped: &[B256],
+    ) {
+        for hash in skipped {
+            self.recent.hashes.remove(hash);
+        }
         for (sender, nonce) in nonces {
             let next = self.recent.executed(height, sender, nonce);
             if let Some(account) = self.accounts.get_mut(&sender) {

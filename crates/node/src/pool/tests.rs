@@ -93,11 +93,12 @@ fn a_decided_block_moves_the_nonce_and_execution_has_the_last_word() {
     pool.included(Height(1), &chosen);
     assert_eq!(nonces(&pool.select(Time(0), 10)), [1, 2]);
     // The first one was skipped at execution: its nonce is still free.
-    pool.executed(Height(1), [(key.address(), 0)]);
+    let skipped = [chosen[0].hash()];
+    pool.executed(Height(1), [(key.address(), 0)], &skipped);
     assert!(pool.select(Time(0), 10).is_empty());
     pool.insert(sequential(&key, 0), Time(0)).unwrap();
     assert_eq!(nonces(&pool.select(Time(0), 10)), [0, 1, 2]);
-    pool.executed(Height(2), [(key.address(), 3)]);
+    pool.executed(Height(2), [(key.address(), 3)], &[]);
     assert!(pool.is_empty() && pool.bytes() == 0 && !pool.has_ready());
 }
 
@@ -251,7 +252,7 @@ fn what_a_decided_block_contains_is_not_taken_again() {
     let low = Err(PoolError::NonceTooLow { found: 0, next: 1 });
     assert_eq!(pool.insert(twin.clone(), Time(0)), low);
     // And after execution, looked up before it.
-    pool.executed(Height(1), [(key.address(), 1)]);
+    pool.executed(Height(1), [(key.address(), 1)], &[]);
     assert_eq!(pool.insert(first, Time(0)), Err(PoolError::AlreadyKnown));
     assert_eq!(pool.insert(second, Time(0)), Err(PoolError::AlreadyKnown));
     assert_eq!(pool.insert(twin, Time(0)), low);
@@ -268,7 +269,7 @@ fn execution_does_not_take_back_what_a_later_block_decided() {
     pool.included(Height(1), &first);
     let second = pool.select(Time(0), 1);
     pool.included(Height(2), &second);
-    pool.executed(Height(1), [(key.address(), 1)]);
+    pool.executed(Height(1), [(key.address(), 1)], &[]);
     assert_eq!(nonces(&pool.select(Time(0), 10)), [2, 3]);
 }
 

@@ -110,6 +110,8 @@ pub enum Event {
         roots: Roots,
         /// Nonces of the accounts that sent something in it.
         nonces: Vec<(Address, u64)>,
+        /// Transactions of it that were skipped and may come again.
+        skipped: Vec<B256>,
     },
     /// A timer fired.
     Timer(TimerId),
@@ -404,7 +406,11 @@ impl Replica {
                 }
             }
             Event::Checked { hash, result } => self.on_checked(hash, result)?,
-            Event::Executed { roots, nonces } => {
+            Event::Executed {
+                roots,
+                nonces,
+                skipped,
+            } => {
                 self.executed = roots.height;
                 self.roots.insert(roots.height, roots);
                 let keep = self
@@ -413,7 +419,7 @@ impl Replica {
                     .root_lag
                     .saturating_add(EXECUTION_LAG_MAX);
                 self.roots = self.roots.split_off(&roots.height.back(keep));
-                self.pool.executed(roots.height, nonces);
+                self.pool.executed(roots.height, nonces, &skipped);
             }
             Event::Timer(timer) => self.on_timer(timer)?,
         }

@@ -100,6 +100,14 @@ impl ExecutedBlock {
         Bloom::try_from(self.result.logs_bloom.as_slice()).unwrap_or_default()
     }
 
+    /// Transactions that were not executed and may come again.
+    #[must_use]
+    pub fn skipped(&self) -> Vec<B256> {
+        let receipts = self.result.receipts.iter();
+        let skipped = receipts.filter(|receipt| !receipt.is_executed());
+        skipped.map(|receipt| receipt.transaction_hash).collect()
+    }
+
     /// Nonces that the senders of the block have after it.
     fn senders(&self) -> impl Iterator<Item = Address> + '_ {
         self.transactions
