@@ -35,6 +35,8 @@ pub struct LoadReport {
     pub cpu_us_per_transaction: f64,
     /// Processors that the node processes used together, on average.
     pub cores_used: f64,
+    /// Processors that the generator used; at 1 it is the generator that was measured.
+    pub generator_cores: f64,
     /// What was checked afterwards.
     pub checked: Checked,
     /// What was refused, as it has to be.
