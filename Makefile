@@ -13,7 +13,7 @@ HOME_DIR   ?= .hawser
 SUITE      ?= intl
 NODES      ?= 4
 RPC_PORT   ?= 8545
-P2P_PORT   ?= 30300
+P2P_PORT   ?= 9545
 SEEDS      ?= 100
 BENCH_OUT  ?= target/bench
 CARGO_DENY ?= cargo deny
@@ -21,7 +21,7 @@ CARGO_DENY ?= cargo deny
 CARGO_FLAGS := --release --locked
 
 .PHONY: help up down status build build-tools test rust-test e2e clients-reference verify fix fmt fmt-fix clippy doc \
-        layers deny bench simulate simulate-few release clean need-cargo need-cc
+        layers deny bench simulate simulate-few release clean need-cargo need-cc need-node
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,21 @@ need-cargo:
 need-cc:
 	@command -v cc >/dev/null || { echo "make: a C compiler is missing (secp256k1 and the TLS provider need one). On Debian: apt-get install gcc" >&2; exit 2; }
 
-build: need-cargo need-cc ## Build the binary (release)
+.PHONY: console console-test
+console: need-node console/dist/index.html ## Build the web console, which the binary embeds
+
+console/dist/index.html: $(shell find console/src console/public -type f 2>/dev/null) console/index.html console/vite.config.ts console/tsconfig.json console/package.json console/package-lock.json
+	cd console && npm ci --no-audit --no-fund && npm run build
+	@touch $@
+
+console-test: need-node ## Tests of the console
+	cd console && npm ci --no-audit --no-fund && npm test
+
+build: need-cargo need-cc console ## Build the binary (release) with its console
 	$(CARGO) build $(CARGO_FLAGS) -p hawser
+
+need-node:
+	@command -v npm >/dev/null || { echo "make: Node.js 20 or newer with npm is missing (it builds the web console). On Debian: apt-get install nodejs npm" >&2; exit 2; }
 
 build-tools: need-cargo need-cc
 	$(CARGO) build $(CARGO_FLAGS) -p hawser -p hawser-simulation

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::{Call, Ordering, UnsignedNative};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Time, U256};
+use hawser_services::evidence::{self, Algorithm, Record};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-const GAS: u64 = 200_000;
+const GAS: u64 = 500_000;
 const LIFETIME_MS: u64 = 120_000;
 
 struct Client {
@@ -79,13 +80,22 @@ impl Clients {
             client.nonce = nonce.saturating_add(1);
             Ordering::Sequential { nonce }
         };
-        let calls = (0..rng.random_range(1..3))
-            .map(|_| Call::Call {
-                to,
-                value,
-                input: Bytes::new(),
-            })
-            .collect();
+        let calls = if rng.random_bool(0.3) {
+            self.salt = self.salt.saturating_add(1);
+            vec![Call::Call {
+                to: evidence::ADDRESS,
+                value: U256::ZERO,
+                input: evidence::encode_register(&records(self.salt, rng.random_range(1..4))),
+            }]
+        } else {
+            (0..rng.random_range(1..3))
+                .map(|_| Call::Call {
+                    to,
+                    value,
+                    input: Bytes::new(),
+                })
+                .collect()
+        };
         let native = UnsignedNative {
             chain_id: self.chain,
             signer: client.key.public_key(),
@@ -102,4 +112,20 @@ impl Clients {
             expires,
         })
     }
+}
+
+fn records(salt: u64, count: u8) -> Vec<Record> {
+    (0..count)
+        .map(|i| {
+            let mut digest = [i; 32];
+            digest[..8].copy_from_slice(&salt.to_be_bytes());
+            Record {
+                algorithm: Algorithm::Sha256.number(),
+                digest: digest.to_vec(),
+                media_type: "text/plain".to_owned(),
+                description: format!("record {salt}.{i}"),
+                sealed_owner: Vec::new(),
+            }
+        })
+        .collect()
 }

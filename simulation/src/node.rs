@@ -4,7 +4,6 @@ use std::{collections::VecDeque, sync::Arc};
 
 use hawser_consensus::{Record, Timeouts};
 use hawser_crypto::SecretKey;
-use hawser_execution::NativeRegistry;
 use hawser_ledger::{Certificate, Genesis, state::StateOptions};
 use hawser_node::{
     chain::{ChainError, Timers, Verifier, VoteLog, boot},
@@ -59,11 +58,13 @@ impl SimNode {
             provable_blocks: 2,
             ..StateOptions::default()
         };
+        // The registry is a constant of the program; that it is sound is tested where it is made.
+        let natives = hawser_services::registry().unwrap_or_default();
         let store = Arc::new(ChainStore::open(
             Arc::new(self.disk.clone()),
             Arc::<MemKv>::clone(&self.kv),
             Arc::clone(genesis),
-            NativeRegistry::default(),
+            natives,
             StoreOptions {
                 state,
                 ..StoreOptions::default()

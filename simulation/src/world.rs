@@ -614,6 +614,9 @@ impl World {
             };
             let executed = running.store.execute(&block, certificate)?;
             let nonces = running.store.nonces_after(&executed)?;
+            if let Some(height) = running.store.flush_due() {
+                running.store.flush_to(height)?;
+            }
             running.executing = !running.commits.is_empty();
             Ok(Some((executed, nonces, running.executing)))
         })?;

@@ -169,15 +169,15 @@ impl Message {
 }
 
 impl Record {
-    /// Height that the record belongs to; `None` for a timer, which belongs to its log's.
+    /// Height that the record belongs to.
     #[must_use]
-    pub const fn height(&self) -> Option<Height> {
+    pub const fn height(&self) -> Height {
         match self {
-            Self::Vote(signed) => Some(signed.vote.height),
-            Self::Proposal(signed) => Some(signed.proposal.height),
-            Self::Polka(certificate) => Some(certificate.height),
-            Self::Timeout(timer) => Some(timer.height),
-            Self::Block { height, .. } => Some(*height),
+            Self::Vote(signed) => signed.vote.height,
+            Self::Proposal(signed) => signed.proposal.height,
+            Self::Polka(certificate) => certificate.height,
+            Self::Timeout(timer) => timer.height,
+            Self::Block { height, .. } => *height,
         }
     }
 }

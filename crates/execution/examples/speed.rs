@@ -2,6 +2,8 @@
 //! engine without receipts, changes and limits:
 //! `cargo run --release -p hawser-execution --example speed`.
 #![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stdout,
     missing_docs,

@@ -8,6 +8,7 @@ use crate::database::BlockDb;
 /// is added by the caller.
 pub(crate) fn collect(state: EvmState, base: &BlockDb<'_>) -> Changes {
     let mut changes = Changes::default();
+    // The maps iterated here have no order; the ordered maps filled from them do.
     for (address, account) in state {
         // Destroyed by the last transaction that touched it (EIP-6780: also created by it). One
         // destroyed earlier in the block has been cleared when it was loaded again.

@@ -79,8 +79,8 @@ impl<'a> ChainPrecompiles<'a> {
         spec: SpecId,
     ) -> Self {
         let standard = EthPrecompiles::new(spec);
-        let mut warm = natives.addresses();
-        warm.extend(standard.warm_addresses().iter().copied());
+        let mut warm = standard.warm_addresses().clone();
+        warm.extend(natives.addresses());
         Self {
             standard,
             natives,

@@ -1,12 +1,8 @@
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use alloy_primitives::map::AddressMap;
 use hawser_crypto::Suite;
 use hawser_primitives::{Address, B256, Bytes, ChainId, Domain, Height, Time, U256};
-use revm::{
-    precompile::{PrecompileSpecId, Precompiles},
-    primitives::AddressSet,
-};
+use revm::precompile::{PrecompileSpecId, Precompiles};
 use thiserror::Error;
 
 use crate::SPEC;
@@ -126,7 +122,7 @@ pub enum RegistryError {
 /// The native contracts of a chain.
 #[derive(Clone, Default)]
 pub struct NativeRegistry {
-    contracts: AddressMap<Arc<dyn NativeContract>>,
+    contracts: BTreeMap<Address, Arc<dyn NativeContract>>,
 }
 
 impl NativeRegistry {
@@ -162,13 +158,14 @@ impl NativeRegistry {
     /// Addresses and names, in order of address.
     #[must_use]
     pub fn list(&self) -> Vec<(Address, &'static str)> {
-        let mut list: Vec<_> = self.contracts.iter().map(|(a, c)| (*a, c.name())).collect();
-        list.sort_unstable();
-        list
+        self.contracts
+            .iter()
+            .map(|(address, contract)| (*address, contract.name()))
+            .collect()
     }
 
-    pub(crate) fn addresses(&self) -> AddressSet {
-        self.contracts.keys().copied().collect()
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> {
+        self.contracts.keys().copied()
     }
 }
 

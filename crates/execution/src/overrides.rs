@@ -1,4 +1,5 @@
-use hawser_primitives::{Address, B256, Height, Time, U256};
+use alloy_rpc_types_eth::state::AccountOverride;
+use hawser_primitives::{Address, Height, Time, U256};
 use revm::{
     Database, DatabaseRef, bytecode::Bytecode, context::BlockEnv,
     context_interface::block::BlobExcessGasAndPrice, database::CacheDB,
@@ -24,21 +25,22 @@ fn state_error(error: DbError) -> ExecutionError {
 }
 
 /// Applies state overrides as `eth_call` defines them.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "accounts and slots do not depend on each other, so their order does not matter"
+)]
 pub(crate) fn apply_state(
     db: &mut QueryDb<'_>,
     natives: &NativeRegistry,
     overrides: &StateOverride,
 ) -> Result<(), ExecutionError> {
-    let slots = |map: &Option<_>| {
-        map.as_ref()
-            .map_or(0, |map: &alloy_primitives::map::B256HashMap<B256>| {
-                map.len()
-            })
+    let slots = |account: &AccountOverride| {
+        let maps = [&account.state, &account.state_diff];
+        maps.map(|map| map.as_ref().map_or(0, |map| map.len()))
+            .iter()
+            .sum::<usize>()
     };
-    let total: usize = overrides
-        .values()
-        .map(|o| 1 + slots(&o.state) + slots(&o.state_diff))
-        .sum();
+    let total: usize = overrides.values().map(|account| 1 + slots(account)).sum();
     if total > OVERRIDES_MAX {
         return Err(ExecutionError::Limit {
             what: "number of overridden accounts and slots",

@@ -32,7 +32,7 @@ pub fn vote_message(
 }
 
 /// The bytes that a proposer signs: the block, and the round of the quorum of prevotes that
-/// unlocks it (−1 for none, as the paper writes it).
+/// unlocks it (`None` where the paper writes −1).
 #[must_use]
 pub fn proposal_message(
     chain: ChainId,

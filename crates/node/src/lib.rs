@@ -14,6 +14,7 @@
 )]
 
 pub mod chain;
+pub mod config;
 mod node;
 pub mod pool;
 pub mod replica;

@@ -1,8 +1,12 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hawser_node::chain::ChainHandle;
-use hawser_primitives::ChainId;
-use parking_lot::RwLock;
+use hawser_primitives::{B256, ChainId};
+use parking_lot::{Mutex, RwLock};
 
 use crate::eth::filters::Filters;
 
@@ -10,6 +14,34 @@ use crate::eth::filters::Filters;
 pub(crate) struct Entry {
     pub(crate) handle: ChainHandle,
     pub(crate) filters: Filters,
+    pub(crate) recent: Recent,
+}
+
+/// Transactions that were lately sent through this interface.
+#[derive(Default)]
+pub(crate) struct Recent(Mutex<(BTreeMap<B256, Instant>, VecDeque<B256>)>);
+
+impl Recent {
+    /// How many are remembered.
+    const MAX: usize = 16_384;
+
+    pub(crate) fn insert(&self, hash: B256) {
+        let mut recent = self.0.lock();
+        let (known, order) = &mut *recent;
+        if known.insert(hash, Instant::now()).is_none() {
+            order.push_back(hash);
+        }
+        if order.len() > Self::MAX
+            && let Some(oldest) = order.pop_front()
+        {
+            known.remove(&oldest);
+        }
+    }
+
+    /// How long ago it was sent; `None` when it is not among the latest.
+    pub(crate) fn age(&self, hash: &B256) -> Option<Duration> {
+        self.0.lock().0.get(hash).map(Instant::elapsed)
+    }
 }
 
 #[derive(Default)]
@@ -37,6 +69,7 @@ impl Chains {
         let entry = Arc::new(Entry {
             handle,
             filters: Filters::default(),
+            recent: Recent::default(),
         });
         let mut registry = self.0.write();
         registry.chains.insert(id, entry);
@@ -82,5 +115,22 @@ impl Chains {
 
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
         self.0.read().chains.values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_latest_are_remembered() {
+        let recent = Recent::default();
+        let hash = |n: usize| B256::from(alloy_primitives::U256::from(n));
+        for n in 0..=Recent::MAX {
+            recent.insert(hash(n));
+            recent.insert(hash(n));
+        }
+        assert!(recent.age(&hash(0)).is_none());
+        assert!(recent.age(&hash(1)).is_some() && recent.age(&hash(Recent::MAX)).is_some());
     }
 }

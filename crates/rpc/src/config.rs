@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
-use crate::{RpcError, RpcObserver, observer::NoObserver};
+use crate::{Pages, RpcError, RpcObserver, observer::NoObserver};
 
 /// Which web pages may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct RpcConfig {
     pub limits: RpcLimits,
     /// Learns of every call.
     pub observer: Arc<dyn RpcObserver>,
+    /// Files for browsers, served beside JSON-RPC; default none.
+    pub pages: Option<Pages>,
 }
 
 impl RpcConfig {
@@ -45,6 +47,7 @@ impl RpcConfig {
             ),
             limits: RpcLimits::default(),
             observer: Arc::new(NoObserver),
+            pages: None,
         }
     }
 }
@@ -98,6 +101,14 @@ pub struct RpcLimits {
     pub reads_queue_max: usize,
     /// Gas of `eth_call`, of a simulation and of a traced call. Default 100,000,000.
     pub call_gas_max: u64,
+    /// Milliseconds that a question for the receipt of a transaction on its way waits for its
+    /// execution. Default 2,000.
+    pub receipt_wait_ms_max: u64,
+    /// Milliseconds after sending before `eth_getTransactionReceipt` answers the same interface;
+    /// 0 for at once. ethers needs 250, for it takes nonces from a cache that long. Other ways to
+    /// learn of an execution (subscriptions, blocks, `eth_sendRawTransactionSync`) do not wait.
+    /// Default 260.
+    pub receipt_settle_ms: u64,
     /// Blocks in one log query. Default 100,000.
     pub logs_range_max: u64,
     /// Logs in one answer. Default 10,000.
@@ -137,6 +148,8 @@ impl Default for RpcLimits {
             reads_max: 32,
             reads_queue_max: 8_192,
             call_gas_max: 100_000_000,
+            receipt_wait_ms_max: 2_000,
+            receipt_settle_ms: 260,
             logs_range_max: 100_000,
             logs_results_max: 10_000,
             logs_alternatives_max: 1_000,

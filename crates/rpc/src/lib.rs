@@ -37,5 +37,5 @@ pub use config::{Cors, RpcConfig, RpcLimits};
 pub use error::RpcError;
 pub use methods::METHODS;
 pub use observer::{CallOutcome, Refusal, RpcObserver};
-pub use server::{RpcServer, serve};
+pub use server::{Page, Pages, RpcServer, serve};
 pub use wire::ErrorObject;

@@ -4,6 +4,8 @@
 //! an inner node whose children are on the page below. A leaf stands in the page's slot of its path
 //! and belongs to the tree at the shallowest level where it is alone, which follows from the slots.
 
+use std::sync::Arc;
+
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Domain};
 
@@ -128,12 +130,14 @@ impl Kind {
 ///
 /// Words in order: for each slot that is not empty its hash, or path, value hash and hash of its
 /// leaf; then the hash of each position 1 to 15 that is an inner node.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Page {
-    /// Two bits for each slot, the first slot lowest: 0 empty, 1 leaf, 2 inner.
-    kinds: u32,
-    words: Box<[B256]>,
-}
+///
+/// A clone is the same page. The first word holds the kinds of the slots, two bits each, the first
+/// slot lowest: 0 empty, 1 leaf, 2 inner; the other words follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page(Arc<[B256]>);
+
+/// Most words of a page: kinds, leaves in all slots, inner nodes above them.
+const WORDS_MAX: usize = 1 + 3 * SLOTS + SLOTS - 1;
 
 /// A page taken apart, to be read or changed.
 pub(super) struct OpenPage {
@@ -234,30 +238,44 @@ impl OpenPage {
     /// Packs the page. Its hashes must be up to date.
     pub(super) fn close(&self) -> Page {
         let mut kinds = 0u32;
-        let mut words = Vec::with_capacity(POSITIONS);
+        let mut words = [B256::ZERO; WORDS_MAX];
+        let mut used = 1usize;
+        let mut push = |word: &B256| {
+            if let Some(to) = words.get_mut(used) {
+                *to = *word;
+            }
+            used = used.saturating_add(1);
+        };
         for (slot, leaf) in self.leaves.iter().enumerate() {
             let position = SLOTS.saturating_add(slot);
             let kind = match self.kind(position) {
                 Kind::Empty => continue,
                 Kind::Leaf => {
-                    words.extend([leaf.path, leaf.value_hash]);
+                    push(&leaf.path);
+                    push(&leaf.value_hash);
                     1
                 }
                 Kind::Inner => 2u32,
             };
-            words.push(self.hash(position));
+            push(&self.hash(position));
             kinds |= kind.wrapping_shl(2 * slot as u32);
         }
-        words.extend(
-            (1..SLOTS)
-                .filter(|at| self.kind(*at) == Kind::Inner)
-                .map(|at| self.hash(at)),
-        );
-        Page {
-            kinds,
-            words: words.into_boxed_slice(),
+        for position in (1..SLOTS).filter(|position| self.kind(*position) == Kind::Inner) {
+            push(&self.hash(position));
         }
+        if let Some((first, _)) = words.split_first_mut() {
+            *first = kinds_word(kinds);
+        }
+        Page(words.get(..used).unwrap_or_default().into())
     }
+}
+
+fn kinds_word(kinds: u32) -> B256 {
+    let mut word = B256::ZERO;
+    for (to, from) in word.iter_mut().zip(kinds.to_le_bytes()) {
+        *to = from;
+    }
+    word
 }
 
 impl Page {
@@ -303,17 +321,27 @@ impl Page {
         words.next().is_none().then_some(page)
     }
 
+    fn parts(&self) -> (u32, &[B256]) {
+        let (first, words) = self.0.split_first().unwrap_or((&B256::ZERO, &[]));
+        let kinds = first.first_chunk::<4>().copied().unwrap_or_default();
+        (u32::from_le_bytes(kinds), words)
+    }
+
     /// Takes the page apart.
     pub(super) fn open(&self) -> OpenPage {
+        let (kinds, words) = self.parts();
         // Both ways to make a page leave the words fitting the kinds.
-        Self::try_open(self.kinds, &self.words).unwrap_or_else(OpenPage::empty)
+        Self::try_open(kinds, words).unwrap_or_else(OpenPage::empty)
     }
 
     /// Stored form: kinds (u32, little endian), then the words.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.words.len().saturating_mul(32).saturating_add(4));
-        bytes.extend(self.kinds.to_le_bytes());
-        bytes.extend(self.words.iter().flat_map(|word| word.0));
+        let (kinds, words) = self.parts();
+        let mut bytes = Vec::with_capacity(words.len().saturating_mul(32).saturating_add(4));
+        bytes.extend_from_slice(&kinds.to_le_bytes());
+        for word in words {
+            bytes.extend_from_slice(word.as_slice());
+        }
         bytes
     }
 
@@ -322,16 +350,17 @@ impl Page {
         let corrupt = || StateError::Corrupt(format!("page of {} bytes", bytes.len()));
         let (kinds, rest) = bytes.split_first_chunk::<4>().ok_or_else(corrupt)?;
         let (words, tail) = rest.as_chunks::<32>();
-        let words: Box<[B256]> = words.iter().map(|word| B256::from(*word)).collect();
         let kinds = u32::from_le_bytes(*kinds);
-        if !tail.is_empty() || Self::try_open(kinds, &words).is_none() {
+        let words = words.iter().map(|word| B256::from(*word));
+        let page = Self(std::iter::once(kinds_word(kinds)).chain(words).collect());
+        if !tail.is_empty() || Self::try_open(kinds, page.parts().1).is_none() {
             return Err(corrupt());
         }
-        Ok(Self { kinds, words })
+        Ok(page)
     }
 
     /// Bytes held in memory, about.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.words.len().saturating_mul(32).saturating_add(64)
+        self.0.len().saturating_mul(32).saturating_add(16)
     }
 }

@@ -6,8 +6,6 @@
 //! - inner: `H(StateNode, left ‖ right)`, an empty side counting as zero
 //! - empty tree: zero; a tree of one leaf: that leaf.
 
-use std::sync::Arc;
-
 use hawser_crypto::Suite;
 use hawser_primitives::B256;
 
@@ -17,7 +15,7 @@ use super::page::{DEPTH_MAX, Leaf, Node, OpenPage, PAGE_LEVELS, Page, PageId, SL
 /// Where pages are found.
 pub(super) trait Pages {
     /// The page at a place; `None` when there is none.
-    fn page(&self, id: &PageId) -> Result<Option<Arc<Page>>, StateError>;
+    fn page(&self, id: &PageId) -> Result<Option<Page>, StateError>;
 }
 
 /// A change to one path: the hash of its new value, or its removal.
@@ -32,7 +30,7 @@ pub(super) struct Update {
 pub(super) struct TreeChange {
     pub(super) root: B256,
     /// Pages that changed, each once; `None` for those that are no more.
-    pub(super) pages: Vec<(PageId, Option<Arc<Page>>)>,
+    pub(super) pages: Vec<(PageId, Option<Page>)>,
 }
 
 /// Applies updates, which are in strict path order.
@@ -67,7 +65,7 @@ pub(super) fn root_of(page: Option<&Page>) -> B256 {
 struct Walk<'a> {
     suite: Suite,
     pages: &'a dyn Pages,
-    changed: Vec<(PageId, Option<Arc<Page>>)>,
+    changed: Vec<(PageId, Option<Page>)>,
 }
 
 impl Walk<'_> {
@@ -75,7 +73,7 @@ impl Walk<'_> {
     fn update(
         &mut self,
         id: PageId,
-        page: Option<Arc<Page>>,
+        page: Option<Page>,
         updates: &[Update],
     ) -> Result<Node, StateError> {
         let mut open = page
@@ -113,7 +111,7 @@ impl Walk<'_> {
             Node::Inner(_) => true,
         };
         if needed {
-            self.changed.push((id, Some(Arc::new(open.close()))));
+            self.changed.push((id, Some(open.close())));
         } else if page.is_some() {
             self.changed.push((id, None));
         }

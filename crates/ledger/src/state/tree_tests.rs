@@ -1,9 +1,7 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Bytes};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 use super::page::{Leaf, Page, PageId, inner_hash, value_hash};
 use super::proof::{ProofEnd, ProofError, StateProof};
@@ -15,11 +13,8 @@ use super::{StateError, StateKey};
 struct PageMap(BTreeMap<PageId, Vec<u8>>);
 
 impl Pages for PageMap {
-    fn page(&self, id: &PageId) -> Result<Option<Arc<Page>>, StateError> {
-        self.0
-            .get(id)
-            .map(|bytes| Page::decode(bytes).map(Arc::new))
-            .transpose()
+    fn page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
+        self.0.get(id).map(|bytes| Page::decode(bytes)).transpose()
     }
 }
 

@@ -4,16 +4,18 @@ use std::{
     collections::BTreeMap,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use hawser_ledger::VerifiedTransaction;
 use hawser_network::{Lane, NetworkHandle};
-use hawser_primitives::{B256, Bytes, Time, encode};
+use hawser_primitives::{B256, Bytes, encode};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
-    ChainError, ChainObserver, Command, Input, SubmitError, Verified, VoteLog, explain,
+    ChainError, ChainObserver, Command, Input, SubmitError, Verified, VoteLog,
+    clock::Clock,
+    explain,
     timers::Timers,
     worker::{CheckJob, Jobs},
 };
@@ -49,16 +51,9 @@ pub(super) struct Driver {
     observer: Arc<dyn ChainObserver>,
     configured_peers: usize,
     timers: Timers,
+    clock: Clock,
     replies: BTreeMap<u64, (Reply, Arc<VerifiedTransaction>)>,
     next_reply: u64,
-}
-
-/// Milliseconds since the Unix epoch.
-fn now() -> Time {
-    let elapsed = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Time(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Starts the thread.
@@ -77,11 +72,11 @@ pub(super) fn spawn(
         driver.events(vec![Event::Started])?;
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let deadline = driver.timers.next();
+            let (deadline, now) = (driver.timers.next(), driver.clock.now());
             let sleep = async move {
                 match deadline {
                     Some(at) => {
-                        tokio::time::sleep(Duration::from_millis(at.since_ms(now()))).await;
+                        tokio::time::sleep(Duration::from_millis(at.since_ms(now))).await;
                     }
                     None => std::future::pending().await,
                 }
@@ -122,6 +117,7 @@ impl Driver {
             observer: parts.observer,
             configured_peers: parts.configured_peers,
             timers: Timers::default(),
+            clock: Clock::start(),
             replies: BTreeMap::new(),
             next_reply: 0,
         }
@@ -145,7 +141,7 @@ impl Driver {
 
     /// Fires the timers that are due.
     fn fire(&mut self) -> Result<(), ChainError> {
-        while let Some(timer) = self.timers.due(now()) {
+        while let Some(timer) = self.timers.due(self.clock.now()) {
             self.events(vec![Event::Timer(timer)])?;
         }
         Ok(())
@@ -154,7 +150,7 @@ impl Driver {
     fn events(&mut self, events: Vec<Event>) -> Result<(), ChainError> {
         let mut actions = Vec::new();
         for event in events {
-            actions.extend(self.replica.handle(now(), event)?);
+            actions.extend(self.replica.handle(self.clock.now(), event)?);
         }
         self.perform(actions)
     }

@@ -1,10 +1,13 @@
 //! Says in words how a chain is doing and what it waits for.
 
 use hawser_consensus::Step;
-use hawser_primitives::{Address, Height};
+use hawser_primitives::{Address, Height, Round};
 
 use super::{ChainStatus, PeerState};
 use crate::{replica::Replica, store::ChainStore};
+
+/// Time after which a height in progress is worth explaining, in milliseconds.
+const SLOW_MS: u64 = 2_000;
 
 /// The state of a chain, for people and monitors.
 pub(super) fn status(
@@ -63,7 +66,9 @@ pub(super) fn status(
             waiting.push(format!("execution is {behind} blocks behind agreement"));
         }
     }
-    if deciding.is_some() && agreement.step() != Step::Decided {
+    // A round that has just begun is no news.
+    let slow = agreement.round() > Round(0) || replica.deciding_for_ms() > SLOW_MS;
+    if deciding.is_some() && agreement.step() != Step::Decided && slow {
         let name = |address: &Address| {
             genesis
                 .validators
@@ -78,16 +83,16 @@ pub(super) fn status(
             .filter(|address| !heard.contains(address))
             .map(|address| name(&address))
             .collect();
-        waiting.push(format!(
-            "block {next}, round {}: {}; no vote in this round yet from {}",
+        let mut sentence = format!(
+            "block {next}, round {}: {}",
             agreement.round(),
-            agreement.step(),
-            if silent.is_empty() {
-                "nobody".to_owned()
-            } else {
-                silent.join(", ")
-            }
-        ));
+            agreement.step()
+        );
+        if !silent.is_empty() {
+            let names = silent.join(", ");
+            sentence.push_str(&format!("; no vote in this round yet from {names}"));
+        }
+        waiting.push(sentence);
     }
     let ready = connected && !replica.is_syncing();
     ChainStatus {

@@ -1,9 +1,10 @@
 //! One chain running on this node: the replica's actions carried out on real clocks, disks and
 //! links.
 //!
-//! Threads per chain: one runs the replica and its vote log, one executes final blocks, a few
-//! verify signatures. Channels between them are bounded, or bounded by what may be in flight.
+//! Threads per chain: one runs the replica and its vote log, one executes final blocks, one writes
+//! state out, one gathers submissions, a few verify signatures. Channels between them are bounded, or bounded by what may be in flight.
 
+mod clock;
 mod driver;
 mod error;
 mod explain;
@@ -184,6 +185,7 @@ impl Chain {
                 fail: fail.clone(),
             },
             submissions_rx,
+            stopped.clone(),
             setup.verifiers.max(1),
         )?;
         let driver = driver::Driver::new(driver::Parts {
@@ -276,6 +278,14 @@ pub fn boot(
         {
             last_busy = Height(height);
         }
+    }
+    if key.is_some() && tip.height > Height::GENESIS && !VoteLog::exists(disk.as_ref())? {
+        return Err(ChainError::VoteLog(format!(
+            "it is missing, but the chain is at block {}: this validator cannot know what it voted \
+             for, and voting again could contradict it. Start the node without vote_key until it \
+             has followed at least one more block, then put vote_key back",
+            tip.height
+        )));
     }
     let (log, recovered) = VoteLog::open(disk, tip.height)?;
     let mut blocks: Vec<CheckedBlock> = Vec::new();

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use hawser_ledger::{Block, Transaction, VerifiedTransaction, state::StateRead};
-use hawser_primitives::{Bytes, U256};
+use hawser_primitives::{B256, Bytes, Height, U256};
 
 use super::SubmitError;
 use crate::{
     pool::{Candidate, PoolError},
-    store::ChainStore,
+    store::{ChainStore, StoreError},
 };
 
 /// Decodes transactions, verifies signatures, and looks senders up in the state.
@@ -31,14 +31,29 @@ impl Verifier {
             .map_err(|error| SubmitError::Pool(PoolError::Unexecutable(error.to_string())))?;
         let transaction = transaction.verify(genesis.chain_id)?;
         if transaction.transaction().nonce().is_none() {
-            let position = self.store.position(&transaction.hash());
-            let position = position.map_err(|error| SubmitError::Store(error.to_string()))?;
-            if let Some(position) = position {
-                let height = position.height.0;
-                return Err(SubmitError::Pool(PoolError::AlreadyExecuted { height }));
+            let executed = self.executed_at(&transaction.hash());
+            if let Some(height) = executed.map_err(|error| SubmitError::Store(error.to_string()))? {
+                return Err(SubmitError::Pool(PoolError::AlreadyExecuted {
+                    height: height.0,
+                }));
             }
         }
         self.with_account(Arc::new(transaction))
+    }
+
+    /// Where a transaction was executed; one that was skipped may come again.
+    fn executed_at(&self, hash: &B256) -> Result<Option<Height>, StoreError> {
+        let Some(position) = self.store.position(hash)? else {
+            return Ok(None);
+        };
+        let block = self.store.block(position.height)?;
+        let index = usize::try_from(position.index).unwrap_or(usize::MAX);
+        let receipt = block
+            .as_ref()
+            .and_then(|block| block.result.receipts.get(index));
+        Ok(receipt
+            .filter(|receipt| receipt.is_executed())
+            .map(|_| position.height))
     }
 
     fn with_account(

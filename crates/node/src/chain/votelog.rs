@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hawser_consensus::Record;
 use hawser_ledger::Block;
 use hawser_primitives::{Height, decode_exact, encode, limits::FRAME_BYTES_MAX};
-use hawser_storage::{Disk, LogOptions, SyncedLog};
+use hawser_storage::{Disk, LogError, LogOptions, SyncedLog};
 
 use super::ChainError;
 use crate::replica::LogEntry;
@@ -34,6 +34,12 @@ pub struct VoteLog {
 }
 
 impl VoteLog {
+    /// Whether there is a log already.
+    pub fn exists(disk: &dyn Disk) -> Result<bool, ChainError> {
+        let found = disk.open(NAME).map_err(LogError::from)?;
+        Ok(found.is_some())
+    }
+
     /// Opens the log and reads what belongs to the height after `tip`.
     pub fn open(disk: Arc<dyn Disk>, tip: Height) -> Result<(Self, Recovered), ChainError> {
         let (log, recovery) = SyncedLog::open(disk, NAME, LogOptions::default())?;
@@ -95,7 +101,7 @@ impl VoteLog {
 
 fn height_of(entry: &LogEntry) -> Height {
     match entry {
-        LogEntry::Record(record) => record.height().unwrap_or_default(),
+        LogEntry::Record(record) => record.height(),
         LogEntry::Block(block) => block.header.height,
     }
 }

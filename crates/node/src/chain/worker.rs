@@ -8,8 +8,8 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
 use hawser_ledger::{Block, Certificate, VerifiedTransaction};
-use hawser_primitives::{B256, Bytes};
-use tokio::sync::{broadcast, mpsc};
+use hawser_primitives::{B256, Bytes, Height};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{ChainError, ChainObserver, Input, Submission, Verified, Verifier};
 use crate::{
@@ -61,6 +61,7 @@ impl Workers {
     pub(super) fn start(
         context: Context,
         submissions: mpsc::Receiver<Submission>,
+        stopped: watch::Receiver<bool>,
         verifiers: usize,
     ) -> Result<(Vec<JoinHandle<()>>, Jobs), ChainError> {
         let context = Arc::new(context);
@@ -68,6 +69,8 @@ impl Workers {
         let (check, checks) = unbounded();
         let (gossip, gossips) = unbounded();
         let (ingress, ingresses) = crossbeam_channel::bounded(verifiers.saturating_mul(4));
+        let (flushes, due) = crossbeam_channel::bounded(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let id = context.store.genesis().chain_id;
         let mut threads = Vec::new();
         let mut spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
@@ -77,11 +80,16 @@ impl Workers {
         let shared = Arc::clone(&context);
         spawn(
             format!("execute-{id}"),
-            Box::new(move || execute(&shared, &commits)),
+            Box::new(move || execute(&shared, &commits, &flushes)),
+        )?;
+        let shared = Arc::clone(&context);
+        spawn(
+            format!("flush-{id}"),
+            Box::new(move || flush(&shared, &due)),
         )?;
         spawn(
             format!("ingress-{id}"),
-            Box::new(move || collect(submissions, &ingress)),
+            Box::new(move || collect(&runtime, submissions, stopped, &ingress)),
         )?;
         for i in 0..verifiers {
             let (shared, checks, gossips, ingresses) = (
@@ -105,7 +113,11 @@ impl Workers {
 }
 
 /// Executes final blocks in order until the channel closes.
-fn execute(context: &Context, commits: &Receiver<(CheckedBlock, Certificate)>) {
+fn execute(
+    context: &Context,
+    commits: &Receiver<(CheckedBlock, Certificate)>,
+    flushes: &Sender<Height>,
+) {
     for (block, certificate) in commits {
         let started = Instant::now();
         let done = context
@@ -124,6 +136,10 @@ fn execute(context: &Context, commits: &Receiver<(CheckedBlock, Certificate)>) {
                     roots: executed.result.roots,
                     nonces,
                 };
+                if let Some(height) = context.store.flush_due() {
+                    // Full: a flush is under way, and the next block asks again.
+                    let _ = flushes.try_send(height);
+                }
                 // No receiver: nobody subscribes.
                 let _ = context.blocks.send(executed);
                 if context.inputs.blocking_send(Input::Event(event)).is_err() {
@@ -135,12 +151,33 @@ fn execute(context: &Context, commits: &Receiver<(CheckedBlock, Certificate)>) {
     }
 }
 
-/// Gathers submissions into batches, so that verification is worth a wake-up.
-fn collect(mut submissions: mpsc::Receiver<Submission>, ingress: &Sender<Vec<Submission>>) {
+/// Gathers submissions into batches, so that verification is worth a wake-up. Interfaces may hold
+/// their end of the channel longer than the chain runs, hence the second way out.
+fn collect(
+    runtime: &tokio::runtime::Runtime,
+    mut submissions: mpsc::Receiver<Submission>,
+    mut stopped: watch::Receiver<bool>,
+    ingress: &Sender<Vec<Submission>>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
-    while submissions.blocking_recv_many(&mut batch, BATCH) > 0 {
-        if ingress.send(std::mem::take(&mut batch)).is_err() {
+    loop {
+        let count = runtime.block_on(async {
+            tokio::select! {
+                _ = stopped.wait_for(|stop| *stop) => 0,
+                count = submissions.recv_many(&mut batch, BATCH) => count,
+            }
+        });
+        if count == 0 || ingress.send(std::mem::take(&mut batch)).is_err() {
             return;
+        }
+    }
+}
+
+/// Writes state and indexes out beside execution, whenever enough has gathered.
+fn flush(context: &Context, due: &Receiver<Height>) {
+    for height in due {
+        if let Err(error) = context.store.flush_to(height) {
+            return (context.fail)(error.to_string());
         }
     }
 }

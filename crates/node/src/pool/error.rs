@@ -62,7 +62,7 @@ pub enum PoolError {
         max: usize,
     },
     /// The pool is full.
-    #[error("txpool is full: {waiting} transactions wait; retry after a block")]
+    #[error("txpool is full: {waiting} transactions wait; retry in a few seconds")]
     Full {
         /// How many wait.
         waiting: usize,

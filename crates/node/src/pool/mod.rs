@@ -14,7 +14,12 @@ use std::{
 };
 
 use hawser_ledger::{ChainParameters, Envelope, Ordering, VerifiedTransaction};
-use hawser_primitives::{Address, B256, Time, U256, limits::UNORDERED_LIFETIME_MS_MAX};
+use hawser_primitives::{Address, B256, Height, Time, U256, limits::UNORDERED_LIFETIME_MS_MAX};
+
+/// How long a transaction behind a gap of nonces is kept, in milliseconds.
+const GAPPED_LIFETIME_MS: u64 = 180_000;
+/// Transactions looked at in one sweep for such.
+const SWEEP: usize = 4_096;
 
 /// Bounds of the pool.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +44,10 @@ impl Default for PoolLimits {
         }
     }
 }
+
+/// Executed blocks whose transactions the pool remembers. A transaction that was looked up in the
+/// state before such a block and arrives after it must still meet what the block did.
+const REMEMBERED_BLOCKS: u64 = 64;
 
 /// A verified transaction with what the state says of its sender.
 #[derive(Clone, Debug)]
@@ -70,6 +79,56 @@ impl Account {
             nonce = nonce.saturating_add(1);
         }
         nonce
+    }
+}
+
+/// What decided blocks contain, from their decision until some time after their execution.
+#[derive(Debug, Default)]
+struct Recent {
+    hashes: BTreeSet<B256>,
+    blocks: BTreeMap<Height, Vec<(B256, Address)>>,
+    /// Nonce after the sender's last decided transaction, with the block that says so.
+    next: BTreeMap<Address, (u64, Height)>,
+}
+
+impl Recent {
+    fn decided(&mut self, height: Height, transactions: &[Arc<VerifiedTransaction>]) {
+        let mut list = Vec::with_capacity(transactions.len());
+        for transaction in transactions {
+            let (hash, sender) = (transaction.hash(), transaction.sender());
+            if let Some(nonce) = transaction.transaction().nonce() {
+                let entry = self.next.entry(sender).or_insert((0, height));
+                *entry = (entry.0.max(nonce.saturating_add(1)), height);
+            }
+            self.hashes.insert(hash);
+            list.push((hash, sender));
+        }
+        self.blocks.insert(height, list);
+    }
+
+    /// Execution has the last word on a sender's nonce, unless a later block is decided already.
+    fn executed(&mut self, height: Height, sender: Address, nonce: u64) -> u64 {
+        match self.next.get_mut(&sender) {
+            Some((next, at)) if *at > height => (*next).max(nonce),
+            Some(entry) => {
+                *entry = (nonce, height);
+                nonce
+            }
+            None => nonce,
+        }
+    }
+
+    fn forget_before(&mut self, height: Height) {
+        let kept = self.blocks.split_off(&height);
+        for (hash, sender) in std::mem::replace(&mut self.blocks, kept)
+            .into_values()
+            .flatten()
+        {
+            self.hashes.remove(&hash);
+            if self.next.get(&sender).is_some_and(|(_, at)| *at < height) {
+                self.next.remove(&sender);
+            }
+        }
     }
 }
 
@@ -107,9 +166,15 @@ pub struct Pool {
     ready: BTreeSet<Address>,
     /// All transactions in order of arrival.
     arrivals: BTreeMap<u64, Arc<VerifiedTransaction>>,
+    /// When they arrived.
+    times: BTreeMap<u64, Time>,
     /// Unordered ones by expiry, so that passing time finds them.
     expiries: BTreeSet<(Time, u64)>,
     places: BTreeMap<B256, Place>,
+    /// Number of unordered transactions by account.
+    unordered: BTreeMap<Address, usize>,
+    /// What recent blocks contain.
+    recent: Recent,
     next_arrival: u64,
     bytes: usize,
 }
@@ -124,8 +189,11 @@ impl Pool {
             accounts: BTreeMap::new(),
             ready: BTreeSet::new(),
             arrivals: BTreeMap::new(),
+            times: BTreeMap::new(),
             expiries: BTreeSet::new(),
             places: BTreeMap::new(),
+            unordered: BTreeMap::new(),
+            recent: Recent::default(),
             next_arrival: 0,
             bytes: 0,
         }
@@ -185,7 +253,7 @@ impl Pool {
             balance,
         } = candidate;
         let (hash, sender) = (transaction.hash(), transaction.sender());
-        if self.places.contains_key(&hash) {
+        if self.places.contains_key(&hash) || self.recent.hashes.contains(&hash) {
             return Err(PoolError::AlreadyKnown);
         }
         let inner = transaction.transaction();
@@ -209,8 +277,9 @@ impl Pool {
         }
         let tx_nonce = inner.nonce().unwrap_or_default();
         let account = self.accounts.entry(sender).or_default();
-        // A block that is decided but not yet executed may have moved `next` past the state's.
-        account.next = account.next.max(nonce);
+        // Blocks decided since the state was looked at may have moved the nonce on.
+        let decided = self.recent.next.get(&sender).map_or(0, |(next, _)| *next);
+        account.next = account.next.max(nonce).max(decided);
         if tx_nonce < account.next {
             let next = account.next;
             self.refresh(sender);
@@ -239,11 +308,28 @@ impl Pool {
                 if offered <= floor.saturating_add(floor / 10) {
                     return Err(PoolError::ReplacementUnderpriced);
                 }
+                let freed = old.transaction().raw().len();
+                let bytes = self
+                    .bytes
+                    .saturating_sub(freed)
+                    .saturating_add(inner.raw().len());
+                if bytes > self.limits.bytes_max {
+                    return Err(PoolError::Full {
+                        waiting: self.places.len(),
+                    });
+                }
             }
             None if account.queue.len() >= self.limits.per_account_max => {
                 self.refresh(sender);
                 return Err(PoolError::AccountFull {
                     max: self.limits.per_account_max,
+                });
+            }
+            // Half of the pool is for what the next blocks can execute.
+            None if tx_nonce > account.contiguous() && self.is_half_full() => {
+                self.refresh(sender);
+                return Err(PoolError::Full {
+                    waiting: self.places.len(),
                 });
             }
             None => {
@@ -256,7 +342,7 @@ impl Pool {
         if let Some((arrival, old)) = replaced {
             self.unlink(arrival, &old);
         }
-        let arrival = self.link(&transaction, Place::Sequential(sender, tx_nonce));
+        let arrival = self.link(&transaction, Place::Sequential(sender, tx_nonce), now);
         let account = self.accounts.entry(sender).or_default();
         account.queue.insert(tx_nonce, (arrival, transaction));
         self.refresh(sender);
@@ -279,12 +365,28 @@ impl Pool {
                 found_ms: expires.since_ms(now),
             });
         }
+        let sender = transaction.sender();
+        let max = self.limits.per_account_max;
+        if self
+            .unordered
+            .get(&sender)
+            .is_some_and(|count| *count >= max)
+        {
+            return Err(PoolError::AccountFull { max });
+        }
         self.check_room(transaction.transaction().raw().len())?;
         let hash = transaction.hash();
         let arrival = self.next_arrival;
-        self.link(&transaction, Place::Unordered(arrival));
+        self.link(&transaction, Place::Unordered(arrival), now);
         self.expiries.insert((expires, arrival));
+        let count = self.unordered.entry(sender).or_default();
+        *count = count.saturating_add(1);
         Ok(hash)
+    }
+
+    fn is_half_full(&self) -> bool {
+        self.places.len() >= self.limits.transactions_max / 2
+            || self.bytes >= self.limits.bytes_max / 2
     }
 
     fn check_room(&self, bytes: usize) -> Result<(), PoolError> {
@@ -299,7 +401,7 @@ impl Pool {
         }
     }
 
-    fn link(&mut self, transaction: &Arc<VerifiedTransaction>, place: Place) -> u64 {
+    fn link(&mut self, transaction: &Arc<VerifiedTransaction>, place: Place, now: Time) -> u64 {
         let arrival = self.next_arrival;
         self.next_arrival = arrival.saturating_add(1);
         self.bytes = self
@@ -307,10 +409,12 @@ impl Pool {
             .saturating_add(transaction.transaction().raw().len());
         self.places.insert(transaction.hash(), place);
         self.arrivals.insert(arrival, Arc::clone(transaction));
+        self.times.insert(arrival, now);
         arrival
     }
 
     fn unlink(&mut self, arrival: u64, transaction: &VerifiedTransaction) {
+        self.times.remove(&arrival);
         if self.arrivals.remove(&arrival).is_some() {
             self.bytes = self
                 .bytes
@@ -407,33 +511,36 @@ impl Pool {
     }
 
     /// Removes what a decided block contains and moves the accounts' nonces on.
-    pub fn included<'a>(&mut self, transactions: impl Iterator<Item = &'a VerifiedTransaction>) {
+    pub fn included(&mut self, height: Height, transactions: &[Arc<VerifiedTransaction>]) {
+        self.recent.decided(height, transactions);
         for transaction in transactions {
             let sender = transaction.sender();
-            match (
-                self.places.get(&transaction.hash()).copied(),
-                transaction.transaction().nonce(),
-            ) {
-                (Some(Place::Unordered(arrival)), _) => self.drop_unordered(arrival),
-                (_, Some(nonce)) => {
+            match transaction.transaction().nonce() {
+                Some(nonce) => {
                     if let Some(account) = self.accounts.get_mut(&sender) {
                         account.next = account.next.max(nonce.saturating_add(1));
                         self.drop_stale(sender);
                     }
                 }
-                (None | Some(Place::Sequential(..)), None) => {}
+                None => {
+                    if let Some(Place::Unordered(arrival)) = self.places.get(&transaction.hash()) {
+                        self.drop_unordered(*arrival);
+                    }
+                }
             }
         }
     }
 
-    /// Takes over the nonces that execution left behind.
-    pub fn executed(&mut self, nonces: impl IntoIterator<Item = (Address, u64)>) {
+    /// Takes over the nonces that the execution of a block left behind.
+    pub fn executed(&mut self, height: Height, nonces: impl IntoIterator<Item = (Address, u64)>) {
         for (sender, nonce) in nonces {
+            let next = self.recent.executed(height, sender, nonce);
             if let Some(account) = self.accounts.get_mut(&sender) {
-                account.next = nonce;
+                account.next = next;
                 self.drop_stale(sender);
             }
         }
+        self.recent.forget_before(height.back(REMEMBERED_BLOCKS));
     }
 
     fn drop_stale(&mut self, sender: Address) {
@@ -457,11 +564,18 @@ impl Pool {
             {
                 self.expiries.remove(&(expires, arrival));
             }
+            if let Some(count) = self.unordered.get_mut(&transaction.sender()) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.unordered.remove(&transaction.sender());
+                }
+            }
             self.unlink(arrival, &transaction);
         }
     }
 
-    /// Removes unordered transactions whose time has passed; gives back their hashes.
+    /// Removes what time has made pointless: unordered transactions past their expiry, and ordered
+    /// ones that have waited for an earlier nonce for minutes. Gives back their hashes.
     pub fn expire(&mut self, now: Time) -> Vec<B256> {
         let mut gone = Vec::new();
         while let Some((expires, arrival)) = self.expiries.first().copied() {
@@ -476,13 +590,61 @@ impl Pool {
             self.drop_unordered(arrival);
             self.expiries.remove(&(expires, arrival));
         }
+        let old: Vec<u64> = self
+            .times
+            .iter()
+            .take(SWEEP)
+            .take_while(|(_, at)| now.since_ms(**at) >= GAPPED_LIFETIME_MS)
+            .map(|(arrival, _)| *arrival)
+            .collect();
+        for arrival in old {
+            let Some(transaction) = self.arrivals.get(&arrival).cloned() else {
+                continue;
+            };
+            if !self.is_ready(&transaction) {
+                gone.push(transaction.hash());
+                self.drop_gapped(arrival, &transaction);
+            }
+        }
         gone
     }
 
-    /// The oldest transactions, for sending to peers again.
+    fn is_ready(&self, transaction: &VerifiedTransaction) -> bool {
+        let account = self.accounts.get(&transaction.sender());
+        match (transaction.transaction().nonce(), account) {
+            (Some(nonce), Some(account)) => nonce < account.contiguous(),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
+    fn drop_gapped(&mut self, arrival: u64, transaction: &VerifiedTransaction) {
+        let sender = transaction.sender();
+        if let (Some(nonce), Some(account)) = (
+            transaction.transaction().nonce(),
+            self.accounts.get_mut(&sender),
+        ) {
+            account.queue.remove(&nonce);
+        }
+        self.unlink(arrival, transaction);
+        self.refresh(sender);
+    }
+
+    /// The oldest transactions that a block could take, up to a number of bytes, for sending to
+    /// peers again.
     #[must_use]
-    pub fn oldest(&self, count: usize) -> Vec<Arc<VerifiedTransaction>> {
-        self.arrivals.values().take(count).cloned().collect()
+    pub fn oldest_ready(&self, bytes_max: usize) -> Vec<Arc<VerifiedTransaction>> {
+        let (mut list, mut bytes) = (Vec::new(), 0usize);
+        for transaction in self.arrivals.values().take(SWEEP) {
+            bytes = bytes.saturating_add(transaction.transaction().raw().len());
+            if bytes > bytes_max && !list.is_empty() {
+                break;
+            }
+            if self.is_ready(transaction) {
+                list.push(Arc::clone(transaction));
+            }
+        }
+        list
     }
 
     /// How much waits.

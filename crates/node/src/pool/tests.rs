@@ -90,14 +90,14 @@ fn a_decided_block_moves_the_nonce_and_execution_has_the_last_word() {
         pool.insert(sequential(&key, nonce), Time(0)).unwrap();
     }
     let chosen = pool.select(Time(0), 1);
-    pool.included(chosen.iter().map(AsRef::as_ref));
+    pool.included(Height(1), &chosen);
     assert_eq!(nonces(&pool.select(Time(0), 10)), [1, 2]);
     // The first one was skipped at execution: its nonce is still free.
-    pool.executed([(key.address(), 0)]);
+    pool.executed(Height(1), [(key.address(), 0)]);
     assert!(pool.select(Time(0), 10).is_empty());
     pool.insert(sequential(&key, 0), Time(0)).unwrap();
     assert_eq!(nonces(&pool.select(Time(0), 10)), [0, 1, 2]);
-    pool.executed([(key.address(), 3)]);
+    pool.executed(Height(2), [(key.address(), 3)]);
     assert!(pool.is_empty() && pool.bytes() == 0 && !pool.has_ready());
 }
 
@@ -224,6 +224,92 @@ fn unordered_transactions_need_no_nonce_and_leave_when_they_expire() {
     assert_eq!(pool.select(Time(100), 10).len(), 2);
     assert_eq!(pool.expire(Time(101)).len(), 2);
     let chosen = pool.select(Time(101), 10);
-    pool.included(chosen.iter().map(AsRef::as_ref));
+    pool.included(Height(1), &chosen);
     assert!(pool.is_empty() && pool.bytes() == 0);
+}
+
+#[test]
+fn what_a_decided_block_contains_is_not_taken_again() {
+    let (mut pool, key) = (pool(), key(1));
+    let (first, second) = (sequential(&key, 0), unordered(&key, 1_000, 7));
+    let block = [
+        Arc::clone(&first.transaction),
+        Arc::clone(&second.transaction),
+    ];
+    pool.included(Height(1), &block);
+    // Sent again between decision and execution, with the state of before.
+    assert_eq!(
+        pool.insert(first.clone(), Time(0)),
+        Err(PoolError::AlreadyKnown)
+    );
+    assert_eq!(
+        pool.insert(second.clone(), Time(0)),
+        Err(PoolError::AlreadyKnown)
+    );
+    let mut twin = first.clone();
+    twin.transaction = signed(&key, Ordering::Sequential { nonce: 0 }, 100_000, 1);
+    let low = Err(PoolError::NonceTooLow { found: 0, next: 1 });
+    assert_eq!(pool.insert(twin.clone(), Time(0)), low);
+    // And after execution, looked up before it.
+    pool.executed(Height(1), [(key.address(), 1)]);
+    assert_eq!(pool.insert(first, Time(0)), Err(PoolError::AlreadyKnown));
+    assert_eq!(pool.insert(second, Time(0)), Err(PoolError::AlreadyKnown));
+    assert_eq!(pool.insert(twin, Time(0)), low);
+    assert!(pool.is_empty());
+}
+
+#[test]
+fn execution_does_not_take_back_what_a_later_block_decided() {
+    let (mut pool, key) = (pool(), key(1));
+    for nonce in 0..4 {
+        pool.insert(sequential(&key, nonce), Time(0)).unwrap();
+    }
+    let first = pool.select(Time(0), 1);
+    pool.included(Height(1), &first);
+    let second = pool.select(Time(0), 1);
+    pool.included(Height(2), &second);
+    pool.executed(Height(1), [(key.address(), 1)]);
+    assert_eq!(nonces(&pool.select(Time(0), 10)), [2, 3]);
+}
+
+#[test]
+fn one_account_cannot_fill_the_pool_with_unordered_transactions() {
+    let key = key(1);
+    let limits = PoolLimits {
+        per_account_max: 2,
+        ..PoolLimits::default()
+    };
+    let mut pool = Pool::new(limits, ChainParameters::default());
+    for salt in 0..2 {
+        pool.insert(unordered(&key, 100, salt), Time(0)).unwrap();
+    }
+    let full = Err(PoolError::AccountFull { max: 2 });
+    assert_eq!(pool.insert(unordered(&key, 100, 2), Time(0)), full);
+    pool.expire(Time(100));
+    pool.insert(unordered(&key, 200, 3), Time(100)).unwrap();
+}
+
+#[test]
+fn what_waits_for_an_earlier_nonce_takes_half_the_pool_at_most_and_not_for_ever() {
+    let limits = PoolLimits {
+        transactions_max: 4,
+        ..PoolLimits::default()
+    };
+    let mut pool = Pool::new(limits, ChainParameters::default());
+    for i in 1..=2 {
+        pool.insert(sequential(&key(i), 1), Time(0)).unwrap();
+    }
+    let full = Err(PoolError::Full { waiting: 2 });
+    assert_eq!(pool.insert(sequential(&key(3), 1), Time(0)), full);
+    pool.insert(sequential(&key(4), 0), Time(0)).unwrap();
+    assert_eq!(
+        pool.oldest_ready(usize::MAX).len(),
+        1,
+        "only what a block can take is sent again"
+    );
+    assert!(pool.expire(Time(GAPPED_LIFETIME_MS - 1)).is_empty());
+    assert_eq!(pool.expire(Time(GAPPED_LIFETIME_MS)).len(), 2);
+    assert_eq!((pool.len(), pool.has_ready()), (1, true));
+    pool.insert(sequential(&key(3), 1), Time(GAPPED_LIFETIME_MS))
+        .unwrap();
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use hawser_consensus::{Message, Output};
-use hawser_ledger::{Block, Certificate, Header, transactions_root};
+use hawser_consensus::{Message, Output, Vote};
+use hawser_crypto::Signature;
+use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;
-use hawser_primitives::{B256, Height, Round, limits};
+use hawser_primitives::{Address, B256, Height, Round, limits};
 
 use super::{
     Action, CheckedBlock, DivergedRoots, LogEntry, PeerMessage, Replica, ReplicaError, Report,
@@ -33,6 +34,13 @@ impl Replica {
             }
             return Ok(());
         }
+        let running = self.bft.height() == Some(next);
+        // What no committee member signed neither wakes a chain nor says how far anyone is.
+        if !(running && height == next) && !self.is_from_committee(&message) {
+            let reason = "a message of agreement that no validator signed".to_owned();
+            self.report(Report::BadMessage { from, reason });
+            return Ok(());
+        }
         if let Some(decided) = height.prev() {
             self.heard_height(from, decided);
         }
@@ -43,11 +51,64 @@ impl Replica {
         }
         // Somebody has a reason to make this block.
         self.start_height()?;
-        if let Some(block) = message.block() {
+        let outputs = self.bft.on_message(message.clone())?;
+        // Recorded means verified: only then is its block worth fetching.
+        if outputs
+            .iter()
+            .any(|output| matches!(output, Output::Persist(_)))
+            && let Some(block) = message.block()
+        {
             self.want_body(block, &message);
         }
-        let outputs = self.bft.on_message(message)?;
         self.apply(outputs)
+    }
+
+    /// Whether a member of the committee of its height signed (any part of) the message.
+    fn is_from_committee(&self, message: &Message) -> bool {
+        let chain = self.genesis.chain_id;
+        let set = self.election.committee(message.height());
+        let signed = |validator: &Address, bytes: &[u8], signature: &Signature| {
+            set.get(validator)
+                .is_some_and(|v| v.public_key.verify(bytes, signature).is_ok())
+        };
+        let vote = |vote: Vote, signature: &Signature| {
+            signed(&vote.validator, &vote.message(chain), signature)
+        };
+        match message {
+            Message::Vote(m) => vote(m.vote.clone(), &m.signature),
+            Message::Proposal(m) => signed(
+                &m.proposal.proposer,
+                &m.proposal.message(chain),
+                &m.signature,
+            ),
+            Message::Polka(c) => c.signatures.first().is_some_and(|(validator, signature)| {
+                let (height, round, block) = (c.height, c.round, Some(c.block));
+                let kind = VoteKind::Prevote;
+                vote(
+                    Vote {
+                        kind,
+                        height,
+                        round,
+                        block,
+                        validator: *validator,
+                    },
+                    signature,
+                )
+            }),
+            Message::Round(c) => c.signatures.first().is_some_and(|s| {
+                let (height, round, validator) = (c.height, c.round, s.validator);
+                vote(
+                    Vote {
+                        kind: s.kind,
+                        height,
+                        round,
+                        block: s.block,
+                        validator,
+                    },
+                    &s.signature,
+                )
+            }),
+        }
     }
 
     /// Starts the next height unless it has started.
@@ -57,6 +118,7 @@ impl Replica {
             return Ok(());
         }
         self.actions.push(Action::ClearTimer(TimerId::Wake));
+        self.height_started = self.now;
         let outputs = self.bft.start(next, self.election.committee(next))?;
         self.apply(outputs)
     }
@@ -232,8 +294,7 @@ impl Replica {
             self.last_busy = self.tip.height;
         }
         self.build = None;
-        self.pool
-            .included(block.transactions.iter().map(AsRef::as_ref));
+        self.pool.included(self.tip.height, &block.transactions);
         self.candidates.clear();
         self.actions.push(Action::Commit { block, certificate });
         Ok(())

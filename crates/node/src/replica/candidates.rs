@@ -42,7 +42,7 @@ struct Entry {
     body: Body,
     round: Round,
     proposer: Option<Address>,
-    /// Who named it: these have it or know who does.
+    /// How often it was asked for; turns to another peer each time.
     asked: usize,
 }
 
@@ -165,16 +165,20 @@ impl Replica {
 
     /// Asks the next peer for a body that is still missing.
     pub(super) fn fetch(&mut self, hash: B256) {
-        let count = self.peers.len();
+        let peers: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.foreign)
+            .map(|(id, _)| *id)
+            .collect();
         let Some(entry) = self.candidates.entries.get_mut(&hash) else {
             return;
         };
-        if !matches!(entry.body, Body::Wanted) || count == 0 {
+        if !matches!(entry.body, Body::Wanted) || peers.is_empty() {
             return;
         }
         entry.asked = entry.asked.wrapping_add(1);
-        let peer = self.peers.keys().nth(entry.asked % count).copied();
-        if let Some(peer) = peer {
+        if let Some(peer) = peers.get(entry.asked % peers.len()).copied() {
             let height = self.tip.height.next();
             self.send(
                 To::Peer(peer),
@@ -196,7 +200,13 @@ impl Replica {
         (index, total): (u16, u16),
         bytes: Bytes,
     ) -> Result<(), ReplicaError> {
-        if height != self.tip.height.next() || self.body_of(&hash).is_some() {
+        // Only what a verified message named is assembled; what came too early is asked for.
+        let wanted = self
+            .candidates
+            .entries
+            .get(&hash)
+            .is_some_and(|entry| matches!(entry.body, Body::Wanted));
+        if height != self.tip.height.next() || !wanted {
             return Ok(());
         }
         let (at, count) = (usize::from(index), usize::from(total));
@@ -261,17 +271,9 @@ impl Replica {
             let reason = error.to_string();
             return self.report(Report::BadMessage { from, reason });
         }
-        if self.candidates.entries.len() >= CANDIDATES_MAX
-            && !self.candidates.entries.contains_key(&hash)
-        {
+        let Some(entry) = self.candidates.entries.get_mut(&hash) else {
             return;
-        }
-        let entry = self.candidates.entries.entry(hash).or_insert(Entry {
-            body: Body::Wanted,
-            round: Round(0),
-            proposer: None,
-            asked: 0,
-        });
+        };
         if matches!(entry.body, Body::Wanted) {
             entry.body = Body::Complete(Arc::new(block));
             self.actions.push(Action::ClearTimer(TimerId::Fetch(hash)));
@@ -318,7 +320,6 @@ impl Replica {
 
     /// Transactions of a block as far as the pool holds them: their signatures are good.
     pub(super) fn known(&self, block: &Block) -> Vec<Option<Arc<VerifiedTransaction>>> {
-        // Native transactions hash by suite and Ethereum's by Keccak, hence the two lookups.
         let find = |raw: &Bytes| {
             let hash = hawser_ledger::Transaction::hash_of(self.suite, raw);
             self.pool.get(&hash).cloned()

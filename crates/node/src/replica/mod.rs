@@ -37,8 +37,6 @@ pub use wire::{CertifiedBlock, PeerMessage, SYNC_BLOCKS_MAX, SYNC_BYTES};
 const STATUS_INTERVAL_MS: u64 = 2_000;
 /// Age after which a waiting transaction is sent to the peers again, in milliseconds.
 const REGOSSIP_MS: u64 = 1_000;
-/// Transactions sent again at once.
-const REGOSSIP_COUNT: usize = 1_000;
 /// Decided blocks that may wait for execution before no further one is taken in.
 const EXECUTION_LAG_MAX: u64 = 64;
 
@@ -302,6 +300,8 @@ struct Peer {
     height: Height,
     last_status_sent: Time,
     foreign: bool,
+    /// Until then its claims to be ahead are not believed: it did not live up to one.
+    distrusted_until: Time,
 }
 
 /// One chain's replica.
@@ -323,6 +323,7 @@ pub struct Replica {
     peers: BTreeMap<PeerId, Peer>,
     sync: Sync,
     recovery: Vec<Record>,
+    height_started: Time,
     now: Time,
     actions: Vec<Action>,
 }
@@ -373,6 +374,7 @@ impl Replica {
             peers: BTreeMap::new(),
             sync: Sync::default(),
             recovery: boot.records,
+            height_started: Time(0),
             now: Time(0),
             actions: Vec::new(),
         }
@@ -411,7 +413,7 @@ impl Replica {
                     .root_lag
                     .saturating_add(EXECUTION_LAG_MAX);
                 self.roots = self.roots.split_off(&roots.height.back(keep));
-                self.pool.executed(nonces);
+                self.pool.executed(roots.height, nonces);
             }
             Event::Timer(timer) => self.on_timer(timer)?,
         }
@@ -458,9 +460,16 @@ impl Replica {
         self.address
     }
 
+    /// How long the height in progress has been in progress, in milliseconds.
+    #[must_use]
+    pub fn deciding_for_ms(&self) -> u64 {
+        self.now.since_ms(self.height_started)
+    }
+
     /// Heights that connected peers are known to have reached.
     pub fn peer_heights(&self) -> impl Iterator<Item = (PeerId, Height)> {
-        self.peers.iter().map(|(id, peer)| (*id, peer.height))
+        let known = self.peers.iter().filter(|(_, peer)| !peer.foreign);
+        known.map(|(id, peer)| (*id, peer.height))
     }
 
     /// Whether decided blocks are being fetched from peers.
@@ -576,10 +585,14 @@ impl Replica {
 
     /// Notes that a peer has decided a height, and catches up if that is ahead.
     fn heard_height(&mut self, from: PeerId, height: Height) {
-        if let Some(peer) = self.peers.get_mut(&from) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        if now >= peer.distrusted_until {
             peer.height = peer.height.max(height);
+            self.consider_sync(from, height);
         }
-        self.consider_sync(from, height);
     }
 
     fn on_timer(&mut self, timer: TimerId) -> Result<(), ReplicaError> {
@@ -608,7 +621,7 @@ impl Replica {
         if self.now < waiting_since && self.tip.height > Height::GENESIS {
             return;
         }
-        let old = self.pool.oldest(REGOSSIP_COUNT);
+        let old = self.pool.oldest_ready(wire::GOSSIP_BYTES);
         self.gossip(old.iter().map(|t| t.transaction().raw().clone()).collect());
     }
 
@@ -643,8 +656,9 @@ impl Replica {
             let before = self.tip.height;
             self.advance_sync()?;
             self.advance_candidates()?;
-            self.advance_build()?;
+            // Before the block: starting a height may make this validator its proposer.
             self.advance_height()?;
+            self.advance_build()?;
             if self.tip.height == before {
                 return Ok(());
             }

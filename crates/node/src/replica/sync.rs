@@ -16,6 +16,8 @@ use super::{
 const GRACE_MS: u64 = 200;
 /// Wait for an answer before another peer is asked, in milliseconds.
 const ANSWER_MS: u64 = 1_000;
+/// How long a peer's claims are not believed after it failed to send what it claimed to have.
+const DISTRUST_MS: u64 = 10_000;
 
 #[derive(Debug)]
 struct Checking {
@@ -91,6 +93,9 @@ impl Replica {
         if self.is_sync_busy() || self.sync.target.is_none_or(|t| t <= self.tip.height) {
             return;
         }
+        if let Some(peer) = last {
+            self.distrust(peer);
+        }
         let ahead: Vec<_> = self
             .peers
             .iter()
@@ -105,6 +110,21 @@ impl Replica {
             Some(peer) => self.request_blocks(*peer),
             None => self.sync.target = None,
         }
+    }
+
+    /// Stops believing that a peer is ahead, for a while.
+    fn distrust(&mut self, peer: PeerId) {
+        let until = self.now.plus_ms(DISTRUST_MS);
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.height = Height::GENESIS;
+            peer.distrusted_until = until;
+        }
+        let heights = self
+            .peers
+            .values()
+            .filter(|peer| !peer.foreign)
+            .map(|peer| peer.height);
+        self.sync.target = heights.max().filter(|height| *height > self.tip.height);
     }
 
     pub(super) fn sync_peer_down(&mut self, peer: PeerId) {
@@ -168,10 +188,7 @@ impl Replica {
                 Err(reason) => {
                     self.report(Report::BadMessage { from, reason });
                     self.sync.queue.clear();
-                    if let Some(peer) = self.peers.get_mut(&from) {
-                        // It will say again how far it is; until then others are asked.
-                        peer.height = Height::GENESIS;
-                    }
+                    self.distrust(from);
                     self.sync_timeout();
                 }
             }

@@ -68,6 +68,18 @@ pub enum StoreError {
     /// A block that is not there.
     #[error("block {0} is not stored here")]
     NoBlock(Height),
+    /// A final block commits to other results than this node computed.
+    #[error(
+        "block {height} is final and commits to other results of block {found} than this node \
+         computed: its state or its program differs from the others'. Restore the data folder from \
+         a healthy node, and compare program versions"
+    )]
+    Diverged {
+        /// The final block.
+        height: Height,
+        /// The block whose results differ.
+        found: Height,
+    },
     /// Blocks must be executed in order.
     #[error("block {found} does not follow the executed block {head}")]
     OutOfOrder {

@@ -75,14 +75,28 @@ fn lookup_key(address: &Address, topic: &B256, height: Height, position: u32) ->
     .concat()
 }
 
-pub(super) fn put_block(batch: &mut Batch, executed: &ExecutedBlock, natives: &NativeRegistry) {
+pub(super) fn put_block(
+    kv: &dyn Kv,
+    batch: &mut Batch,
+    executed: &ExecutedBlock,
+    natives: &NativeRegistry,
+) -> Result<(), StoreError> {
     let height = executed.id().height;
     let at = height.0.to_be_bytes();
     batch.put(BLOCKS, executed.hash.to_vec(), at);
     put_roots(batch, &executed.result.roots);
-    for (position, transaction) in (0u32..).zip(executed.transactions.iter()) {
+    let receipts = &executed.result.receipts;
+    for ((position, transaction), receipt) in
+        (0u32..).zip(executed.transactions.iter()).zip(receipts)
+    {
+        let hash = transaction.hash();
+        // A transaction can be ordered again after it was executed; then it is skipped, and its
+        // place stays where it was executed.
+        if !receipt.is_executed() && kv.get(TRANSACTIONS, hash.as_slice())?.is_some() {
+            continue;
+        }
         let value = [&at[..], &position.to_be_bytes()].concat();
-        batch.put(TRANSACTIONS, transaction.hash().to_vec(), value);
+        batch.put(TRANSACTIONS, hash.to_vec(), value);
     }
     if executed.result.logs_bloom.iter().any(|byte| *byte != 0) {
         batch.put(BLOOMS, at, executed.result.logs_bloom.clone());
@@ -106,6 +120,7 @@ pub(super) fn put_block(batch: &mut Batch, executed: &ExecutedBlock, natives: &N
             }
         }
     }
+    Ok(())
 }
 
 pub(super) fn transaction(kv: &dyn Kv, hash: &B256) -> Result<Option<(Height, u32)>, StoreError> {

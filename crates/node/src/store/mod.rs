@@ -237,6 +237,9 @@ impl ChainStore {
                 transactions,
             };
             self.execute(&block, certificate)?;
+            if let Some(due) = self.flush_due() {
+                self.flush_to(due)?;
+            }
             progress(Height(height), last);
         }
         Ok(())
@@ -285,6 +288,14 @@ impl ChainStore {
                 head: parent.id().height,
             });
         }
+        // Also when blocks are executed again after a restart: a changed program or a damaged state
+        // must not get further than this.
+        if let Some(computed) = self.roots(header.executed.height)?
+            && computed != header.executed
+        {
+            let found = header.executed.height;
+            return Err(StoreError::Diverged { height, found });
+        }
         let view = self.state.view(parent.id().height)?;
         let output = {
             let window = self.unordered.lock();
@@ -321,13 +332,15 @@ impl ChainStore {
         self.receipts
             .append(height.0, &encode(executed.result.as_ref()))?;
         let mut batch = Batch::default();
-        index::put_block(&mut batch, &executed, self.executor.natives());
+        index::put_block(
+            self.kv.as_ref(),
+            &mut batch,
+            &executed,
+            self.executor.natives(),
+        )?;
         self.kv.write(batch)?;
         self.unordered.lock().add(header.time, &output.unordered);
         self.remember(&executed);
-        if let Some(height) = self.state.flush_due() {
-            self.flush_to(height)?;
-        }
         Ok(executed)
     }
 
@@ -349,7 +362,14 @@ impl ChainStore {
         self.flush_to(self.certified_state_height())
     }
 
-    fn flush_to(&self, height: Height) -> Result<(), StoreError> {
+    /// The height up to which [`Self::flush_to`] should be called, if enough has gathered.
+    #[must_use]
+    pub fn flush_due(&self) -> Option<Height> {
+        self.state.flush_due()
+    }
+
+    /// The same up to a height. May run beside execution.
+    pub fn flush_to(&self, height: Height) -> Result<(), StoreError> {
         let (flushed, _) = self.state.flushed().unwrap_or_default();
         if height > flushed {
             // Receipts first: what the state claims to have executed must have its receipts.
@@ -393,7 +413,11 @@ impl ChainStore {
             .blocks
             .get(height.0)?
             .ok_or(StoreError::NoBlock(height))?;
-        decode_exact(&bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
+        self.decode_stored(height, &bytes)
+    }
+
+    fn decode_stored(&self, height: Height, bytes: &[u8]) -> Result<CertifiedBlock, StoreError> {
+        decode_exact(bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
             what: "block",
             height,
             source,

@@ -210,12 +210,19 @@ impl ChainStore {
         let (mut blocks, mut bytes) = (Vec::new(), 0usize);
         let last = self.stored_height();
         for height in from.0..from.0.saturating_add(u64::from(count)) {
-            if height > last.0 || bytes > SYNC_BYTES {
+            if height > last.0 {
                 break;
             }
-            let block = self.stored(Height(height))?;
-            bytes = bytes.saturating_add(block.block.body_bytes());
-            blocks.push(block);
+            let item = self
+                .blocks
+                .get(height)?
+                .ok_or(StoreError::NoBlock(Height(height)))?;
+            bytes = bytes.saturating_add(item.len());
+            // One block always fits a frame; more only together.
+            if bytes > SYNC_BYTES && !blocks.is_empty() {
+                break;
+            }
+            blocks.push(self.decode_stored(Height(height), &item)?);
         }
         Ok(blocks)
     }

@@ -22,12 +22,12 @@ pub(super) struct CallParams {
 
 impl CallParams {
     fn read(cx: &Context, mut params: Params) -> Result<Self, ErrorObject> {
-        let request: TransactionRequest = params.required("transaction")?;
+        let mut request: TransactionRequest = params.required("transaction")?;
         let block = params.optional("block")?;
         let state: Option<StateOverride> = params.optional("state overrides")?;
         let overrides: Option<BlockOverrides> = params.optional("block overrides")?;
         params.end()?;
-        check_request(cx, &request)?;
+        check_request(cx, &mut request)?;
         let gas_cap = cx.limits().call_gas_max;
         Ok(Self {
             block,
@@ -41,8 +41,12 @@ impl CallParams {
     }
 }
 
-/// Refuses what cannot be meant before the engine does, with clearer words.
-pub(super) fn check_request(cx: &Context, request: &TransactionRequest) -> Result<(), ErrorObject> {
+/// Refuses what cannot be meant before the engine does, with clearer words, and names the chain,
+/// which some transaction types must.
+pub(super) fn check_request(
+    cx: &Context,
+    request: &mut TransactionRequest,
+) -> Result<(), ErrorObject> {
     let own = cx.store().genesis().chain_id.0;
     if let Some(found) = request.chain_id.filter(|id| *id != own) {
         let text = format!("chainId does not match node's (have={found}, want={own})");
@@ -55,6 +59,7 @@ pub(super) fn check_request(cx: &Context, request: &TransactionRequest) -> Resul
             "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
         ));
     }
+    request.chain_id = Some(own);
     Ok(())
 }
 

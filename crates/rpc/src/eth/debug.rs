@@ -116,11 +116,11 @@ pub(crate) async fn trace_block(cx: &Context, mut params: Params, by_hash: bool)
 
 /// `debug_traceCall`
 pub(crate) async fn trace_call(cx: &Context, mut params: Params) -> Answer {
-    let request: TransactionRequest = params.required("transaction")?;
+    let mut request: TransactionRequest = params.required("transaction")?;
     let id: Option<BlockId> = params.optional("block")?;
     let options: GethDebugTracingCallOptions = params.optional("options")?.unwrap_or_default();
     params.end()?;
-    calls::check_request(cx, &request)?;
+    calls::check_request(cx, &mut request)?;
     if options.tx_index.is_some() {
         return Err(ErrorObject::invalid_params(
             "txIndex is not supported; the state after the whole block is used",

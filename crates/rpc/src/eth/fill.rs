@@ -19,7 +19,7 @@ use crate::{
 pub(crate) async fn fill_transaction(cx: &Context, mut params: Params) -> Answer {
     let mut request: TransactionRequest = params.required("transaction")?;
     params.end()?;
-    calls::check_request(cx, &request)?;
+    calls::check_request(cx, &mut request)?;
     let from = request.from.unwrap_or_default();
     let pool_nonce = match request.nonce {
         Some(nonce) => Some(nonce),
@@ -37,7 +37,6 @@ pub(crate) async fn fill_transaction(cx: &Context, mut params: Params) -> Answer
             request.nonce = Some(pool_nonce.unwrap_or(0).max(executed));
         }
         request.from = Some(from);
-        request.chain_id = Some(store.genesis().chain_id.0);
         request.value = Some(request.value.unwrap_or_default());
         if request.gas.is_none() {
             let call = CallRequest {

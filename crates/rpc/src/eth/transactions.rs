@@ -7,6 +7,7 @@ use alloy_primitives::U64;
 use hawser_node::store::{ChainStore, ExecutedBlock};
 use hawser_primitives::{B256, Bytes};
 use serde_json::Value;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::find_block;
 use crate::{
@@ -41,6 +42,49 @@ fn executed(store: &ChainStore, hash: &B256) -> Result<Option<Value>, ErrorObjec
     view::transaction(one.transaction, Some(&one)).map(Some)
 }
 
+/// Waits a little for a transaction to be executed, if it is on its way.
+///
+/// Clients ask for a receipt right after sending and then again at the next block. On a chain that
+/// makes blocks only for transactions there may be no next block, so the first answer has to be the
+/// right one.
+async fn soon<T: Send + 'static>(
+    cx: &Context,
+    hash: B256,
+    ask: impl Fn(&ChainStore) -> Result<Option<T>, ErrorObject> + Clone + Send + Sync + 'static,
+) -> Result<Option<T>, ErrorObject> {
+    let mut blocks = cx.handle().subscribe_blocks();
+    let once = || {
+        cx.read({
+            let ask = ask.clone();
+            move |store| ask(store)
+        })
+    };
+    if let Some(found) = once().await? {
+        return Ok(Some(found));
+    }
+    // What is decided and not yet executed is neither in the pool nor in the index.
+    let decided = cx.store().stored_height();
+    let sent = cx.entry().recent.age(&hash).is_some()
+        || cx.handle().pool_transaction(hash).await?.is_some();
+    let wait = Duration::from_millis(cx.limits().receipt_wait_ms_max);
+    let waiting = async {
+        let mut closed = false;
+        loop {
+            let head = cx.store().head().id().height;
+            if let Some(found) = once().await? {
+                return Ok(Some(found));
+            }
+            if closed || (!sent && head >= decided) {
+                return Ok(None);
+            }
+            closed = matches!(blocks.recv().await, Err(RecvError::Closed));
+        }
+    };
+    tokio::time::timeout(wait, waiting)
+        .await
+        .unwrap_or(Ok(None))
+}
+
 /// `eth_getTransactionByHash`: executed, or waiting in the pool.
 pub(crate) async fn transaction_by_hash(cx: &Context, mut params: Params) -> Answer {
     let hash: B256 = params.required("transaction hash")?;
@@ -51,8 +95,8 @@ pub(crate) async fn transaction_by_hash(cx: &Context, mut params: Params) -> Ans
     if let Some(waiting) = cx.handle().pool_transaction(hash).await? {
         return json(&view::transaction(&waiting, None)?);
     }
-    // It may have left the pool for a block between the two questions.
-    json(&cx.read(move |store| executed(store, &hash)).await?)
+    // It may be between the pool and its execution.
+    json(&soon(cx, hash, move |store| executed(store, &hash)).await?)
 }
 
 /// `eth_getTransactionByBlockNumberAndIndex` and `…BlockHash…`
@@ -82,28 +126,43 @@ pub(crate) async fn transaction_by_index(
     .await
 }
 
-async fn receipt_of(cx: &Context, hash: B256) -> Result<Option<Value>, ErrorObject> {
-    cx.read(move |store| {
-        let Some(block) = block_of(store, &hash)? else {
-            return Ok(None);
-        };
-        Ok(find(&block, &hash).map(|one| view::receipt(&one)))
-    })
-    .await
+fn receipt_of(store: &ChainStore, hash: &B256) -> Result<Option<Value>, ErrorObject> {
+    let Some(block) = block_of(store, hash)? else {
+        return Ok(None);
+    };
+    Ok(find(&block, hash).map(|one| view::receipt(&one)))
 }
 
 /// `eth_getTransactionReceipt`
 pub(crate) async fn receipt(cx: &Context, mut params: Params) -> Answer {
     let hash: B256 = params.required("transaction hash")?;
     params.end()?;
-    json(&receipt_of(cx, hash).await?)
+    let found = soon(cx, hash, move |store| receipt_of(store, &hash)).await?;
+    // ethers takes an account's nonce from a cache for 250 ms. Were the receipt there sooner, its
+    // next transaction would have the nonce of this one.
+    let settle = Duration::from_millis(cx.limits().receipt_settle_ms);
+    if let Some(rest) = cx
+        .entry()
+        .recent
+        .age(&hash)
+        .and_then(|age| settle.checked_sub(age))
+    {
+        tokio::time::sleep(rest).await;
+    }
+    json(&found)
+}
+
+async fn submit(cx: &Context, raw: Bytes) -> Result<B256, ErrorObject> {
+    let hash = cx.handle().submit(raw).await?;
+    cx.entry().recent.insert(hash);
+    Ok(hash)
 }
 
 /// `eth_sendRawTransaction` and `hawser_sendRawTransaction`: any envelope the chain takes.
 pub(crate) async fn send_raw(cx: &Context, mut params: Params) -> Answer {
     let raw: Bytes = params.required("raw transaction")?;
     params.end()?;
-    json(&cx.handle().submit(raw).await?)
+    json(&submit(cx, raw).await?)
 }
 
 /// `eth_sendRawTransactionSync` (EIP-7966): sends and waits for the receipt.
@@ -119,15 +178,12 @@ pub(crate) async fn send_raw_sync(cx: &Context, mut params: Params) -> Answer {
         .map_or(WAIT_MS, |ms| ms.to::<u64>())
         .min(cx.limits().request_ms_max);
     let mut blocks = cx.handle().subscribe_blocks();
-    let hash = cx.handle().submit(raw).await?;
+    let hash = submit(cx, raw).await?;
     let found = async {
         loop {
             // Any news will do, missed ones too: the store has the truth.
-            let closed = matches!(
-                blocks.recv().await,
-                Err(tokio::sync::broadcast::error::RecvError::Closed)
-            );
-            if let Some(receipt) = receipt_of(cx, hash).await? {
+            let closed = matches!(blocks.recv().await, Err(RecvError::Closed));
+            if let Some(receipt) = cx.read(move |store| receipt_of(store, &hash)).await? {
                 return json(&receipt);
             }
             if closed {

@@ -9,7 +9,7 @@ use axum::{
 use futures_util::{StreamExt, stream};
 use hawser_primitives::ChainId;
 
-use super::{App, Session, ws};
+use super::{App, Session, pages, ws};
 use crate::{
     Refusal,
     methods::{Context, Shared, answer},
@@ -40,7 +40,10 @@ pub(super) async fn chain(
 }
 
 /// Any other path.
-pub(super) async fn not_found() -> Response {
+pub(super) async fn not_found(State(app): State<Arc<App>>, request: Request) -> Response {
+    if let Some(page) = pages::page(app.pages.as_ref(), &request) {
+        return page;
+    }
     let text = "nothing is here; JSON-RPC is at / and at /chain/<chainId>";
     refusal(
         StatusCode::NOT_FOUND,
@@ -57,6 +60,9 @@ fn refusal(status: StatusCode, error: ErrorObject) -> Response {
 }
 
 async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Response {
+    if let Some(page) = pages::page(app.pages.as_ref(), &request) {
+        return page;
+    }
     let Some(entry) = app.shared.chains.get(id) else {
         let text = match id {
             Some(id) => {

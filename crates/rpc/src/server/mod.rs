@@ -2,6 +2,7 @@
 
 mod http;
 mod origin;
+mod pages;
 mod session;
 mod ws;
 
@@ -18,6 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use pages::{Page, Pages};
 pub(crate) use session::{Connection, Session};
 
 use crate::{Chains, Refusal, RpcConfig, RpcError, methods::Shared};
@@ -28,6 +30,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What the routes share.
 pub(crate) struct App {
+    pages: Option<Pages>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) origins: Origins,
     pub(crate) websockets: Arc<Semaphore>,
@@ -89,6 +92,7 @@ pub async fn serve(
     let app = Arc::new(App {
         shared: Arc::new(Shared::new(&config, chains)),
         origins,
+        pages: config.pages.clone(),
         websockets: Arc::new(Semaphore::new(config.limits.websockets_max)),
         tasks: tasks.clone(),
         stop: stop.clone(),

@@ -41,9 +41,20 @@ impl Origins {
     pub(crate) fn allows(&self, headers: &HeaderMap) -> bool {
         match (self, headers.get(header::ORIGIN)) {
             (Self::Any, _) | (_, None) => true,
-            (Self::These(list), Some(origin)) => list.contains(origin),
+            (Self::These(list), Some(origin)) => {
+                list.contains(origin) || is_own(origin, headers.get(header::HOST))
+            }
         }
     }
+}
+
+/// Whether a page that this node served asks.
+fn is_own(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
+    let own = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"));
+    own.is_some_and(|(_, own)| host.is_some_and(|host| host.as_bytes() == own.as_bytes()))
 }
 
 fn parse(text: &str) -> Result<HeaderValue, RpcError> {

@@ -224,10 +224,11 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_response_waits_for_room_and_then_gives_up() {
         let limits = RpcLimits {
             ws_queue_max: 1,
+            ws_write_ms_max: 300,
             ..RpcLimits::default()
         };
         let (connection, mut messages) = Connection::new(&limits, CancellationToken::new());

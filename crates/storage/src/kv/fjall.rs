@@ -3,7 +3,9 @@ use std::ops::Bound;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{
+    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch as WriteBatch, PersistMode,
+};
 
 use super::{Batch, Column, KeyValue, Kv, check_key, is_empty_range};
 use crate::KvError;
@@ -36,7 +38,8 @@ impl FjallKv {
             .cache_size(cache_bytes.clamp(CACHE_BYTES.0, CACHE_BYTES.1))
             .max_cached_files(Some(OPEN_FILES))
             .max_journaling_size(JOURNAL_BYTES)
-            .worker_threads(2)
+            // With more, one of them hands compactions on and on while another is busy with one.
+            .worker_threads(1)
             .open()
             .map_err(|error| engine("open", &error))?;
         let columns = columns
@@ -132,12 +135,13 @@ impl Kv for FjallKv {
     fn write(&self, batch: Batch) -> Result<(), KvError> {
         batch.check()?;
         self.usable()?;
-        let mut write = self.database.batch();
-        for op in batch.ops {
-            let keyspace = self.column(op.column)?;
-            match op.value {
-                Some(value) => write.insert(keyspace, op.key, value),
-                None => write.remove(keyspace, op.key),
+        let mut write = WriteBatch::with_capacity(self.database.clone(), batch.len())
+            .durability(Some(PersistMode::Buffer));
+        for (column, key, value) in batch.ops() {
+            let keyspace = self.column(column)?;
+            match value {
+                Some(value) => write.insert(keyspace, key, value),
+                None => write.remove(keyspace, key),
             }
         }
         write.commit().map_err(|error| self.poison("write", &error))

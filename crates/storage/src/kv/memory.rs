@@ -47,13 +47,13 @@ impl MemKv {
         for ((column, key), value) in &inner.undo {
             set(&mut entries, *column, key.clone(), value.clone());
         }
-        for op in inner
-            .pending
-            .iter()
-            .take(batches)
-            .flat_map(|batch| &batch.ops)
-        {
-            set(&mut entries, op.column, op.key.clone(), op.value.clone());
+        for (column, key, value) in inner.pending.iter().take(batches).flat_map(Batch::ops) {
+            set(
+                &mut entries,
+                column,
+                key.to_vec(),
+                value.map(<[u8]>::to_vec),
+            );
         }
         Self {
             inner: RwLock::new(Inner {
@@ -149,22 +149,19 @@ impl Kv for MemKv {
         let mut guard = self.inner.write();
         let inner = &mut *guard;
         inner.durable_call("write")?;
-        for op in &batch.ops {
-            inner
-                .undo
-                .entry((op.column, op.key.clone()))
-                .or_insert_with(|| {
-                    inner
-                        .entries
-                        .get(&op.column)
-                        .and_then(|entries| entries.get(&op.key))
-                        .cloned()
-                });
+        for (column, key, value) in batch.ops() {
+            inner.undo.entry((column, key.to_vec())).or_insert_with(|| {
+                inner
+                    .entries
+                    .get(&column)
+                    .and_then(|entries| entries.get(key))
+                    .cloned()
+            });
             set(
                 &mut inner.entries,
-                op.column,
-                op.key.clone(),
-                op.value.clone(),
+                column,
+                key.to_vec(),
+                value.map(<[u8]>::to_vec),
             );
         }
         inner.pending.push(batch);

@@ -3,7 +3,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 
 use crate::KvError;
 
@@ -19,47 +19,57 @@ pub const VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Column(pub &'static str);
 
-/// One change of a [`Batch`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WriteOp {
-    /// Where.
-    pub column: Column,
-    /// Key of 1 to [`KEY_BYTES_MAX`] bytes.
-    pub key: Vec<u8>,
-    /// New value, or `None` to remove the key. Removing an absent key is no error.
-    pub value: Option<Vec<u8>>,
-}
-
 /// Changes that take effect together, across columns. Of two changes to one key the later wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// The changes in order.
-    pub ops: Vec<WriteOp>,
+    ops: Vec<Op>,
+    /// Keys and values one after another: a large batch is a few allocations.
+    bytes: Vec<u8>,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Op {
+    column: Column,
+    key: Range<usize>,
+    value: Option<Range<usize>>,
+}
+
+/// Column, key, and new value or `None` for a removal.
+pub type WriteOp<'a> = (Column, &'a [u8], Option<&'a [u8]>);
 
 impl Batch {
     /// An empty batch.
     #[must_use]
     pub const fn new() -> Self {
-        Self { ops: Vec::new() }
+        Self {
+            ops: Vec::new(),
+            bytes: Vec::new(),
+        }
     }
 
-    /// Sets a key.
-    pub fn put(&mut self, column: Column, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
-        self.ops.push(WriteOp {
-            column,
-            key: key.into(),
-            value: Some(value.into()),
-        });
+    /// Sets a key of 1 to [`KEY_BYTES_MAX`] bytes to a value of at most [`VALUE_BYTES_MAX`].
+    pub fn put(&mut self, column: Column, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let key = self.add(key.as_ref());
+        let value = Some(self.add(value.as_ref()));
+        self.ops.push(Op { column, key, value });
     }
 
-    /// Removes a key.
-    pub fn delete(&mut self, column: Column, key: impl Into<Vec<u8>>) {
-        self.ops.push(WriteOp {
+    /// Removes a key. Removing an absent key is no error.
+    pub fn delete(&mut self, column: Column, key: impl AsRef<[u8]>) {
+        let key = self.add(key.as_ref());
+        self.ops.push(Op {
             column,
-            key: key.into(),
+            key,
             value: None,
         });
+    }
+
+    /// The changes in order.
+    pub fn ops(&self) -> impl Iterator<Item = WriteOp<'_>> {
+        let bytes = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+        self.ops
+            .iter()
+            .map(move |op| (op.column, bytes(&op.key), op.value.as_ref().map(bytes)))
     }
 
     /// Whether there is nothing to write.
@@ -74,10 +84,16 @@ impl Batch {
         self.ops.len()
     }
 
+    fn add(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        start..self.bytes.len()
+    }
+
     fn check(&self) -> Result<(), KvError> {
-        for op in &self.ops {
-            check_key(&op.key)?;
-            let len = op.value.as_ref().map_or(0, Vec::len);
+        for (_, key, value) in self.ops() {
+            check_key(key)?;
+            let len = value.map_or(0, <[u8]>::len);
             if len > VALUE_BYTES_MAX {
                 return Err(KvError::Size {
                     what: "value",

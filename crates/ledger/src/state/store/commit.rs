@@ -1,8 +1,6 @@
-use std::sync::Arc;
-
 use hawser_primitives::{B256, Bytes, Height};
 
-use super::overlay::{Layer, Value};
+use super::overlay::{Layer, Value, Versions};
 use super::{Inner, STATE_VALUE_BYTES_MAX, StateError, value_len};
 use crate::state::page::{Page, PageId, value_hash};
 use crate::state::tree::{self, Pages, TreeChange, Update};
@@ -102,9 +100,9 @@ impl Inner {
             layer.keys.push(key);
             let value = overlay.values.entry(key).or_insert_with(|| Value {
                 before,
-                versions: Vec::with_capacity(1),
+                versions: Versions::default(),
             });
-            value.versions.push((height, after));
+            value.versions.push(height, after);
         }
         for (id, page) in tree.pages {
             let bytes = page.as_ref().map_or(0, |page| page.memory_bytes());
@@ -113,7 +111,7 @@ impl Inner {
                 .saturating_add(bytes)
                 .saturating_add(VERSION_BYTES);
             layer.pages.push(id);
-            overlay.pages.entry(id).or_default().push((height, page));
+            overlay.pages.entry(id).or_default().push(height, page);
         }
         for (hash, content) in &changes.blobs {
             layer.bytes = layer
@@ -133,10 +131,10 @@ impl Inner {
 struct HeadPages<'a>(&'a Inner);
 
 impl Pages for HeadPages<'_> {
-    fn page(&self, id: &PageId) -> Result<Option<Arc<Page>>, StateError> {
+    fn page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
         {
             let overlay = self.0.overlay.read();
-            if let Some((_, page)) = overlay.pages.get(id).and_then(|versions| versions.last()) {
+            if let Some(page) = overlay.pages.get(id).and_then(|versions| versions.last()) {
                 return Ok(page.clone());
             }
             if let Some(page) = self.0.caches.pages.get(id) {

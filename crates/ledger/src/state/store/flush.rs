@@ -1,11 +1,8 @@
-use std::sync::Arc;
-
-use alloy_primitives::map::HashMap;
 use hawser_primitives::{B256, Bytes, Height};
 use hawser_storage::Batch;
 
 use super::base::Base;
-use super::overlay::{Overlay, version_at};
+use super::overlay::{Layer, Overlay};
 use super::{BLOBS, Inner, PAGES, StateError, VALUES, history};
 use crate::state::StateKey;
 use crate::state::page::{Page, PageId};
@@ -14,12 +11,20 @@ use crate::state::page::{Page, PageId};
 /// stop the chain.
 const PRUNE_EXTRA: u64 = 16;
 
-/// What a flush writes, newest first in.
+/// What a flush moves to the store.
 #[derive(Default)]
-struct Merged {
-    values: HashMap<StateKey, Option<Bytes>>,
-    pages: HashMap<PageId, Option<Arc<Page>>>,
-    blobs: HashMap<B256, Bytes>,
+struct Moved {
+    values: Vec<MovedValue>,
+    pages: Vec<(PageId, Option<Page>)>,
+    blobs: Vec<(B256, Bytes)>,
+}
+
+struct MovedValue {
+    key: StateKey,
+    height: Height,
+    before: Option<Bytes>,
+    /// The value after, unless a later height of the flush has changed it again.
+    after: Option<Option<Bytes>>,
 }
 
 impl Inner {
@@ -108,15 +113,21 @@ impl Inner {
             )
         };
         let mut batch = Batch::new();
-        let mut merged = Merged::default();
+        let mut moved = Moved::default();
         for height in heights {
             let overlay = self.overlay.read();
-            let replaced = merged.add(&overlay, height);
+            let at = overlay
+                .layers
+                .binary_search_by_key(&height, |layer| layer.height);
+            let Some(layer) = at.ok().and_then(|at| overlay.layers.get(at)) else {
+                continue;
+            };
             if height > base.history_from {
-                history::put(&mut batch, height, &replaced);
+                history::put_list(&mut batch, height, &layer.keys);
             }
+            moved.add(&overlay, layer, base.height);
         }
-        merged.put(&mut batch);
+        moved.put(&mut batch, base.history_from);
         for height in pruned.0.saturating_add(1)..=base.pruned_to.0 {
             history::prune(&*self.kv, &mut batch, Height(height))?;
         }
@@ -125,65 +136,75 @@ impl Inner {
     }
 }
 
-impl Merged {
-    /// Takes over what a height changed, and returns what it replaced.
-    fn add(&mut self, overlay: &Overlay, height: Height) -> Vec<(StateKey, Option<Bytes>)> {
-        let at = overlay
-            .layers
-            .binary_search_by_key(&height, |layer| layer.height);
-        let Some(layer) = at.ok().and_then(|at| overlay.layers.get(at)) else {
-            return Vec::new();
-        };
-        let mut replaced = Vec::with_capacity(layer.keys.len());
+impl Moved {
+    /// Takes over what a layer changed. What a layer up to `to` changes again is left to that one.
+    fn add(&mut self, overlay: &Overlay, layer: &Layer, to: Height) {
+        let height = layer.height;
         for key in &layer.keys {
             let Some(value) = overlay.values.get(key) else {
                 continue;
             };
             let before = height
                 .prev()
-                .and_then(|prev| version_at(&value.versions, prev));
-            replaced.push((*key, before.unwrap_or(&value.before).clone()));
-            let after = version_at(&value.versions, height);
-            self.values
-                .insert(*key, after.unwrap_or(&value.before).clone());
+                .map_or(&value.before, |prev| value.at(prev))
+                .clone();
+            let is_last = !value.versions.changes_within(height, to);
+            let after = is_last.then(|| value.at(height).clone());
+            self.values.push(MovedValue {
+                key: *key,
+                height,
+                before,
+                after,
+            });
         }
         for id in &layer.pages {
-            if let Some(page) = overlay
-                .pages
-                .get(id)
-                .and_then(|all| version_at(all, height))
+            let Some(versions) = overlay.pages.get(id) else {
+                continue;
+            };
+            if let Some(page) = versions.at(height)
+                && !versions.changes_within(height, to)
             {
-                self.pages.insert(*id, page.clone());
+                self.pages.push((*id, page.clone()));
             }
         }
         for hash in &layer.blobs {
             if let Some(content) = overlay.blobs.get(hash) {
-                self.blobs.insert(*hash, content.clone());
+                self.blobs.push((*hash, content.clone()));
             }
         }
-        replaced
     }
 
     /// Writes everything in key order, which the engine inserts fastest.
-    fn put(self, batch: &mut Batch) {
-        let mut values: Vec<_> = self.values.into_iter().collect();
-        values.sort_unstable_by_key(|(key, _)| *key);
-        for (key, value) in values {
-            match value {
-                Some(value) => batch.put(VALUES, key.encode(), value.to_vec()),
-                None => batch.delete(VALUES, key.encode()),
+    fn put(mut self, batch: &mut Batch, history_from: Height) {
+        self.values
+            .sort_unstable_by_key(|moved| (moved.key, moved.height));
+        for MovedValue { key, after, .. } in &self.values {
+            match after {
+                Some(Some(value)) => batch.put(VALUES, key.encode(), value),
+                Some(None) => batch.delete(VALUES, key.encode()),
+                None => {}
             }
         }
-        let mut pages: Vec<_> = self.pages.into_iter().collect();
-        pages.sort_unstable_by_key(|(id, _)| *id);
-        for (id, page) in pages {
+        for MovedValue {
+            key,
+            height,
+            before,
+            ..
+        } in &self.values
+        {
+            if *height > history_from {
+                history::put(batch, *height, key, before.as_ref());
+            }
+        }
+        self.pages.sort_unstable_by_key(|(id, _)| *id);
+        for (id, page) in &self.pages {
             match page {
                 Some(page) => batch.put(PAGES, id.key(), page.encode()),
                 None => batch.delete(PAGES, id.key()),
             }
         }
-        for (hash, content) in self.blobs {
-            batch.put(BLOBS, hash.as_slice(), content.to_vec());
+        for (hash, content) in &self.blobs {
+            batch.put(BLOBS, hash, content);
         }
     }
 }

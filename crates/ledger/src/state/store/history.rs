@@ -24,27 +24,26 @@ fn history_key(key: &StateKey, height: Height) -> Vec<u8> {
     bytes
 }
 
-/// Records what a block replaced.
-pub(super) fn put(batch: &mut Batch, height: Height, replaced: &[(StateKey, Option<Bytes>)]) {
-    for (key, before) in replaced {
-        let value = match before {
-            None => vec![0],
-            Some(value) => [&[1], value.as_ref()].concat(),
-        };
-        batch.put(HISTORY, history_key(key, height), value);
+/// Records the value that a block replaced.
+pub(super) fn put(batch: &mut Batch, height: Height, key: &StateKey, before: Option<&Bytes>) {
+    let key = history_key(key, height);
+    match before {
+        None => batch.put(HISTORY, key, [0]),
+        Some(value) => batch.put(HISTORY, key, [&[1], value.as_ref()].concat()),
     }
-    for (part, keys) in (0u32..).zip(replaced.chunks(PART_KEYS)) {
+}
+
+/// Records which keys a block changed.
+pub(super) fn put_list(batch: &mut Batch, height: Height, keys: &[StateKey]) {
+    for (part, keys) in (0u32..).zip(keys.chunks(PART_KEYS)) {
         let mut list = Vec::new();
-        for (key, _) in keys {
+        for key in keys {
             let key = key.encode();
             list.push(u8::try_from(key.len()).unwrap_or(u8::MAX));
             list.extend(key);
         }
-        batch.put(
-            CHANGED,
-            [&height.0.to_be_bytes()[..], &part.to_be_bytes()].concat(),
-            list,
-        );
+        let id = [&height.0.to_be_bytes()[..], &part.to_be_bytes()].concat();
+        batch.put(CHANGED, id, list);
     }
 }
 

@@ -101,7 +101,7 @@ struct Inner {
 
 struct Caches {
     values: Cache<StateKey, Option<Bytes>>,
-    pages: Cache<super::page::PageId, Option<Arc<super::page::Page>>>,
+    pages: Cache<super::page::PageId, Option<super::page::Page>>,
 }
 
 impl StateStore {

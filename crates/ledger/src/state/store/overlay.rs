@@ -1,9 +1,7 @@
-use std::collections::VecDeque;
-use std::hash::Hash;
-use std::sync::Arc;
-
 use alloy_primitives::map::HashMap;
 use hawser_primitives::{B256, Bytes, Height};
+use std::collections::VecDeque;
+use std::hash::Hash;
 
 use super::base::Base;
 use super::{Caches, StateError, value_len};
@@ -22,7 +20,7 @@ pub(super) struct Overlay {
     pub(super) provable_from: Height,
     pub(super) layers: VecDeque<Layer>,
     pub(super) values: HashMap<StateKey, Value>,
-    pub(super) pages: HashMap<PageId, Versions<Arc<Page>>>,
+    pub(super) pages: HashMap<PageId, Versions<Page>>,
     pub(super) blobs: HashMap<B256, Bytes>,
     /// Bytes held, about.
     pub(super) bytes: usize,
@@ -39,8 +37,65 @@ pub(super) struct Layer {
     pub(super) bytes: usize,
 }
 
-/// Versions in height order; `None` where there is nothing.
-pub(super) type Versions<T> = Vec<(Height, Option<T>)>;
+/// Versions in height order; `None` where there is nothing. Most keys have one between two flushes,
+/// so the first needs no allocation.
+pub(super) struct Versions<T> {
+    first: Option<(Height, Option<T>)>,
+    more: Vec<(Height, Option<T>)>,
+}
+
+impl<T> Default for Versions<T> {
+    fn default() -> Self {
+        Self {
+            first: None,
+            more: Vec::new(),
+        }
+    }
+}
+
+impl<T> Versions<T> {
+    pub(super) fn push(&mut self, height: Height, version: Option<T>) {
+        match self.first {
+            None => self.first = Some((height, version)),
+            Some(_) => self.more.push((height, version)),
+        }
+    }
+
+    fn newest_first(&self) -> impl Iterator<Item = &(Height, Option<T>)> {
+        self.more.iter().rev().chain(&self.first)
+    }
+
+    pub(super) fn last(&self) -> Option<&Option<T>> {
+        self.newest_first().next().map(|(_, version)| version)
+    }
+
+    /// The latest version that is not above a height.
+    pub(super) fn at(&self, height: Height) -> Option<&Option<T>> {
+        self.newest_first()
+            .find(|(at, _)| *at <= height)
+            .map(|(_, version)| version)
+    }
+
+    /// Whether there is a version above `height` and not above `to`.
+    pub(super) fn changes_within(&self, height: Height, to: Height) -> bool {
+        self.newest_first().any(|(at, _)| height < *at && *at <= to)
+    }
+
+    /// Removes the versions up to the base and returns the last of them.
+    fn drain(&mut self, base: Height) -> Option<Option<T>> {
+        let first = self.first.take_if(|(height, _)| *height <= base)?;
+        let count = self.more.partition_point(|(height, _)| *height <= base);
+        let last = self.more.drain(..count).next_back().unwrap_or(first);
+        if !self.more.is_empty() {
+            self.first = Some(self.more.remove(0));
+        }
+        Some(last.1)
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+}
 
 /// Versions of a value above the base, and its value at the base.
 pub(super) struct Value {
@@ -50,20 +105,9 @@ pub(super) struct Value {
 
 impl Value {
     /// The value after a height, which is not below the base.
-    fn at(&self, height: Height) -> Option<Bytes> {
-        version_at(&self.versions, height)
-            .map_or(&self.before, |found| found)
-            .clone()
+    pub(super) fn at(&self, height: Height) -> &Option<Bytes> {
+        self.versions.at(height).unwrap_or(&self.before)
     }
-}
-
-/// The latest version that is not above a height.
-pub(super) fn version_at<T>(versions: &Versions<T>, height: Height) -> Option<&Option<T>> {
-    versions
-        .iter()
-        .rev()
-        .find(|(at, _)| *at <= height)
-        .map(|(_, found)| found)
 }
 
 impl Overlay {
@@ -130,7 +174,7 @@ impl Overlay {
 
     /// The value after a height that is not below the base, if the key changed above the base.
     pub(super) fn value(&self, key: &StateKey, height: Height) -> Option<Option<Bytes>> {
-        self.values.get(key).map(|value| value.at(height))
+        self.values.get(key).map(|value| value.at(height).clone())
     }
 
     /// Forgets what the base now holds of its oldest layer, handing it to the caches.
@@ -144,7 +188,7 @@ impl Overlay {
             let Some(value) = self.values.get_mut(&key) else {
                 continue;
             };
-            let Some(last) = drain(&mut value.versions, base) else {
+            let Some(last) = value.versions.drain(base) else {
                 continue;
             };
             if value.versions.is_empty() {
@@ -176,15 +220,9 @@ fn trim_pages<K: Hash + Eq, T>(
     base: Height,
 ) -> Option<Option<T>> {
     let versions = pages.get_mut(id)?;
-    let last = drain(versions, base);
+    let last = versions.drain(base);
     if versions.is_empty() {
         pages.remove(id);
     }
     last
-}
-
-/// Removes the versions up to the base and returns the last of them.
-fn drain<T>(versions: &mut Versions<T>, base: Height) -> Option<Option<T>> {
-    let count = versions.partition_point(|(height, _)| *height <= base);
-    versions.drain(..count).next_back().map(|(_, found)| found)
 }

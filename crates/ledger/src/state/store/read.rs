@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use hawser_primitives::{B256, Bytes, Height};
 
-use super::overlay::version_at;
 use super::{BLOBS, Inner, PAGES, StateError, VALUES, store_error, value_len};
 use crate::state::page::{Page, PageId};
 use crate::state::tree::{self, Descent, Pages};
@@ -115,14 +114,12 @@ impl Inner {
         descent
     }
 
-    pub(super) fn load_page(&self, id: &PageId) -> Result<Option<Arc<Page>>, StateError> {
+    pub(super) fn load_page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
         let stored = self
             .kv
             .get(PAGES, &id.key())
             .map_err(|error| store_error(&error))?;
-        stored
-            .map(|bytes| Page::decode(&bytes).map(Arc::new))
-            .transpose()
+        stored.map(|bytes| Page::decode(&bytes)).transpose()
     }
 }
 
@@ -133,14 +130,11 @@ struct PagesAt<'a> {
 }
 
 impl Pages for PagesAt<'_> {
-    fn page(&self, id: &PageId) -> Result<Option<Arc<Page>>, StateError> {
+    fn page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
         {
             let overlay = self.inner.overlay.read();
             overlay.check_provable(self.height)?;
-            let version = overlay
-                .pages
-                .get(id)
-                .and_then(|all| version_at(all, self.height));
+            let version = overlay.pages.get(id).and_then(|all| all.at(self.height));
             if let Some(page) = version {
                 return Ok(page.clone());
             }
