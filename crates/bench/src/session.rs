@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     args::{BenchArgs, Plan},
     error::{BenchError, Result},
-    latency,
+    latency::{self, Gap},
     load::{self, Drive},
     network::{Anvil, Hawser},
     probe::{Ground, Probes},
@@ -207,8 +207,14 @@ impl Session {
         let (warmup, samples) = (self.plan.latency_warmup, self.plan.latency_samples);
         let bar = self
             .progress
-            .bar("latency, one at a time", u64::from(warmup + samples));
-        let idle_latency = latency::idle(&network.urls, chain, seed, warmup, samples, &bar).await?;
+            .bar("latency, idle", u64::from(warmup + samples));
+        let (urls, counts) = (&network.urls, (warmup, samples));
+        let idle_latency = latency::idle(urls, chain, seed, Gap::Rest, counts, &bar).await?;
+        bar.done();
+        let bar = self
+            .progress
+            .bar("latency, one after the other", u64::from(warmup + samples));
+        let serial_latency = latency::idle(urls, chain, seed, Gap::None, counts, &bar).await?;
         bar.done();
         let bar = self.progress.bar("latency at half the rate", 0);
         let length = Duration::from_secs(self.plan.open_loop_s);
@@ -234,6 +240,7 @@ impl Session {
             idle,
             disk_bytes_per_transaction: disk as f64 / committed / nodes,
             idle_latency,
+            serial_latency,
             half_rate,
             records_per_second: evidence.steady.tps * RECORDS as f64,
             erc20,
