@@ -124,7 +124,7 @@ impl Plan {
     /// signing, draining and checking took on a two-core machine.
     pub(crate) fn expected_s(&self, suites: u64, anvil: bool) -> u64 {
         let load = self.ramp_s + self.seconds;
-        let latency = u64::from(self.latency_samples + self.latency_warmup) / 8;
+        let latency = u64::from(self.latency_samples + self.latency_warmup) * 7 / 10;
         let hawser = 45
             + 2 * (load + 10)
             + self.ramp_s

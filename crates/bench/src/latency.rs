@@ -28,19 +28,62 @@ pub(crate) const POLL: Duration = Duration::from_millis(2);
 /// How long a single transaction may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Sends one transaction after the other, each when the one before is executed.
+/// How long no new block is seen before a network counts as at rest.
+const REST: Duration = Duration::from_millis(250);
+/// How long a network may take to come to rest.
+const REST_LIMIT: Duration = Duration::from_secs(10);
+
+/// When the next transaction is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// When the network is at rest: the blocks that certify the last roots are made, and nothing
+    /// has happened for [`REST`].
+    Rest,
+    /// When the one before is executed, while those blocks are being made.
+    None,
+}
+
+impl Gap {
+    /// Accounts that no other run uses.
+    const fn role(self) -> &'static str {
+        match self {
+            Self::Rest => "latency at rest",
+            Self::None => "latency without rest",
+        }
+    }
+}
+
+/// Waits until no new block is seen for a while.
+async fn rest(client: &Client) -> Result<()> {
+    let start = Instant::now();
+    let (mut height, mut since) = (client.height().await?, Instant::now());
+    while since.elapsed() < REST {
+        if start.elapsed() > REST_LIMIT {
+            let text = "the idle chain keeps making blocks: it never comes to rest";
+            return Err(BenchError::Void(text.to_owned()));
+        }
+        sleep(Duration::from_millis(25)).await;
+        let now = client.height().await?;
+        if now != height {
+            (height, since) = (now, Instant::now());
+        }
+    }
+    Ok(())
+}
+
+/// Sends one transaction after the other to the nodes in turn.
 ///
 /// From the moment before the request leaves until the answer with the receipt is here.
 pub(crate) async fn idle(
     urls: &[String],
     chain: ChainId,
     seed: u64,
-    warmup: u32,
-    samples: u32,
+    gap: Gap,
+    (warmup, samples): (u32, u32),
     bar: &Bar,
 ) -> Result<Percentiles> {
     let clients = Client::all(urls)?;
-    let key = role_key(Scheme::Secp256k1, seed, "latency", 0)?;
+    let key = role_key(Scheme::Secp256k1, seed, gap.role(), 0)?;
     let (token, to) = (setup::token_address(seed)?, Address::repeat_byte(0x44));
     let mut measured = Vec::new();
     let turns = clients.iter().cycle();
@@ -53,6 +96,9 @@ pub(crate) async fn idle(
             input: token::transfer(to, 0),
         };
         let raw = call.sign(&key)?;
+        if gap == Gap::Rest {
+            rest(client).await?;
+        }
         let start = Instant::now();
         setup::send(client, &raw).await?;
         let receipt = loop {
@@ -79,8 +125,6 @@ pub(crate) async fn idle(
             measured.push(took.as_secs_f64() * 1_000.0);
         }
         bar.advance(1);
-        // Lets the trailing blocks, which certify the last roots, pass.
-        sleep(Duration::from_millis(20)).await;
     }
     Percentiles::of(measured).ok_or_else(|| BenchError::Void("no latency was measured".to_owned()))
 }

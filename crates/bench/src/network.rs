@@ -128,9 +128,20 @@ impl Hawser {
             .sum()
     }
 
-    /// The nodes' processes.
-    pub(crate) fn pids(&self) -> Vec<i32> {
+    /// The nodes' processes, whatever state they are in.
+    fn pids(&self) -> Vec<i32> {
         proc::pids_in(self.dir.path())
+    }
+
+    /// The processes of all nodes; fails when one is missing, whose share would go unmeasured.
+    pub(crate) fn running(&self) -> Result<Vec<i32>> {
+        let pids = self.pids();
+        if pids.len() == usize::from(NODES) {
+            Ok(pids)
+        } else {
+            let text = format!("{} processes run where {NODES} nodes should", pids.len());
+            Err(BenchError::Target(text))
+        }
     }
 
     async fn command(&self, what: &str, arguments: &[String]) -> Result<()> {

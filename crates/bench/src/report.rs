@@ -35,6 +35,8 @@ pub struct LoadReport {
     pub cpu_us_per_transaction: f64,
     /// Processors that the node processes used together, on average.
     pub cores_used: f64,
+    /// Processors that the generator used; at 1 it is the generator that was measured.
+    pub generator_cores: f64,
     /// What was checked afterwards.
     pub checked: Checked,
     /// What was refused, as it has to be.
@@ -70,8 +72,10 @@ pub struct HawserRun {
     pub erc20: LoadReport,
     /// Bytes on the disk per transaction of that run and node, both ends after a clean stop.
     pub disk_bytes_per_transaction: f64,
-    /// One transaction at a time on the idle network.
+    /// One transaction at a time, each on the network at rest.
     pub idle_latency: Percentiles,
+    /// One transaction at a time, each as soon as the one before is executed.
+    pub serial_latency: Percentiles,
     /// At half the rate of `erc20`.
     pub half_rate: OpenLoop,
     /// ERC-20 transfers in native transactions.
@@ -190,7 +194,7 @@ impl SuiteReport {
 
     fn sum_up(&self) -> Vec<Figure> {
         type Of = fn(&Pair) -> Option<f64>;
-        let all: [(&'static str, &'static str, Of); 18] = [
+        let all: [(&'static str, &'static str, Of); 20] = [
             ("ERC-20, Ethereum envelope", "tx/s", |p| {
                 Some(p.hawser.erc20.steady.tps)
             }),
@@ -212,6 +216,12 @@ impl SuiteReport {
             }),
             ("latency, idle, p99", "ms", |p| {
                 Some(p.hawser.idle_latency.p99_ms)
+            }),
+            ("latency, one after the other, p50", "ms", |p| {
+                Some(p.hawser.serial_latency.p50_ms)
+            }),
+            ("latency, one after the other, p95", "ms", |p| {
+                Some(p.hawser.serial_latency.p95_ms)
             }),
             ("latency at half the rate, p50", "ms", |p| {
                 Some(p.hawser.half_rate.latency.p50_ms)

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     args::{BenchArgs, Plan},
     error::{BenchError, Result},
-    latency,
+    latency::{self, Gap},
     load::{self, Drive},
     network::{Anvil, Hawser},
     probe::{Ground, Probes},
@@ -184,7 +184,7 @@ impl Session {
         owners.extend(&prepared.native.addresses);
         setup::mint(url, seed, chain, &owners).await?;
         let idle = if with_idle {
-            Some(self.idle(network).await)
+            Some(self.idle(network).await?)
         } else {
             None
         };
@@ -207,8 +207,14 @@ impl Session {
         let (warmup, samples) = (self.plan.latency_warmup, self.plan.latency_samples);
         let bar = self
             .progress
-            .bar("latency, one at a time", u64::from(warmup + samples));
-        let idle_latency = latency::idle(&network.urls, chain, seed, warmup, samples, &bar).await?;
+            .bar("latency, idle", u64::from(warmup + samples));
+        let (urls, counts) = (&network.urls, (warmup, samples));
+        let idle_latency = latency::idle(urls, chain, seed, Gap::Rest, counts, &bar).await?;
+        bar.done();
+        let bar = self
+            .progress
+            .bar("latency, one after the other", u64::from(warmup + samples));
+        let serial_latency = latency::idle(urls, chain, seed, Gap::None, counts, &bar).await?;
         bar.done();
         let bar = self.progress.bar("latency at half the rate", 0);
         let length = Duration::from_secs(self.plan.open_loop_s);
@@ -234,6 +240,7 @@ impl Session {
             idle,
             disk_bytes_per_transaction: disk as f64 / committed / nodes,
             idle_latency,
+            serial_latency,
             half_rate,
             records_per_second: evidence.steady.tps * RECORDS as f64,
             erc20,
@@ -242,22 +249,22 @@ impl Session {
         })
     }
 
-    async fn idle(&self, network: &Hawser) -> Idle {
+    async fn idle(&self, network: &Hawser) -> Result<Idle> {
         let bar = self.progress.bar("four nodes at rest", 0);
         tokio::time::sleep(Duration::from_secs(self.plan.rest_s)).await;
-        let pids = network.pids();
+        let pids = network.running()?;
         let resident_bytes = proc::resident_of(&pids);
         let (start, before) = (Instant::now(), proc::cpu_of(&pids));
         tokio::time::sleep(Duration::from_secs(self.plan.idle_s)).await;
         let used = proc::cpu_of(&pids).saturating_sub(before);
         let cpu_percent = 100.0 * used.as_secs_f64() / start.elapsed().as_secs_f64();
         bar.done();
-        Idle {
+        Ok(Idle {
             resident_bytes,
             cpu_percent,
             rest_s: self.plan.rest_s,
             measured_s: self.plan.idle_s,
-        }
+        })
     }
 
     async fn evidence(&self, network: &Hawser) -> Result<LoadReport> {
@@ -306,7 +313,7 @@ impl Session {
             probes = ground.send(executed).await?;
             Ok(probes.executed())
         };
-        let pids = network.pids();
+        let pids = network.running()?;
         let (mut made, sent) = self.drive_load(drive, workload, &pids, alongside).await?;
         let before = vec![0; workload.lanes.len()];
         let verifying = verify::verify(&network.urls, workload, &before, &sent, &probes);
@@ -325,9 +332,11 @@ impl Session {
         let (name, signature) = describe(workload.spec.kind);
         let seconds = (drive.ramp + drive.length).as_secs();
         let bar = self.progress.bar(name, seconds);
-        let cpu = proc::cpu_of(pids);
+        let own = [i32::try_from(std::process::id()).unwrap_or_default()];
+        let (cpu, generator) = (proc::cpu_of(pids), proc::cpu_of(&own));
         let sent = load::run(drive, workload, &bar, alongside).await?;
         let cpu = proc::cpu_of(pids).saturating_sub(cpu).as_secs_f64();
+        let generator = proc::cpu_of(&own).saturating_sub(generator).as_secs_f64();
         bar.done();
         self.progress.say(&format!(
             "  {name}: {} tx/s",
@@ -343,6 +352,7 @@ impl Session {
                 / sent.counters.accepted.max(1) as f64
                 / pids.len().max(1) as f64,
             cores_used: cpu / sent.seconds,
+            generator_cores: generator / sent.seconds,
             checked: verify::Checked::default(),
             probes: Vec::new(),
         };

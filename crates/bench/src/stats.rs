@@ -61,7 +61,7 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
         let high = values.get(middle).copied()?;
-        let median = if values.len() % 2 == 0 {
+        let median = if values.len().is_multiple_of(2) {
             f64::midpoint(values.get(middle.saturating_sub(1)).copied()?, high)
         } else {
             high

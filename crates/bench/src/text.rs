@@ -102,15 +102,12 @@ fn suite_section(out: &mut String, suite: &SuiteReport) {
             figure.spread.runs
         );
     }
-    out.push_str("\n| pair | Hawser, tx/s | anvil, tx/s | ratio | block times agree |\n|---|---:|---:|---:|---|\n");
+    out.push_str("\n| pair | Hawser, tx/s | anvil, tx/s | ratio | Hawser by the blocks' own times |\n|---|---:|---:|---:|---:|\n");
     for (i, pair) in suite.pairs.iter().enumerate() {
         let steady = &pair.hawser.erc20.steady;
         let or_dash = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
         let anvil = pair.anvil.as_ref().map(|anvil| anvil.steady.tps);
-        let own = steady.tps_by_block_time.map_or_else(
-            || "–".to_owned(),
-            |own| format!("{} by the blocks' own times", number(own)),
-        );
+        let own = or_dash(steady.tps_by_block_time);
         let (tps, anvil, ratio) = (number(steady.tps), or_dash(anvil), or_dash(pair.ratio));
         let _ = writeln!(out, "| {} | {tps} | {anvil} | {ratio} | {own} |", i + 1);
     }
