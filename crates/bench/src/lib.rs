@@ -170,7 +170,7 @@ fn first_page(
             signatures: "every transaction is signed by its account beforehand and verified by every \
                          validator; anvil verifies once",
             latency_method: format!(
-                "from before the request leaves until the receipt is read, asked for every {} ms; at \
+                "from before the request leaves until the transaction is in a block, asked for every {} ms; at \
                  half the rate from the moment a transaction is due until its block is visible",
                 latency::POLL.as_millis()
             ),

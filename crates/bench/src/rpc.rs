@@ -230,6 +230,14 @@ impl Client {
         self.ask("eth_sendRawTransaction", json!([raw])).await
     }
 
+    /// Whether a block has the transaction.
+    pub(crate) async fn is_in_block(&self, hash: &B256) -> Result<bool> {
+        let found = self.call("eth_getTransactionByHash", json!([hash])).await?;
+        Ok(found
+            .get("blockNumber")
+            .is_some_and(|number| !number.is_null()))
+    }
+
     /// The receipt of a transaction, if it is executed.
     pub(crate) async fn receipt(&self, hash: &B256) -> Result<Option<Value>> {
         let receipt = self
