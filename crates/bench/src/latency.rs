@@ -15,7 +15,7 @@ use crate::{
     error::{BenchError, Result},
     load::join_batch,
     progress::Bar,
-    rpc::{BatchReply, Client, succeeded},
+    rpc::{BatchReply, Client},
     setup,
     sign::EthereumCall,
     stats::Percentiles,

@@ -36,7 +36,8 @@ impl Replica {
         }
         let running = self.bft.height() == Some(next);
         // What no committee member signed neither wakes a chain nor says how far anyone is.
-        if !(running && height == next) && !self.is_from_committee(&message) {
+        let in_progress = running && height == next;
+        if !in_progress && !self.is_from_committee(&message) {
             let reason = "a message of agreement that no validator signed".to_owned();
             self.report(Report::BadMessage { from, reason });
             return Ok(());

@@ -45,7 +45,7 @@ pub(super) fn check_genesis(kv: &dyn Kv, expected: &B256) -> Result<(), StoreErr
 }
 
 pub(super) fn put_genesis(batch: &mut Batch, hash: &B256) {
-    batch.put(META, META_GENESIS, hash.to_vec());
+    batch.put(META, META_GENESIS, hash.as_slice());
 }
 
 pub(super) fn put_roots(batch: &mut Batch, roots: &Roots) {
@@ -83,7 +83,7 @@ pub(super) fn put_block(
 ) -> Result<(), StoreError> {
     let height = executed.id().height;
     let at = height.0.to_be_bytes();
-    batch.put(BLOCKS, executed.hash.to_vec(), at);
+    batch.put(BLOCKS, executed.hash.as_slice(), at);
     put_roots(batch, &executed.result.roots);
     let receipts = &executed.result.receipts;
     for ((position, transaction), receipt) in
@@ -96,7 +96,7 @@ pub(super) fn put_block(
             continue;
         }
         let value = [&at[..], &position.to_be_bytes()].concat();
-        batch.put(TRANSACTIONS, hash.to_vec(), value);
+        batch.put(TRANSACTIONS, hash.as_slice(), value);
     }
     if executed.result.logs_bloom.iter().any(|byte| *byte != 0) {
         batch.put(BLOOMS, at, executed.result.logs_bloom.clone());
