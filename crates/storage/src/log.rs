@@ -38,7 +38,7 @@ pub struct LogRecovery {
 /// A small append-only file whose records are durable once [`SyncedLog::sync`] returned: what a
 /// validator must remember before its votes leave.
 ///
-/// The format is that of [`crate::record`] with the magic `HWSLOG01` and tags 0, 1, 2, ….
+/// The format is that of the crate's `record` module with the magic `HWSLOG01` and tags 0, 1, 2, ….
 pub struct SyncedLog {
     disk: Arc<dyn Disk>,
     name: String,
