@@ -313,6 +313,32 @@ fn chain_dir(config: &NodeConfig, section: &ChainSection, id: ChainId) -> std::p
     }
 }
 
+/// Refuses to begin a new chain where the only configured one used to be another: a genesis whose
+/// chain id was changed by mistake would otherwise start an empty chain beside it.
+fn refuse_changed_chain(config: &NodeConfig, dir: &std::path::Path) -> Result<()> {
+    if dir.exists() || config.chains.len() != 1 {
+        return Ok(());
+    }
+    let Ok(entries) = std::fs::read_dir(&config.node.data_dir) else {
+        return Ok(());
+    };
+    let old = entries.flatten().map(|entry| entry.path()).find(|path| {
+        path.file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with("chain-"))
+    });
+    match old {
+        Some(old) => fail(
+            Code::Config,
+            format!(
+                "the genesis names another chain than before: data of the earlier one is in {}. \
+                 Restore its genesis, or move that folder away to begin the new chain",
+                old.display()
+            ),
+        ),
+        None => Ok(()),
+    }
+}
+
 fn setup(
     config: &NodeConfig,
     section: &ChainSection,
@@ -322,6 +348,7 @@ fn setup(
     chain: &ChainMetrics,
 ) -> Result<ChainSetup> {
     let dir = chain_dir(config, section, genesis.chain_id);
+    refuse_changed_chain(config, &dir)?;
     files::make_dir(&dir)?;
     let open = |error: &dyn std::fmt::Display| {
         Failure::new(
