@@ -82,7 +82,11 @@ impl SimNode {
             PoolLimits::default(),
         )?;
         self.life = self.life.saturating_add(1);
-        let records = boot.records.clone();
+        let records = boot
+            .cast
+            .values()
+            .flat_map(|cast| cast.records.clone())
+            .collect();
         self.running = Some(Running {
             replica: Replica::new(boot),
             log,

@@ -61,7 +61,7 @@ impl Plan {
             loss_per_mille: some(200),
             duplicate_per_mille: some(100),
             delay_ms_max: u64::from(some(400)).max(1),
-            crash_per_million: some(1_500),
+            crash_per_million: some(6_000),
             partition_every_ms: u64::from(some(8_000)),
             clock_skew_ms_max: u64::from(some(600)),
         };

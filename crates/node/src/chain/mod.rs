@@ -35,7 +35,7 @@ pub use votelog::VoteLog;
 
 use crate::{
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
-    replica::{Boot, CheckedBlock, Event},
+    replica::{Boot, CastVotes, CheckedBlock, Event},
     store::{ChainStore, ExecutedBlock, StoreOptions},
 };
 
@@ -254,7 +254,7 @@ impl Chain {
 }
 
 /// Reads back what the replica needs to go on: the tip, the last roots, and the votes that were
-/// cast for the height after it.
+/// cast for the heights after it.
 pub fn boot(
     store: &ChainStore,
     verifier: &Verifier,
@@ -288,18 +288,23 @@ pub fn boot(
         )));
     }
     let (log, recovered) = VoteLog::open(disk, tip.height)?;
-    let mut blocks: Vec<CheckedBlock> = Vec::new();
-    for block in recovered.blocks {
-        let block = Arc::new(block);
-        let hash = block.hash(store.genesis().suite);
-        match verifier.check(&block, &[]) {
-            Ok(transactions) => blocks.push(CheckedBlock {
-                block,
-                hash,
-                transactions,
-            }),
-            Err(reason) => return Err(ChainError::VoteLog(format!("block {hash}: {reason}"))),
+    let mut cast = BTreeMap::new();
+    for (height, found) in recovered {
+        let mut blocks = Vec::new();
+        for block in found.blocks {
+            let block = Arc::new(block);
+            let hash = block.hash(store.genesis().suite);
+            match verifier.check(&block, &[]) {
+                Ok(transactions) => blocks.push(CheckedBlock {
+                    block,
+                    hash,
+                    transactions,
+                }),
+                Err(reason) => return Err(ChainError::VoteLog(format!("block {hash}: {reason}"))),
+            }
         }
+        let records = found.records;
+        cast.insert(height, CastVotes { records, blocks });
     }
     let boot = Boot {
         genesis: Arc::clone(store.genesis()),
@@ -310,8 +315,7 @@ pub fn boot(
         tip,
         last_busy,
         roots,
-        records: recovered.records,
-        blocks,
+        cast,
     };
     Ok((log, boot))
 }

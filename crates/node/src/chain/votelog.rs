@@ -1,7 +1,7 @@
 //! The log of votes: what a validator must remember so that it neither forgets a lock nor signs
 //! two votes where it may sign one.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hawser_consensus::Record;
 use hawser_ledger::Block;
@@ -15,9 +15,16 @@ const NAME: &str = "votes.log";
 /// Size after which the log is begun anew at the next opportunity, in bytes.
 const ROTATE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What a restart finds in the log for the height after the tip.
+/// What a restart finds in the log for the heights after the tip.
+///
+/// There may be several: votes are logged before the blocks of the heights before them are stored,
+/// and a crash in between leaves them one height further than the tip. They bind all the same once
+/// that height is reached again.
+pub(super) type Recovered = BTreeMap<Height, RecoveredHeight>;
+
+/// What a restart finds in the log for one height.
 #[derive(Debug, Default)]
-pub struct Recovered {
+pub struct RecoveredHeight {
     /// Records of agreement in order.
     pub records: Vec<Record>,
     /// Blocks that they name.
@@ -40,7 +47,7 @@ impl VoteLog {
         Ok(found.is_some())
     }
 
-    /// Opens the log and reads what belongs to the height after `tip`.
+    /// Opens the log and reads what belongs to the heights after `tip`.
     pub fn open(disk: Arc<dyn Disk>, tip: Height) -> Result<(Self, Recovered), ChainError> {
         let (log, recovery) = SyncedLog::open(disk, NAME, LogOptions::default())?;
         let mut recovered = Recovered::default();
@@ -51,10 +58,11 @@ impl VoteLog {
                 .map_err(|error| ChainError::VoteLog(error.to_string()))?;
             let height = height_of(&entry);
             highest = highest.max(height);
-            if height == tip.next() {
+            if height > tip {
+                let found: &mut RecoveredHeight = recovered.entry(height).or_default();
                 match entry {
-                    LogEntry::Record(record) => recovered.records.push(record),
-                    LogEntry::Block(block) => recovered.blocks.push(block),
+                    LogEntry::Record(record) => found.records.push(record),
+                    LogEntry::Block(block) => found.blocks.push(block),
                 }
             }
         }

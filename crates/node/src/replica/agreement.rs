@@ -112,22 +112,31 @@ impl Replica {
         }
     }
 
-    /// Starts the next height unless it has started.
-    fn start_height(&mut self) -> Result<(), ReplicaError> {
+    /// Starts the next height unless it has started, from what an earlier run logged of it if any.
+    pub(super) fn start_height(&mut self) -> Result<(), ReplicaError> {
         let next = self.tip.height.next();
         if self.bft.height() == Some(next) {
             return Ok(());
         }
         self.actions.push(Action::ClearTimer(TimerId::Wake));
         self.height_started = self.now;
-        let outputs = self.bft.start(next, self.election.committee(next))?;
+        let committee = self.election.committee(next);
+        let outputs = match self.cast.remove(&next) {
+            Some(cast) => {
+                for block in cast.blocks {
+                    self.candidates.own(block);
+                }
+                self.bft.recover(next, committee, cast.records)?
+            }
+            None => self.bft.start(next, committee)?,
+        };
         self.apply(outputs)
     }
 
     /// Starts the next height if there is a reason to make a block.
     pub(super) fn advance_height(&mut self) -> Result<(), ReplicaError> {
         let next = self.tip.height.next();
-        if self.bft.height() == Some(next) || self.recovery_pending() {
+        if self.bft.height() == Some(next) {
             return Ok(());
         }
         if self.tip.height.0.saturating_sub(self.executed.0)
@@ -146,7 +155,9 @@ impl Replica {
         let heartbeat =
             (parameters.heartbeat_ms > 0).then(|| self.tip.time.plus_ms(parameters.heartbeat_ms));
         let due = heartbeat.is_some_and(|at| self.now >= at);
-        if !(owed || due || self.pool.has_ready()) {
+        // Others may count on votes that this node cast for the height before it stopped.
+        let cast = self.cast.contains_key(&next);
+        if !(owed || due || cast || self.pool.has_ready()) {
             if let Some(at) = heartbeat {
                 self.actions.push(Action::SetTimer(TimerId::Wake, at));
             }
@@ -158,10 +169,6 @@ impl Replica {
             return Ok(());
         }
         self.start_height()
-    }
-
-    fn recovery_pending(&self) -> bool {
-        !self.recovery.is_empty()
     }
 
     /// Carries out what agreement asks for.
@@ -297,6 +304,7 @@ impl Replica {
         self.build = None;
         self.pool.included(self.tip.height, &block.transactions);
         self.candidates.clear();
+        self.cast.retain(|height, _| *height > self.tip.height);
         self.actions.push(Action::Commit { block, certificate });
         Ok(())
     }

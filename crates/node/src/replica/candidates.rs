@@ -61,10 +61,6 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    pub(super) fn recovered(&mut self, block: CheckedBlock) {
-        self.own(block);
-    }
-
     pub(super) fn own(&mut self, block: CheckedBlock) {
         let proposer = Some(block.block.header.proposer);
         let entry = Entry {

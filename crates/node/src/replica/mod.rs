@@ -290,7 +290,15 @@ pub struct Boot {
     pub last_busy: Height,
     /// Roots after each of the last executed blocks, `root_lag` of them and more, up to the tip.
     pub roots: Vec<Roots>,
-    /// Agreement records of the height after the tip.
+    /// What the vote log holds of the heights after the tip.
+    pub cast: BTreeMap<Height, CastVotes>,
+}
+
+/// What this validator logged of one height before it stopped. It binds when the height is started
+/// again: votes that differ from these would be double votes.
+#[derive(Clone, Debug, Default)]
+pub struct CastVotes {
+    /// Records of agreement, in order.
     pub records: Vec<Record>,
     /// Blocks named by those records.
     pub blocks: Vec<CheckedBlock>,
@@ -324,7 +332,8 @@ pub struct Replica {
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
     sync: Sync,
-    recovery: Vec<Record>,
+    /// Votes of an earlier run for heights that are not started yet.
+    cast: BTreeMap<Height, CastVotes>,
     height_started: Time,
     now: Time,
     actions: Vec<Action>,
@@ -350,10 +359,6 @@ impl Replica {
             .roots
             .last()
             .map_or(Height::GENESIS, |roots| roots.height);
-        let mut candidates = Candidates::default();
-        for block in boot.blocks {
-            candidates.recovered(block);
-        }
         Self {
             genesis_hash: boot.genesis.hash(),
             pool: Pool::new(boot.pool, boot.genesis.parameters.clone()),
@@ -371,11 +376,11 @@ impl Replica {
                 .map(|roots| (roots.height, roots))
                 .collect(),
             executed,
-            candidates,
+            candidates: Candidates::default(),
             build: None,
             peers: BTreeMap::new(),
             sync: Sync::default(),
-            recovery: boot.records,
+            cast: boot.cast,
             height_started: Time(0),
             now: Time(0),
             actions: Vec::new(),
@@ -488,13 +493,8 @@ impl Replica {
 
     fn on_started(&mut self) -> Result<(), ReplicaError> {
         self.set_timer(TimerId::Status, STATUS_INTERVAL_MS);
-        if !self.recovery.is_empty() {
-            let records = std::mem::take(&mut self.recovery);
-            let height = self.tip.height.next();
-            let outputs = self
-                .bft
-                .recover(height, self.election.committee(height), records)?;
-            self.apply(outputs)?;
+        if self.cast.contains_key(&self.tip.height.next()) {
+            self.start_height()?;
         }
         Ok(())
     }

@@ -43,8 +43,7 @@ fn replica(i: u8) -> Replica {
         timeouts: Timeouts::default(),
         pool: PoolLimits::default(),
         last_busy: Height::GENESIS,
-        records: Vec::new(),
-        blocks: Vec::new(),
+        cast: BTreeMap::new(),
     })
 }
 
