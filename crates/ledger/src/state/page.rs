@@ -279,7 +279,7 @@ fn kinds_word(kinds: u32) -> B256 {
 }
 
 impl Page {
-    /// Takes the page apart. `None` when the words do not fit the kinds.
+    /// `None` when the words do not fit the kinds, which [`OpenPage::close`] rules out.
     fn try_open(kinds: u32, words: &[B256]) -> Option<OpenPage> {
         let mut page = OpenPage::empty();
         let mut words = words.iter().copied();
@@ -330,33 +330,55 @@ impl Page {
     /// Takes the page apart.
     pub(super) fn open(&self) -> OpenPage {
         let (kinds, words) = self.parts();
-        // Both ways to make a page leave the words fitting the kinds.
         Self::try_open(kinds, words).unwrap_or_else(OpenPage::empty)
     }
 
-    /// Stored form: kinds (u32, little endian), then the words.
+    /// Stored form: kinds (u32, little endian), then for each slot that is not empty the hash of its
+    /// inner node, or path and value hash of its leaf. The other hashes follow from these; writing
+    /// them too would cost more than computing them when a page is loaded.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let (kinds, words) = self.parts();
-        let mut bytes = Vec::with_capacity(words.len().saturating_mul(32).saturating_add(4));
-        bytes.extend_from_slice(&kinds.to_le_bytes());
-        for word in words {
-            bytes.extend_from_slice(word.as_slice());
+        let open = self.open();
+        let mut bytes = Vec::with_capacity(self.0.len().saturating_mul(32));
+        bytes.extend_from_slice(&self.parts().0.to_le_bytes());
+        for slot in 0..SLOTS {
+            match open.slot(slot) {
+                Node::Empty => {}
+                Node::Inner(hash) => bytes.extend_from_slice(hash.as_slice()),
+                Node::Leaf(Leaf { path, value_hash }) => {
+                    bytes.extend_from_slice(path.as_slice());
+                    bytes.extend_from_slice(value_hash.as_slice());
+                }
+            }
         }
         bytes
     }
 
     /// Inverse of [`Self::encode`].
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, StateError> {
-        let corrupt = || StateError::Corrupt(format!("page of {} bytes", bytes.len()));
-        let (kinds, rest) = bytes.split_first_chunk::<4>().ok_or_else(corrupt)?;
-        let (words, tail) = rest.as_chunks::<32>();
+    pub(super) fn decode(suite: Suite, bytes: &[u8]) -> Result<Self, StateError> {
+        Self::try_decode(suite, bytes)
+            .ok_or_else(|| StateError::Corrupt(format!("page of {} bytes", bytes.len())))
+    }
+
+    fn try_decode(suite: Suite, bytes: &[u8]) -> Option<Self> {
+        let (kinds, rest) = bytes.split_first_chunk::<4>()?;
         let kinds = u32::from_le_bytes(*kinds);
-        let words = words.iter().map(|word| B256::from(*word));
-        let page = Self(std::iter::once(kinds_word(kinds)).chain(words).collect());
-        if !tail.is_empty() || Self::try_open(kinds, page.parts().1).is_none() {
-            return Err(corrupt());
+        let (words, tail) = rest.as_chunks::<32>();
+        let mut words = words.iter().map(|word| B256::from(*word));
+        let mut page = OpenPage::empty();
+        for slot in 0..SLOTS {
+            let node = match kinds.wrapping_shr(2 * slot as u32) & 3 {
+                0 => continue,
+                1 => Node::Leaf(Leaf {
+                    path: words.next()?,
+                    value_hash: words.next()?,
+                }),
+                2 => Node::Inner(words.next()?),
+                _ => return None,
+            };
+            page.set_slot(suite, slot, node);
         }
-        Ok(page)
+        page.rehash(suite);
+        (words.next().is_none() && tail.is_empty()).then(|| page.close())
     }
 
     /// Bytes held in memory, about.

@@ -119,7 +119,9 @@ impl Inner {
             .kv
             .get(PAGES, &id.key())
             .map_err(|error| store_error(&error))?;
-        stored.map(|bytes| Page::decode(&bytes)).transpose()
+        stored
+            .map(|bytes| Page::decode(self.suite, &bytes))
+            .transpose()
     }
 }
 
