@@ -1,1 +1,53 @@
-fn main() {}
+//! The one binary: nodes, local networks and tools. Composes the crates and decides nothing.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod cli;
+mod client;
+mod commands;
+mod exit;
+mod files;
+mod identity;
+mod keyfile;
+mod lang;
+mod local;
+mod output;
+mod passphrase;
+mod progress;
+mod quantity;
+mod send;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.global.output;
+    match commands::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            match output {
+                Output::Table => eprintln!("error: {failure}"),
+                Output::Json => {
+                    let value = serde_json::json!({
+                        "error": { "code": failure.code as u8, "message": failure.message }
+                    });
+                    eprintln!("{value}");
+                }
+            }
+            failure.exit_code()
+        }
+    }
+}

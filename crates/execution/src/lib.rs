@@ -1,1 +1,68 @@
-//! hawser-execution
+//! Runs ordered transactions.
+//!
+//! For: executing a block's transactions on the state before it ([`Executor::execute_block`]),
+//! calls, estimates, simulations and traces for the query interfaces, and the contracts written in
+//! Rust ([`NativeContract`]). Semantics are in `docs/spec/execution.md`.
+//! Not for: ordering transactions, verifying signatures, committing state or computing roots.
+//!
+//! Entry type: [`Executor`].
+//!
+//! Invariants: the output of a block is a function of state, block context and transactions alone;
+//! a transaction takes effect as a whole or not at all; a skipped transaction has no effect; native
+//! contracts share one journal with the EVM, so a revert undoes them together.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+mod access;
+mod admission;
+mod batch;
+mod block;
+mod call;
+mod changes;
+mod config;
+mod database;
+mod error;
+mod estimate;
+mod evm;
+mod genesis;
+mod handler;
+mod host;
+mod limit;
+mod native;
+mod overrides;
+mod simulate;
+pub mod statetest;
+
+mod trace;
+mod transaction;
+
+pub use access::AccessListResult;
+pub use admission::AdmissionError;
+pub use alloy_rpc_types_eth::{
+    BlockOverrides, TransactionRequest,
+    simulate::{SimBlock, SimulatePayload},
+    state::StateOverride,
+};
+pub use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
+pub use batch::{
+    CALL_GAS, CALL_NEW_ACCOUNT_GAS, CALL_VALUE_GAS, SM2_SIGNATURE_GAS, created_address,
+};
+pub use block::{BlockInput, BlockOutput, UnorderedMark};
+pub use call::{CallOutcome, CallRequest, CallResult};
+pub use config::{BlockContext, BlockHashes, ExecutionConfig, NoHashes, SPEC};
+pub use error::ExecutionError;
+pub use evm::Executor;
+pub use genesis::{HISTORY_ADDRESS, HISTORY_WINDOW, NATIVE_CODE};
+pub use native::{
+    BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS, CallEnv, NativeContract, NativeFailure,
+    NativeRegistry, NativeResult, NativeState, RegistryError, revert_text,
+};
+pub use simulate::{SIMULATE_BLOCKS_MAX, SIMULATE_CALLS_MAX, SimulatedBlock, SimulatedCall};
+pub use trace::{TRACE_BYTES_MAX, TRACE_STEPS_MAX, TraceOutcome};

@@ -11,8 +11,18 @@ use crate::merkle;
 
 /// Height and hash of a block.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
-    BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BlockId {
@@ -24,8 +34,16 @@ pub struct BlockId {
 
 /// What executing a block left behind.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq,
-    BorshSerialize, BorshDeserialize, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Roots {
@@ -102,7 +120,10 @@ pub enum BlockError {
 /// Merkle root over raw transactions; the leaf is the hash of the raw bytes.
 #[must_use]
 pub fn transactions_root(suite: Suite, transactions: &[Bytes]) -> B256 {
-    let leaves: Vec<_> = transactions.iter().map(|raw| merkle::leaf(suite, raw)).collect();
+    let leaves: Vec<_> = transactions
+        .iter()
+        .map(|raw| merkle::leaf(suite, raw))
+        .collect();
     merkle::root(suite, &leaves)
 }
 
@@ -116,7 +137,10 @@ impl Block {
     /// Height and hash.
     #[must_use]
     pub fn id(&self, suite: Suite) -> BlockId {
-        BlockId { height: self.header.height, hash: self.hash(suite) }
+        BlockId {
+            height: self.header.height,
+            hash: self.hash(suite),
+        }
     }
 
     /// Total size of the transactions in bytes.

@@ -7,7 +7,9 @@ use thiserror::Error;
 use crate::ValidatorSet;
 
 /// Which of Tendermint's two votes (Buchman, Kwon, Milosevic 2018, section 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, BorshSerialize, BorshDeserialize,
+)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
 pub enum VoteKind {
@@ -30,7 +32,7 @@ pub fn vote_message(
 }
 
 /// The bytes that a proposer signs: the block, and the round of the quorum of prevotes that
-/// unlocks it (−1 for none, as the paper writes it).
+/// unlocks it (`None` where the paper writes −1).
 #[must_use]
 pub fn proposal_message(
     chain: ChainId,
@@ -39,7 +41,14 @@ pub fn proposal_message(
     valid_round: Option<Round>,
     block: B256,
 ) -> Vec<u8> {
-    encode(&(Domain::Proposal.tag(), chain, height, round, valid_round, block))
+    encode(&(
+        Domain::Proposal.tag(),
+        chain,
+        height,
+        round,
+        valid_round,
+        block,
+    ))
 }
 
 /// One validator's precommit inside a certificate.
@@ -103,9 +112,15 @@ impl Certificate {
     pub fn verify(&self, chain: ChainId, set: &ValidatorSet) -> Result<(), CertificateError> {
         let count = set.validators().len();
         if self.signatures.len() > count {
-            return Err(CertificateError::TooManySignatures(self.signatures.len(), count));
+            return Err(CertificateError::TooManySignatures(
+                self.signatures.len(),
+                count,
+            ));
         }
-        if !self.signatures.is_sorted_by(|a, b| a.validator < b.validator) {
+        if !self
+            .signatures
+            .is_sorted_by(|a, b| a.validator < b.validator)
+        {
             return Err(CertificateError::Unordered);
         }
         let mut signed = 0u64;
@@ -121,19 +136,25 @@ impl Certificate {
         if signed < quorum {
             return Err(CertificateError::NoQuorum { signed, quorum });
         }
-        let message =
-            vote_message(chain, self.height, self.round, VoteKind::Precommit, Some(self.block_hash));
+        let message = vote_message(
+            chain,
+            self.height,
+            self.round,
+            VoteKind::Precommit,
+            Some(self.block_hash),
+        );
         for commit in &self.signatures {
             let Some(validator) = set.validators().get(usize::from(commit.validator)) else {
                 return Err(CertificateError::UnknownValidator(commit.validator));
             };
-            validator.public_key.verify(&message, &commit.signature).map_err(|source| {
-                CertificateError::BadSignature {
+            validator
+                .public_key
+                .verify(&message, &commit.signature)
+                .map_err(|source| CertificateError::BadSignature {
                     validator: commit.validator,
                     height: self.height,
                     source,
-                }
-            })?;
+                })?;
         }
         Ok(())
     }

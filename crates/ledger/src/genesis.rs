@@ -45,9 +45,7 @@ pub enum FeeMode {
 }
 
 /// Rules that all replicas of a chain share.
-#[derive(
-    Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields, default)]
 pub struct ChainParameters {
     /// How the committee agrees.
@@ -207,9 +205,18 @@ impl Genesis {
         }
         let p = &self.parameters;
         let range = |name, found, ok: bool, range| {
-            if ok { Ok(()) } else { Err(GenesisError::Parameter { name, found, range }) }
+            if ok {
+                Ok(())
+            } else {
+                Err(GenesisError::Parameter { name, found, range })
+            }
         };
-        range("root_lag", p.root_lag, (1..=16).contains(&p.root_lag), "1..=16")?;
+        range(
+            "root_lag",
+            p.root_lag,
+            (1..=16).contains(&p.root_lag),
+            "1..=16",
+        )?;
         range(
             "block_gas_max",
             p.block_gas_max,

@@ -12,12 +12,18 @@
 //! validator set of its height makes the block final.
 #![cfg_attr(
     test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
 )]
 
 mod block;
 mod certificate;
 mod genesis;
+mod light;
 pub mod merkle;
 mod native;
 mod receipt;
@@ -33,6 +39,7 @@ pub use genesis::{
     Agreement, ChainParameters, Election, FeeMode, Genesis, GenesisAccount, GenesisError,
     GenesisValidator, PROTOCOL_VERSION,
 };
+pub use light::{CertifiedHeader, LightClient, LightError};
 pub use native::{
     Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering, UnsignedNative,
 };

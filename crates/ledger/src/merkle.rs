@@ -104,7 +104,11 @@ impl MerkleProof {
         }
         let path = self.siblings.iter().zip(sides.iter().rev());
         Some(path.fold(*leaf, |hash, (sibling, on_left)| {
-            if *on_left { node(suite, sibling, &hash) } else { node(suite, &hash, sibling) }
+            if *on_left {
+                node(suite, sibling, &hash)
+            } else {
+                node(suite, &hash, sibling)
+            }
         }))
     }
 }
@@ -114,7 +118,9 @@ mod tests {
     use super::*;
 
     fn leaves(n: usize) -> Vec<B256> {
-        (0..n).map(|i| leaf(Suite::Intl, &i.to_be_bytes())).collect()
+        (0..n)
+            .map(|i| leaf(Suite::Intl, &i.to_be_bytes()))
+            .collect()
     }
 
     #[test]

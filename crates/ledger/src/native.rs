@@ -1,7 +1,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
-use hawser_crypto::{PublicKey, SecretKey, Signature, VerifyError};
+use hawser_crypto::{PublicKey, SecretKey, Signature, Suite, VerifyError};
 use hawser_primitives::{
-    Address, Bytes, ChainId, DecodeError, Domain, Time, U256, decode_exact, encode,
+    Address, B256, Bytes, ChainId, DecodeError, Domain, Time, U256, decode_exact, encode,
     limits::{NATIVE_CALLS_MAX, TRANSACTION_BYTES_MAX},
 };
 use serde::{Deserialize, Serialize};
@@ -101,11 +101,21 @@ impl UnsignedNative {
         encode(&(Domain::NativeTransaction.tag(), self))
     }
 
+    /// Digest of what is signed, by the chain's hash. Names an unordered transaction in replay
+    /// protection: unlike the transaction hash it does not depend on the signature.
+    #[must_use]
+    pub fn digest(&self, suite: Suite) -> B256 {
+        suite.hash(&self.message())
+    }
+
     /// Signs with the key of `signer`.
     #[must_use]
     pub fn sign(self, key: &SecretKey) -> NativeTransaction {
         let signature = key.sign(&self.message());
-        NativeTransaction { body: self, signature }
+        NativeTransaction {
+            body: self,
+            signature,
+        }
     }
 }
 
@@ -114,6 +124,12 @@ impl NativeTransaction {
     #[must_use]
     pub fn sender(&self) -> Address {
         self.body.signer.address()
+    }
+
+    /// See [`UnsignedNative::digest`].
+    #[must_use]
+    pub fn digest(&self, suite: Suite) -> B256 {
+        self.body.digest(suite)
     }
 
     /// EIP-2718 encoding: the type byte, then the canonical encoding.
@@ -139,6 +155,8 @@ impl NativeTransaction {
 
     /// Verifies the signature.
     pub fn verify(&self) -> Result<(), VerifyError> {
-        self.body.signer.verify(&self.body.message(), &self.signature)
+        self.body
+            .signer
+            .verify(&self.body.message(), &self.signature)
     }
 }

@@ -1,6 +1,6 @@
-use alloy_consensus::{
-    EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718, transaction::SignerRecoverable,
-};
+use std::sync::Arc;
+
+use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718};
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_primitives::keccak256;
 use hawser_crypto::{Suite, VerifyError, secp};
@@ -11,6 +11,8 @@ use crate::{NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering};
 
 /// A transaction in one of the accepted envelopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+// The large variant is the common one; a box for it would cost an allocation per transaction.
+#[allow(clippy::large_enum_variant)]
 pub enum Envelope {
     /// Ethereum types 0, 1, 2 and 4.
     Ethereum(EthereumTxEnvelope<TxEip4844>),
@@ -40,7 +42,7 @@ pub enum SignatureStatus {
 /// A transaction whose signature is good and whose sender is therefore known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedTransaction {
-    transaction: Transaction,
+    transaction: Arc<Transaction>,
     sender: Address,
 }
 
@@ -85,10 +87,9 @@ impl Transaction {
             return Err(TransactionError::TooLarge(raw.len()));
         }
         let first = *raw.first().ok_or(TransactionError::Empty)?;
-        let (envelope, hash) = match first {
+        let envelope = match first {
             NATIVE_TRANSACTION_TYPE => {
-                let native = NativeTransaction::decode_2718(&raw)?;
-                (Envelope::Native(Box::new(native)), suite.hash(&raw))
+                Envelope::Native(Box::new(NativeTransaction::decode_2718(&raw)?))
             }
             3 => return Err(TransactionError::Blob),
             1 | 2 | 4 | 0xc0..=0xff => {
@@ -99,11 +100,26 @@ impl Transaction {
                     let text = format!("{} bytes follow the transaction", rest.len());
                     return Err(TransactionError::Malformed(text));
                 }
-                (Envelope::Ethereum(envelope), keccak256(&raw))
+                Envelope::Ethereum(envelope)
             }
             other => return Err(TransactionError::Type(other)),
         };
-        Ok(Self { raw, hash, envelope })
+        let hash = Self::hash_of(suite, &raw);
+        Ok(Self {
+            raw,
+            hash,
+            envelope,
+        })
+    }
+
+    /// Hash of a transaction by its raw bytes, which need not decode.
+    #[must_use]
+    pub fn hash_of(suite: Suite, raw: &[u8]) -> B256 {
+        if raw.first() == Some(&NATIVE_TRANSACTION_TYPE) {
+            suite.hash(raw)
+        } else {
+            keccak256(raw)
+        }
     }
 
     /// Verifies chain and signature and finds the sender. Costs one signature check.
@@ -113,7 +129,10 @@ impl Transaction {
         // they stay accepted because deterministic deployment (EIP-2470) depends on them.
         if found.is_some_and(|id| id != chain.0) {
             let found = found.unwrap_or_default();
-            return Err(TransactionError::WrongChain { found, expected: chain });
+            return Err(TransactionError::WrongChain {
+                found,
+                expected: chain,
+            });
         }
         let sender = match &self.envelope {
             Envelope::Ethereum(envelope) => recover(envelope)?,
@@ -122,7 +141,10 @@ impl Transaction {
                 native.sender()
             }
         };
-        Ok(VerifiedTransaction { transaction: self, sender })
+        Ok(VerifiedTransaction {
+            transaction: Arc::new(self),
+            sender,
+        })
     }
 
     /// The EIP-2718 encoding.
@@ -210,9 +232,18 @@ impl Transaction {
 }
 
 impl VerifiedTransaction {
+    /// A transaction from this node's own store, whose signature was verified before it was stored.
+    #[must_use]
+    pub fn from_stored(transaction: Transaction, sender: Address) -> Self {
+        Self {
+            transaction: Arc::new(transaction),
+            sender,
+        }
+    }
+
     /// The transaction.
     #[must_use]
-    pub const fn transaction(&self) -> &Transaction {
+    pub fn transaction(&self) -> &Transaction {
         &self.transaction
     }
 
@@ -224,7 +255,7 @@ impl VerifiedTransaction {
 
     /// Transaction hash.
     #[must_use]
-    pub const fn hash(&self) -> B256 {
+    pub fn hash(&self) -> B256 {
         self.transaction.hash
     }
 }

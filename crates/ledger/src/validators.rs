@@ -76,7 +76,11 @@ impl ValidatorSet {
                 .filter(|sum| *sum <= 1 << 63)
                 .ok_or(ValidatorSetError::WeightOverflow)?;
         }
-        Ok(Self { validators, addresses, total })
+        Ok(Self {
+            validators,
+            addresses,
+            total,
+        })
     }
 
     /// The members, sorted by address.

@@ -33,7 +33,10 @@ pub fn encode<T: BorshSerialize + ?Sized>(value: &T) -> Vec<u8> {
 /// Decodes a value that fills `bytes` exactly, refusing inputs over `max` bytes unread.
 pub fn decode_exact<T: BorshDeserialize>(bytes: &[u8], max: usize) -> Result<T, DecodeError> {
     if bytes.len() > max {
-        return Err(DecodeError::TooLarge { len: bytes.len(), max });
+        return Err(DecodeError::TooLarge {
+            len: bytes.len(),
+            max,
+        });
     }
     Ok(borsh::from_slice(bytes)?)
 }
@@ -47,7 +50,10 @@ mod tests {
         let mut bytes = encode(&7u64);
         assert_eq!(decode_exact::<u64>(&bytes, 64).unwrap(), 7);
         bytes.push(0);
-        assert!(matches!(decode_exact::<u64>(&bytes, 64), Err(DecodeError::Malformed(_))));
+        assert!(matches!(
+            decode_exact::<u64>(&bytes, 64),
+            Err(DecodeError::Malformed(_))
+        ));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 pub enum Domain {
     /// Block header.
     Header,
-    /// Leaf of a transaction, receipt or part tree.
+    /// Leaf of a transaction or receipt tree.
     Leaf,
     /// Inner node of such a tree.
     Node,
@@ -30,8 +30,6 @@ pub enum Domain {
     Evidence,
     /// Address of an Ed25519 account.
     Ed25519Address,
-    /// Statement of a node to a peer.
-    Peer,
 }
 
 impl Domain {
@@ -53,7 +51,6 @@ impl Domain {
             Self::StateLeaf => b"hawser/stleaf/01",
             Self::Evidence => b"hawser/evidence1",
             Self::Ed25519Address => b"hawser/ed25519a1",
-            Self::Peer => b"hawser/peer///01",
         }
     }
 }

@@ -66,10 +66,18 @@ fn signatures_are_those_of_the_reference_bit_by_bit() {
     }
 }
 
+/// RFC 6979 section 3.2, step h.3: after a candidate, K = HMAC(K, V ‖ 0) and V = HMAC(K, V). The
+/// first candidate is held against the reference by the signatures above.
 #[test]
-fn the_second_nonce_differs_from_the_first() {
+fn the_second_nonce_is_that_of_rfc_6979() {
     let mut nonces = Nonces::new(&[1; 32], &[2; 32]);
-    assert_ne!(*nonces.next_nonce(), *nonces.next_nonce());
+    let first = nonces.next_nonce();
+    let (key, value) = (nonces.key.clone(), nonces.value.clone());
+    assert_eq!(first.to_repr()[..], value[..]);
+    let key = hmac(&key, &value, &[&[0]]);
+    let value = hmac(&key, &value, &[]);
+    let expected = hmac(&key, &value, &[]);
+    assert_eq!(nonces.next_nonce().to_repr()[..], expected[..]);
 }
 
 #[test]
@@ -98,6 +106,23 @@ fn a_sum_at_infinity_is_refused() {
         let s = -(r * key.d) * key.inverse;
         let signature = join(&r.to_repr().into(), &s.to_repr().into());
         assert!(!verify_all(&key.verify_key().unwrap(), &e, &signature));
+    }
+}
+
+/// With t = r + s = 0 the key drops out of the equation, and anyone can solve it for a digest.
+#[test]
+fn a_signature_that_fits_every_key_is_refused() {
+    for seed in 1..8 {
+        let s = reduce(&[seed; 32]);
+        let x = ProjectivePoint::mul_by_generator(&s).to_affine().x();
+        let r = -s;
+        let e = (r - Scalar::reduce(&x)).to_repr().into();
+        let signature = join(&r.to_repr().into(), &s.to_repr().into());
+        assert!(!verify_all(
+            &secret(seed).verify_key().unwrap(),
+            &e,
+            &signature
+        ));
     }
 }
 

@@ -20,9 +20,7 @@ impl StateKey {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Account(address) => [&[1u8], address.as_slice()].concat(),
-            Self::Storage(address, slot) => {
-                [&[2u8], address.as_slice(), slot.as_slice()].concat()
-            }
+            Self::Storage(address, slot) => [&[2u8], address.as_slice(), slot.as_slice()].concat(),
         }
     }
 
@@ -34,7 +32,10 @@ impl StateKey {
             (1, 20) => Ok(Self::Account(Address::from_slice(rest))),
             (2, 52) => {
                 let (address, slot) = rest.split_at(20);
-                Ok(Self::Storage(Address::from_slice(address), B256::from_slice(slot)))
+                Ok(Self::Storage(
+                    Address::from_slice(address),
+                    B256::from_slice(slot),
+                ))
             }
             _ => Err(bad()),
         }
@@ -47,8 +48,10 @@ impl StateKey {
             Self::Account(address) => {
                 suite.hash_domain(Domain::StateKey, &[&[1], address.as_slice()])
             }
-            Self::Storage(address, slot) => suite
-                .hash_domain(Domain::StateKey, &[&[2], address.as_slice(), slot.as_slice()]),
+            Self::Storage(address, slot) => suite.hash_domain(
+                Domain::StateKey,
+                &[&[2], address.as_slice(), slot.as_slice()],
+            ),
         }
     }
 }
@@ -74,7 +77,11 @@ impl Account {
     /// An account from its parts.
     #[must_use]
     pub fn new(nonce: u64, balance: U256, code_hash: B256) -> Self {
-        Self { nonce, balance: balance.to_be_bytes(), code_hash }
+        Self {
+            nonce,
+            balance: balance.to_be_bytes(),
+            code_hash,
+        }
     }
 
     /// Balance in wei.
@@ -138,10 +145,16 @@ mod tests {
     #[test]
     fn keys_survive_their_encoding_and_nothing_else_decodes() {
         let address = Address::repeat_byte(7);
-        for key in [StateKey::Account(address), StateKey::Storage(address, B256::repeat_byte(9))] {
+        for key in [
+            StateKey::Account(address),
+            StateKey::Storage(address, B256::repeat_byte(9)),
+        ] {
             let bytes = key.encode();
             assert_eq!(StateKey::decode(&bytes).unwrap(), key);
-            assert_eq!(key.path(Suite::Sm), Suite::Sm.hash_domain(Domain::StateKey, &[&bytes]));
+            assert_eq!(
+                key.path(Suite::Sm),
+                Suite::Sm.hash_domain(Domain::StateKey, &[&bytes])
+            );
             assert!(StateKey::decode(&bytes[1..]).is_err());
         }
         assert!(StateKey::decode(&[]).is_err());

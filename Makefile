@@ -1,0 +1,120 @@
+# One command equals CI: `make verify` only reads, `make fix` changes files. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO      ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+HAWSER     ?= $(TARGET_DIR)/release/hawser
+SIMULATOR  ?= $(TARGET_DIR)/release/hawser-sim
+HOME_DIR   ?= .hawser
+SUITE      ?= intl
+NODES      ?= 4
+RPC_PORT   ?= 8545
+P2P_PORT   ?= 9545
+SEEDS      ?= 100
+BENCH_OUT  ?= target/bench
+CARGO_DENY ?= cargo deny
+# Tests build with the profile that users run, so that they need one build and prove the real thing.
+CARGO_FLAGS := --release --locked
+
+.PHONY: help up down status build build-tools test rust-test e2e clients-reference verify fix fmt fmt-fix clippy doc \
+        layers deny bench simulate simulate-few release clean need-cargo need-cc need-node
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  up takes SUITE=intl|sm NODES=$(NODES) RPC_PORT=$(RPC_PORT) P2P_PORT=$(P2P_PORT) HOME_DIR=$(HOME_DIR);"
+	@echo "  simulate takes SEEDS=n; bench takes BENCH_OUT=folder."
+
+need-cargo:
+	@command -v $(firstword $(CARGO)) >/dev/null || { echo "make: cargo is missing. Install Rust 1.95 or newer from https://rustup.rs and try again." >&2; exit 2; }
+
+need-cc:
+	@command -v cc >/dev/null || { echo "make: a C compiler is missing (secp256k1 and the TLS provider need one). On Debian: apt-get install gcc" >&2; exit 2; }
+
+.PHONY: console console-test
+console: need-node console/dist/index.html ## Build the web console, which the binary embeds
+
+console/dist/index.html: $(shell find console/src console/public -type f 2>/dev/null) console/index.html console/vite.config.ts console/tsconfig.json console/package.json console/package-lock.json
+	cd console && npm ci --no-audit --no-fund && npm run build
+	@touch $@
+
+console-test: need-node ## Tests of the console
+	cd console && npm ci --no-audit --no-fund && npm test
+
+build: need-cargo need-cc console ## Build the binary (release) with its console
+	$(CARGO) build $(CARGO_FLAGS) -p hawser
+
+need-node:
+	@command -v npm >/dev/null || { echo "make: Node.js 20 or newer with npm is missing (it builds the web console). On Debian: apt-get install nodejs npm" >&2; exit 2; }
+
+build-tools: need-cargo need-cc
+	$(CARGO) build $(CARGO_FLAGS) -p hawser -p hawser-simulation
+
+up: build ## Build, then start a local network of four validators
+	$(HAWSER) up --home $(HOME_DIR) --suite $(SUITE) --nodes $(NODES) --rpc-port $(RPC_PORT) --p2p-port $(P2P_PORT)
+
+down: ## Stop the local network
+	@test -x $(HAWSER) || { echo "make: $(HAWSER) is not built, so nothing can run from here; try make build" >&2; exit 2; }
+	$(HAWSER) down --home $(HOME_DIR)
+
+status: ## Show the local network
+	@test -x $(HAWSER) || { echo "make: $(HAWSER) is not built; try make build" >&2; exit 2; }
+	$(HAWSER) status --home $(HOME_DIR)
+
+test: build clients-setup ## All tests: Rust, and real clients against the real binary
+	HAWSER_BIN="$(abspath $(HAWSER))" $(CARGO) test $(CARGO_FLAGS) --workspace
+
+.PHONY: clients-setup
+clients-setup: ## Install the pinned client libraries into tests/clients
+	scripts/clients-setup
+
+rust-test: need-cargo need-cc ## Rust tests without the end-to-end ones
+	$(CARGO) test $(CARGO_FLAGS) --workspace --exclude hawser-e2e
+
+e2e: build clients-setup ## End-to-end tests only
+	HAWSER_BIN="$(abspath $(HAWSER))" $(CARGO) test $(CARGO_FLAGS) -p hawser-e2e
+
+clients-reference: clients-setup ## Check the client tests themselves against an independent node
+	cd tests/clients && node run.mjs --reference anvil
+
+verify: fmt clippy doc layers deny test simulate-few ## Everything CI checks; changes no source file
+
+fix: need-cargo ## Format, and apply what clippy can fix
+	$(CARGO) clippy --fix --allow-dirty --allow-staged --locked --workspace --all-targets
+	$(CARGO) fmt --all
+
+fmt: need-cargo ## Check the formatting
+	$(CARGO) fmt --all --check
+
+clippy: need-cargo need-cc ## Lint everything; warnings are errors
+	$(CARGO) clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+doc: need-cargo ## Build the Rust documentation; warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(CARGO_FLAGS) --workspace --no-deps
+
+layers: need-cargo ## Check that dependencies point downwards
+	$(CARGO) test $(CARGO_FLAGS) -p hawser-architecture
+
+deny: need-cargo ## Check licences, bans and sources; advisories where the database can be had
+	CARGO_DENY="$(CARGO_DENY)" scripts/deny
+
+simulate: build-tools ## Run SEEDS simulated worlds
+	$(SIMULATOR) --seeds $(SEEDS)
+
+simulate-few: build-tools
+	$(SIMULATOR) --seeds 10
+
+bench: build ## Measure, and write the report to BENCH_OUT
+	mkdir -p $(BENCH_OUT)
+	$(HAWSER) bench --out $(BENCH_OUT)
+
+release: verify ## Verify, then pack the binary into target/dist
+	scripts/pack "$(HAWSER)" target/dist
+
+clean: ## Remove what was built and installed here; a local network's data stays
+	$(CARGO) clean
+	rm -rf tests/clients/node_modules tests/clients/.venv target/dist target/bench

@@ -1,0 +1,147 @@
+//! The command line as a whole.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    chain, completions, config, contract, doctor, down, evidence, evm, init, keys, start, status,
+    tx, up,
+};
+use crate::exit;
+use crate::lang::Lang;
+use crate::output::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  hawser up                            start a local network of four validators
+  hawser status                        how its nodes are doing
+  hawser evidence put report.pdf --from test
+  hawser contract call 0x… 'balanceOf(address)(uint256)' 0x…
+  hawser down                          stop the network; `up` resumes it";
+
+/// A permissioned blockchain: one binary for nodes, networks and tools.
+#[derive(Parser, Debug)]
+#[command(name = "hawser", version, about, after_help = format!("{EXAMPLES}\n\n{}", exit::TABLE),
+    disable_help_subcommand = true, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Global {
+    /// Form of the output
+    #[arg(long, global = true, value_enum, default_value_t = Output::Table, help_heading = "Output")]
+    pub(crate) output: Output,
+    /// Language of messages; default: that of LC_ALL, LC_MESSAGES or LANG
+    #[arg(long, global = true, value_enum, help_heading = "Output")]
+    pub(crate) lang: Option<Lang>,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Start a local network, made first if there is none
+    Up(up::UpArgs),
+    /// Stop the local network
+    Down(down::DownArgs),
+    /// Show how the nodes of the local network are doing
+    Status(status::StatusArgs),
+    /// Write the folders of a network: genesis, node configurations, keys
+    Init(init::InitArgs),
+    /// Run one node in the foreground
+    Start(Box<start::StartArgs>),
+    /// Check a node's configuration, or list its keys
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Make, import, export and list keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Ask a node about its chain
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
+    /// Send transactions
+    #[command(subcommand)]
+    Tx(tx::TxCommand),
+    /// Deploy and use contracts
+    #[command(subcommand)]
+    Contract(contract::ContractCommand),
+    /// Register files as evidence, look them up, prove them
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
+    /// Say in words what is wrong with the nodes and what to do
+    Doctor(doctor::DoctorArgs),
+    /// Measure four validators against anvil on this machine
+    Bench(Box<hawser_bench::BenchArgs>),
+    /// Run Ethereum's own tests
+    #[command(subcommand)]
+    Evm(evm::EvmCommand),
+    /// Print completions for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself_and_most_show_an_example() {
+        fn walk(command: &clap::Command, path: &str, missing: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} has no description");
+            for argument in command.get_arguments() {
+                let id = argument.get_id();
+                assert!(
+                    argument.get_help().is_some() || id == "help",
+                    "{path} {id} has no help"
+                );
+            }
+            if command.get_subcommands().next().is_none() && command.get_after_help().is_none() {
+                missing.push(path.clone());
+            }
+            for sub in command.get_subcommands() {
+                walk(sub, &path, missing);
+            }
+        }
+        let mut missing = Vec::new();
+        walk(&Cli::command(), "", &mut missing);
+        assert_eq!(missing, Vec::<String>::new(), "commands without an example");
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for bad in [
+            &["hawser", "up", "--nodes", "0"][..],
+            &["hawser", "up", "--nodes", "101"],
+            &["hawser", "up", "--suite", "klingon"],
+            &["hawser", "up", "--chain-id", "0"],
+            &["hawser", "up", "--rpc-port", "65536"],
+            &["hawser", "start"],
+            &["hawser", "start", "--config", "a", "--rpc-batch-max"],
+            &["hawser", "evidence", "put"],
+            &["hawser", "tx", "send", "--to", "0x12"],
+        ] {
+            assert!(Cli::try_parse_from(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn flags_of_the_configuration_reach_the_start_command() {
+        let args = ["hawser", "start", "--config", "a", "--rpc-batch-max", "7"];
+        let Command::Start(start) = Cli::try_parse_from(args).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(
+            start.flags.0,
+            [("rpc.batch_max".to_owned(), "7".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,296 @@
+//! `hawser doctor`: what is wrong, in words, and what to do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::exit::{Code, Result, fail};
+use crate::lang::Lang;
+use crate::local::survey::{self, NodeReport, State};
+use crate::local::{HomeArgs, LocalNode, spawn};
+use crate::output::Output;
+
+/// Blocks that a node may be behind without being called late: what is decided while it is asked.
+const LAG_MAX: u64 = 5;
+
+/// Arguments of `doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hawser doctor
+  hawser doctor --node http://10.0.0.1:8545 --node http://10.0.0.2:8545
+
+Ends with 0 when nothing is wrong, with 1 otherwise.")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    home: HomeArgs,
+    /// JSON-RPC address of a node, instead of the local network; may be repeated
+    #[arg(long, value_name = "URL")]
+    node: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result<()> {
+    let timeout = Duration::from_secs(5);
+    let (reports, mut findings) = if args.node.is_empty() {
+        let nodes = args.home.home().nodes()?;
+        let reports = survey::ask_all(&nodes, timeout).await;
+        let mut findings = Vec::new();
+        for (node, report) in nodes.iter().zip(&reports) {
+            findings.extend(local(node, report, lang));
+        }
+        (reports, findings)
+    } else {
+        let mut reports = Vec::new();
+        for url in &args.node {
+            reports.push(remote(url, timeout).await);
+        }
+        let unreachable = reports.iter().filter_map(|report| {
+            let problem = report.problem.as_ref()?;
+            Some(format!("{}: {problem}", report.name))
+        });
+        let findings = unreachable.collect();
+        (reports, findings)
+    };
+    findings.extend(together(&reports, lang));
+    let healthy = findings.is_empty();
+    let value = json!({ "healthy": healthy, "findings": findings, "nodes": reports });
+    output.print(&value, |_| {
+        if healthy {
+            let height = reports
+                .iter()
+                .filter_map(|report| report.height)
+                .max()
+                .unwrap_or(0);
+            return match lang {
+                Lang::En => format!("All {} nodes are well, at height {height}.", reports.len()),
+                Lang::Zh => format!("{} 个节点全部正常，高度 {height}。", reports.len()),
+            };
+        }
+        findings
+            .iter()
+            .map(|finding| format!("- {finding}\n"))
+            .collect()
+    })?;
+    if healthy {
+        Ok(())
+    } else {
+        fail(
+            Code::Failed,
+            match lang {
+                Lang::En => format!("{} findings", findings.len()),
+                Lang::Zh => format!("发现 {} 个问题", findings.len()),
+            },
+        )
+    }
+}
+
+async fn remote(url: &str, timeout: Duration) -> NodeReport {
+    let mut report = NodeReport {
+        name: url.to_owned(),
+        state: State::Silent,
+        pid: None,
+        height: None,
+        hash: None,
+        executed: None,
+        lag: None,
+        peers: None,
+        peers_configured: 0,
+        pending: None,
+        queued: None,
+        chain_id: None,
+        genesis: None,
+        version: None,
+        rpc: Some(url.to_owned()),
+        waiting: Vec::new(),
+        problem: None,
+    };
+    match Client::new(url, timeout) {
+        Ok(client) => survey::question(&mut report, &client).await,
+        Err(failure) => report.problem = Some(failure.message),
+    }
+    report
+}
+
+/// What is wrong with one node of this machine.
+fn local(node: &LocalNode, report: &NodeReport, lang: Lang) -> Vec<String> {
+    let name = &report.name;
+    let mut findings = Vec::new();
+    match report.state {
+        State::Stopped => {
+            findings.push(match lang {
+                Lang::En => format!(
+                    "{name} does not run. `hawser up` starts it; its log is {}",
+                    node.log_path().display()
+                ),
+                Lang::Zh => format!(
+                    "{name} 未运行。`hawser up` 可启动它；日志在 {}",
+                    node.log_path().display()
+                ),
+            });
+            if let Err(failure) = spawn::check_ports(node) {
+                findings.push(failure.message);
+            }
+        }
+        State::Silent => findings.push(match lang {
+            Lang::En => format!(
+                "{name} runs and does not answer: {}. If this lasts, look at {}",
+                report.problem.as_deref().unwrap_or("no reason known"),
+                node.log_path().display()
+            ),
+            Lang::Zh => format!(
+                "{name} 在运行但无应答：{}。若持续如此，请查看 {}",
+                report.problem.as_deref().unwrap_or("原因未知"),
+                node.log_path().display()
+            ),
+        }),
+        State::Ready | State::Waiting => {}
+    }
+    findings
+}
+
+/// What is wrong with the nodes taken together, and what they say themselves.
+fn together(reports: &[NodeReport], lang: Lang) -> Vec<String> {
+    let mut findings = Vec::new();
+    for report in reports {
+        findings.extend(
+            report
+                .waiting
+                .iter()
+                .map(|reason| format!("{}: {reason}", report.name)),
+        );
+        if let Some(lag) = report.lag.filter(|lag| *lag > LAG_MAX) {
+            findings.push(match lang {
+                Lang::En => format!("{} is {lag} blocks behind the others; it catches up by itself while it has peers", report.name),
+                Lang::Zh => format!("{} 落后 {lag} 个区块；只要有对等节点，它会自行追赶", report.name),
+            });
+        }
+    }
+    let distinct = |value: fn(&NodeReport) -> Option<&String>| -> BTreeSet<&String> {
+        reports.iter().filter_map(value).collect()
+    };
+    if distinct(|report| report.genesis.as_ref()).len() > 1 {
+        let of =
+            |report: &NodeReport| Some(format!("{} {}", report.name, report.genesis.as_ref()?));
+        let list: Vec<_> = reports.iter().filter_map(of).collect();
+        findings.push(match lang {
+            Lang::En => format!(
+                "the nodes are on different chains; give all the same genesis.json: {}",
+                list.join(", ")
+            ),
+            Lang::Zh => format!(
+                "节点不在同一条链上；请使用相同的 genesis.json：{}",
+                list.join("，")
+            ),
+        });
+    }
+    let versions = distinct(|report| report.version.as_ref());
+    if versions.len() > 1 {
+        let list: Vec<_> = versions.into_iter().map(String::as_str).collect();
+        findings.push(match lang {
+            Lang::En => format!(
+                "the nodes run different versions ({}); bring all to one",
+                list.join(", ")
+            ),
+            Lang::Zh => format!("节点版本不一致（{}）；请统一版本", list.join("，")),
+        });
+    }
+    let heights: BTreeSet<_> = reports.iter().filter_map(|report| report.height).collect();
+    for height in heights {
+        let at = |report: &&NodeReport| report.height == Some(height);
+        let hashes: BTreeSet<_> = reports
+            .iter()
+            .filter(at)
+            .filter_map(|r| r.hash.as_ref())
+            .collect();
+        let same_chain = distinct(|report| report.genesis.as_ref()).len() <= 1;
+        if hashes.len() > 1 && same_chain {
+            findings.push(match lang {
+                Lang::En => format!("the nodes have different blocks at height {height}: stop relying on them and compare their data folders and versions"),
+                Lang::Zh => format!("节点在高度 {height} 的区块不同：请停止依赖这些节点，并比较其数据目录和版本"),
+            });
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn well(name: &str) -> NodeReport {
+        NodeReport {
+            state: State::Ready,
+            height: Some(10),
+            lag: Some(0),
+            hash: Some("0xaa".to_owned()),
+            genesis: Some("0x1".to_owned()),
+            version: Some("1".to_owned()),
+            ..survey::blank(name)
+        }
+    }
+
+    #[test]
+    fn nodes_in_agreement_give_no_findings() {
+        assert_eq!(
+            together(&[well("a"), well("b")], Lang::En),
+            Vec::<String>::new()
+        );
+        let late = NodeReport {
+            lag: Some(LAG_MAX),
+            height: Some(5),
+            ..well("b")
+        };
+        assert!(together(&[well("a"), late], Lang::En).is_empty());
+    }
+
+    #[test]
+    fn each_disagreement_is_named() {
+        let cases: [(NodeReport, &str); 5] = [
+            (
+                NodeReport {
+                    lag: Some(LAG_MAX + 1),
+                    height: Some(4),
+                    ..well("b")
+                },
+                "6 blocks behind",
+            ),
+            (
+                NodeReport {
+                    genesis: Some("0x2".into()),
+                    ..well("b")
+                },
+                "different chains",
+            ),
+            (
+                NodeReport {
+                    version: Some("2".into()),
+                    ..well("b")
+                },
+                "different versions",
+            ),
+            (
+                NodeReport {
+                    hash: Some("0xbb".into()),
+                    ..well("b")
+                },
+                "different blocks at height 10",
+            ),
+            (
+                NodeReport {
+                    waiting: vec!["links: alone".into()],
+                    ..well("b")
+                },
+                "b: links: alone",
+            ),
+        ];
+        for (ill, words) in cases {
+            let findings = together(&[well("a"), ill], Lang::En);
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            assert!(findings[0].contains(words), "{findings:?}");
+        }
+    }
+}

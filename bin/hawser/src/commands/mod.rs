@@ -1,0 +1,64 @@
+//! One file per command.
+
+pub(crate) mod chain;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod contract;
+pub(crate) mod doctor;
+pub(crate) mod down;
+pub(crate) mod evidence;
+pub(crate) mod evm;
+pub(crate) mod init;
+pub(crate) mod keys;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod tx;
+pub(crate) mod up;
+
+use std::future::Future;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Code, OrFail, Result};
+use crate::lang::Lang;
+
+/// Carries out what the command line asks for.
+pub(crate) fn run(cli: Cli) -> Result<()> {
+    let (output, lang) = (cli.global.output, Lang::choose(cli.global.lang));
+    match cli.command {
+        Command::Up(args) => block_on(up::run(&args, output, lang)),
+        Command::Down(args) => block_on(down::run(&args, output, lang)),
+        Command::Status(args) => block_on(status::run(&args, output, lang)),
+        Command::Init(args) => init::run(&args, output, lang),
+        Command::Start(args) => start::run(&args),
+        Command::Config(command) => config::run(&command, output),
+        Command::Keys(command) => keys::run(&command, output),
+        Command::Chain(command) => block_on(chain::run(&command, output)),
+        Command::Tx(command) => block_on(tx::run(&command, output)),
+        Command::Contract(command) => block_on(contract::run(&command, output)),
+        Command::Evidence(command) => block_on(evidence::run(&command, output)),
+        Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
+        Command::Bench(args) => bench(*args),
+        Command::Evm(command) => evm::run(&command),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// Measures with this very binary. Signing takes all cores.
+fn bench(args: hawser_bench::BenchArgs) -> Result<()> {
+    let binary = std::env::current_exe().context(Code::Failed, "cannot find this binary")?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context(Code::Failed, "cannot start threads")?
+        .block_on(hawser_bench::run(args, binary))
+        .or_fail(Code::Failed)
+}
+
+/// Runs a tool's requests on this thread.
+fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context(Code::Failed, "cannot start")?
+        .block_on(work)
+}

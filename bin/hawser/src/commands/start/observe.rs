@@ -1,0 +1,162 @@
+//! Feeds what the node does into its metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hawser_ledger::Outcome;
+use hawser_node::chain::{ChainHandle, ChainObserver};
+use hawser_node::replica::Report;
+use hawser_node::store::ExecutedBlock;
+use hawser_ops::{ChainMetrics, Metrics, Readiness, RpcOutcome};
+use hawser_rpc::{CallOutcome, Refusal, RpcObserver};
+use parking_lot::RwLock;
+
+/// A chain's numbers on their way into the metrics.
+pub(super) struct Observer {
+    metrics: Metrics,
+    chain: ChainMetrics,
+    /// Time of the last block in milliseconds, for the interval.
+    last_time_ms: AtomicU64,
+}
+
+impl Observer {
+    pub(super) fn new(metrics: &Metrics, chain: ChainMetrics) -> Self {
+        Self {
+            metrics: metrics.clone(),
+            chain,
+            last_time_ms: AtomicU64::new(0),
+        }
+    }
+}
+
+impl ChainObserver for Observer {
+    fn executed(&self, block: &ExecutedBlock, seconds: f64) {
+        let header = &block.block.header;
+        let count = |wanted: fn(&Outcome) -> bool| {
+            block
+                .result
+                .receipts
+                .iter()
+                .filter(|receipt| wanted(&receipt.outcome))
+                .count()
+        };
+        self.chain.block(
+            count(|outcome| matches!(outcome, Outcome::Success)),
+            count(|outcome| matches!(outcome, Outcome::Reverted | Outcome::Halted)),
+            count(|outcome| matches!(outcome, Outcome::Skipped(_))),
+            block.result.gas_used,
+        );
+        self.chain
+            .observe_execution(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        self.chain.set_executed(header.height);
+        let last = self.last_time_ms.swap(header.time.0, Ordering::Relaxed);
+        if last != 0 {
+            self.chain
+                .observe_interval(Duration::from_millis(header.time.0.saturating_sub(last)));
+        }
+    }
+
+    fn synced(&self, seconds: f64) {
+        self.metrics
+            .observe_fsync(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    }
+
+    fn reported(&self, report: &Report) {
+        match report {
+            Report::BadMessage { .. } => self.chain.rejected("peer", "malformed"),
+            Report::WrongGenesis { .. } => self.chain.rejected("peer", "wrong_genesis"),
+            Report::BlockRefused { .. } => self.chain.rejected("block", "refused"),
+            Report::Misbehaviour { .. } => self.chain.rejected("block", "misbehaviour"),
+            Report::Round { .. } => self.chain.round_failed(),
+            Report::Syncing { .. } => {}
+        }
+    }
+
+    fn refused(&self, reason: &'static str) {
+        self.chain.rejected("transaction", reason);
+    }
+}
+
+/// The calls of clients on their way into the metrics.
+pub(super) struct Calls(pub(super) Metrics);
+
+impl RpcObserver for Calls {
+    fn called(&self, method: &'static str, outcome: CallOutcome, duration: Duration) {
+        let outcome = match outcome {
+            CallOutcome::Ok => RpcOutcome::Ok,
+            CallOutcome::ClientError | CallOutcome::Limited => RpcOutcome::Rejected,
+            CallOutcome::ServerError => RpcOutcome::Failed,
+        };
+        self.0.observe_rpc(method, outcome, duration);
+    }
+
+    fn refused(&self, refusal: Refusal) {
+        self.0.rpc_refused(match refusal {
+            Refusal::Connections => "connections",
+            Refusal::WebSockets => "websockets",
+            Refusal::Body => "body",
+            Refusal::Parse => "parse",
+            Refusal::Request => "request",
+            Refusal::Batch => "batch",
+            Refusal::SlowClient => "slow_client",
+        });
+    }
+
+    fn websockets(&self, open: usize) {
+        self.0.set_rpc_websockets(open);
+    }
+}
+
+/// What the node is doing, for the health listener.
+#[derive(Clone)]
+pub(super) enum Phase {
+    /// Opening its chains.
+    Starting,
+    /// Serving.
+    Running(Vec<(ChainHandle, ChainMetrics)>),
+    /// Closing.
+    Stopping,
+}
+
+/// The phase, shared with the health listener.
+#[derive(Clone)]
+pub(super) struct Health(Arc<RwLock<Phase>>);
+
+impl Health {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(RwLock::new(Phase::Starting)))
+    }
+
+    pub(super) fn set(&self, phase: Phase) {
+        *self.0.write() = phase;
+    }
+
+    /// Asks every chain how it is doing, and notes it in the metrics.
+    pub(super) async fn probe(&self) -> Readiness {
+        let phase = self.0.read().clone();
+        let chains = match phase {
+            Phase::Starting => return Readiness::waiting(vec!["the node is starting".to_owned()]),
+            Phase::Stopping => return Readiness::waiting(vec!["the node is stopping".to_owned()]),
+            Phase::Running(chains) => chains,
+        };
+        let mut reasons = Vec::new();
+        let mut ready = true;
+        for (handle, chain) in &chains {
+            let Ok(status) = handle.status().await else {
+                ready = false;
+                reasons.push("a chain has stopped; see the log".to_owned());
+                continue;
+            };
+            chain.set_height(status.height);
+            chain.set_executed(status.executed);
+            chain.set_round(status.round);
+            chain.set_validators(status.validators);
+            chain.set_pool(status.pending, status.queued);
+            ready &= status.ready;
+            let waiting = status.waiting.iter();
+            reasons.extend(waiting.map(|text| format!("chain {}: {text}", status.chain_id)));
+        }
+        Readiness { ready, reasons }
+    }
+}

@@ -1,0 +1,350 @@
+//! Puts the parts of a node together and runs them.
+
+use std::sync::Arc;
+
+use hawser_ledger::Genesis;
+use hawser_network::{NetworkConfig, NetworkHandle};
+use hawser_node::chain::{ChainHandle, ChainSetup};
+use hawser_node::config::{ChainSection, NodeConfig};
+use hawser_node::{Node, store};
+use hawser_ops::http::{self, Probe};
+use hawser_ops::{ChainMetrics, Metrics, NodeInfo};
+use hawser_primitives::ChainId;
+use hawser_rpc::{Chains, Cors, Page, RpcConfig, RpcLimits, RpcServer};
+use hawser_storage::{FjallKv, OsDisk};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Keys;
+use super::observe::{Calls, Health, Observer, Phase};
+use crate::exit::{Code, Failure, OrFail, Result, fail};
+use crate::files;
+use crate::local::read_genesis;
+
+/// Runs a node until a signal or a failure.
+pub(super) fn run(config: NodeConfig, keys: Keys) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("hawser")
+        .build()
+        .context(Code::Failed, "cannot start threads")?
+        .block_on(serve(config, keys))
+}
+
+async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
+    let metrics = Metrics::new();
+    let own = keys.identity.peer_id();
+    metrics.set_node(&NodeInfo {
+        name: config.node.name.clone(),
+        id: own.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    });
+    // Signals count from the first moment, so that a slow start can be stopped too.
+    let mut terminate = signal(SignalKind::terminate()).context(Code::Failed, "signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context(Code::Failed, "signals")?;
+
+    let network = NetworkConfig {
+        listen: config.network.listen,
+        identity: keys.identity,
+        peers: config.network.peer_addresses(),
+        limits: config.network.limits(),
+    };
+    let node = Node::start(network).await.or_fail(Code::Failed)?;
+    tracing::info!(node = %config.node.name, id = %own, listen = %config.network.listen,
+        version = env!("CARGO_PKG_VERSION"), "node starts");
+    let health = Health::new();
+    serve_operators(&config, &node, &metrics, &health).await?;
+
+    let started = start_chains(&config, keys.votes, &node, &metrics);
+    let served = match started {
+        Ok(chains) => interface(&config, &chains, &metrics)
+            .await
+            .map(|rpc| (chains, rpc)),
+        Err(failure) => Err(failure),
+    };
+    let (chains, rpc) = match served {
+        Ok(served) => served,
+        Err(failure) => {
+            // The chains that did start have to be closed in order, too.
+            if let Err(error) = node.stop().await {
+                tracing::error!(%error, "closing after a failed start");
+            }
+            return Err(failure);
+        }
+    };
+    health.set(Phase::Running(chains));
+    tracing::info!("node runs");
+
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+        (chain, reason) = node.failed() => Err((chain, reason)),
+    };
+    health.set(Phase::Stopping);
+    match &ended {
+        Ok(signal) => tracing::info!(signal, "node stops"),
+        Err((chain, reason)) => tracing::error!(%chain, reason, "node stops"),
+    }
+    // No further requests before the chains close.
+    if let Some(rpc) = rpc {
+        rpc.stop().await;
+    }
+    let stopped = node.stop().await;
+    if let Err((chain, reason)) = ended {
+        return fail(Code::Failed, format!("chain {chain} stopped: {reason}"));
+    }
+    stopped.or_fail(Code::Failed)?;
+    tracing::info!("node stopped");
+    Ok(())
+}
+
+/// Serves clients, if the configuration says so.
+async fn interface(
+    config: &NodeConfig,
+    chains: &[(ChainHandle, ChainMetrics)],
+    metrics: &Metrics,
+) -> Result<Option<RpcServer>> {
+    let Some(listen) = config.rpc.http else {
+        return Ok(None);
+    };
+    let offered = Chains::new();
+    for (handle, _) in chains {
+        offered.insert(handle.clone());
+    }
+    let section = &config.rpc;
+    let limits = RpcLimits {
+        connections_max: section.connections_max,
+        websockets_max: section.websockets_max,
+        body_bytes_max: section.body_bytes_max,
+        response_bytes_max: section.response_bytes_max,
+        batch_max: section.batch_max,
+        request_ms_max: section.request_ms_max,
+        subscriptions_max: section.subscriptions_max,
+        filters_max: section.filters_max,
+        logs_range_max: section.logs_range_max,
+        logs_results_max: section.logs_results_max,
+        call_gas_max: section.call_gas_max,
+        heavy_ms_max: section.heavy_ms_max,
+        ..RpcLimits::default()
+    };
+    let limits = match section.heavy_max {
+        0 => limits,
+        heavy_max => RpcLimits {
+            heavy_max,
+            ..limits
+        },
+    };
+    let rpc = RpcConfig {
+        cors: cors(&section.cors),
+        limits,
+        observer: Arc::new(Calls(metrics.clone())),
+        pages: Some(Arc::new(console)),
+        ..RpcConfig::new(listen)
+    };
+    let server = hawser_rpc::serve(rpc, offered, std::future::pending())
+        .await
+        .context(
+            Code::Failed,
+            format!("JSON-RPC on {listen}, which rpc.http names"),
+        )?;
+    tracing::info!(address = %server.local_addr(), "JSON-RPC over HTTP and WebSocket");
+    Ok(Some(server))
+}
+
+/// The console's files, as the interface serves them.
+fn console(path: &str) -> Option<Page> {
+    let asset = hawser_console::asset(path)?;
+    let mut headers = hawser_console::HEADERS.to_vec();
+    headers.push(("content-type", asset.content_type));
+    headers.push(("cache-control", asset.cache_control));
+    Some(Page {
+        bytes: asset.bytes,
+        etag: asset.etag,
+        headers,
+    })
+}
+
+fn cors(origins: &[String]) -> Cors {
+    match origins {
+        [] => Cors::None,
+        [only] if only == "auto" => Cors::Auto,
+        many if many.iter().any(|origin| origin == "*") => Cors::Any,
+        many => Cors::Origins(many.to_vec()),
+    }
+}
+
+async fn serve_operators(
+    config: &NodeConfig,
+    node: &Node,
+    metrics: &Metrics,
+    health: &Health,
+) -> Result<()> {
+    let Some(address) = config.metrics.listen else {
+        return Ok(());
+    };
+    let listener = TcpListener::bind(address).await.context(
+        Code::Failed,
+        format!("cannot listen on {address}, which metrics.listen names"),
+    )?;
+    let (network, configured) = (node.network().clone(), config.network.peers.len());
+    let health = health.clone();
+    let probe: Probe = Arc::new(move |metrics: Metrics| {
+        network_numbers(&metrics, &network, configured);
+        let health = health.clone();
+        Box::pin(async move { health.probe().await })
+    });
+    let router = http::router(metrics.clone(), probe);
+    tokio::spawn(async move {
+        if let Err(error) = http::serve(listener, router, std::future::pending()).await {
+            tracing::error!(%error, "metrics listener failed");
+        }
+    });
+    Ok(())
+}
+
+fn network_numbers(metrics: &Metrics, network: &NetworkHandle, configured: usize) {
+    let peers = network.peers();
+    let up = peers
+        .iter()
+        .filter(|peer| peer.connected_since.is_some())
+        .count();
+    metrics.set_peers(up, configured);
+    let counters = network.counters();
+    metrics.set_network(
+        counters.bytes_in,
+        counters.bytes_out,
+        counters.frames_in,
+        counters.frames_out,
+    );
+    for (reason, count) in &counters.refused {
+        metrics.set_network_refused(reason.name(), *count);
+    }
+    for (reason, count) in [
+        ("dial_failed", counters.dial_failures),
+        ("queue_full", counters.dropped_queue_full),
+        ("link_down", counters.dropped_link_down),
+        ("invalid", counters.dropped_invalid),
+        ("oversize", counters.oversize),
+        ("malformed", counters.malformed),
+        ("silent", counters.silent),
+    ] {
+        metrics.set_network_refused(reason, count);
+    }
+}
+
+fn start_chains(
+    config: &NodeConfig,
+    votes: Vec<Option<hawser_crypto::SecretKey>>,
+    node: &Node,
+    metrics: &Metrics,
+) -> Result<Vec<(ChainHandle, ChainMetrics)>> {
+    if config.chains.is_empty() {
+        return fail(
+            Code::Config,
+            "the configuration names no chain; add a [[chains]] with the path of its genesis",
+        );
+    }
+    let mut chains = Vec::new();
+    for (section, key) in config.chains.iter().zip(votes) {
+        let genesis = Arc::new(read_genesis(&section.genesis)?);
+        check_key(&genesis, section, key.as_ref())?;
+        let chain = metrics.chain(genesis.chain_id);
+        chain.set_info(
+            &genesis.name,
+            genesis.suite.name(),
+            &genesis.hash().to_string(),
+        );
+        let setup = setup(config, section, &genesis, key, metrics, &chain)?;
+        let id = genesis.chain_id;
+        let handle = tokio::task::block_in_place(|| {
+            node.add_chain(setup, &mut |at, target| {
+                if at.0 % 1_000 == 0 {
+                    tracing::info!(chain = %id, %at, %target, "executing stored blocks again");
+                }
+            })
+        })
+        .or_fail(Code::Failed)?;
+        let head = handle.store().head().id();
+        tracing::info!(chain = %id, name = %genesis.name, suite = %genesis.suite,
+            height = %head.height, "chain runs");
+        chains.push((handle, chain));
+    }
+    Ok(chains)
+}
+
+fn check_key(
+    genesis: &Genesis,
+    section: &ChainSection,
+    key: Option<&hawser_crypto::SecretKey>,
+) -> Result<()> {
+    let Some(key) = key else {
+        tracing::info!(chain = %genesis.chain_id, "no vote key: this node follows without voting");
+        return Ok(());
+    };
+    if key.scheme() != genesis.suite.vote_scheme() {
+        return fail(
+            Code::Config,
+            format!(
+                "the vote key of chain {} is a {} key; suite {} of {} votes with {}",
+                genesis.chain_id,
+                key.scheme(),
+                genesis.suite,
+                section.genesis.display(),
+                genesis.suite.vote_scheme()
+            ),
+        );
+    }
+    if !genesis
+        .validators
+        .iter()
+        .any(|validator| validator.public_key == key.public_key())
+    {
+        tracing::warn!(chain = %genesis.chain_id, address = %key.address(),
+            "the vote key belongs to no validator of the genesis; this node follows");
+    }
+    Ok(())
+}
+
+/// Folder of a chain's data.
+fn chain_dir(config: &NodeConfig, section: &ChainSection, id: ChainId) -> std::path::PathBuf {
+    match &section.dir {
+        Some(dir) => dir.clone(),
+        None => config.node.data_dir.join(format!("chain-{id}")),
+    }
+}
+
+fn setup(
+    config: &NodeConfig,
+    section: &ChainSection,
+    genesis: &Arc<Genesis>,
+    key: Option<hawser_crypto::SecretKey>,
+    metrics: &Metrics,
+    chain: &ChainMetrics,
+) -> Result<ChainSetup> {
+    let dir = chain_dir(config, section, genesis.chain_id);
+    files::make_dir(&dir)?;
+    let open = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Code::Failed,
+            format!("chain data in {}: {error}", dir.display()),
+        )
+    };
+    let disk = OsDisk::new(&dir.join("log")).map_err(|error| open(&error))?;
+    let cache = config.storage.kv_cache_bytes();
+    let kv =
+        FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| open(&error))?;
+    // Leave a processor to agreement and execution where there is more than one.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(ChainSetup {
+        genesis: Arc::clone(genesis),
+        key: key.map(Arc::new),
+        natives: hawser_services::registry().or_fail(Code::Failed)?,
+        timeouts: config.consensus.timeouts(),
+        pool: config.pool.limits(),
+        store: config.storage.store_options(),
+        disk: Arc::new(disk),
+        kv: Arc::new(kv),
+        verifiers: processors.saturating_sub(1).clamp(1, 8),
+        observer: Arc::new(Observer::new(metrics, chain.clone())),
+    })
+}

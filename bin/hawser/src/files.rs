@@ -1,0 +1,117 @@
+//! Reading and writing files.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::exit::{Code, Failure, OrFail, Result, fail};
+
+/// Reads a text of at most `max` bytes.
+pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
+    let context = || format!("cannot read {}", path.display());
+    let file = fs::File::open(path).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => Code::NotFound,
+            _ => Code::Failed,
+        };
+        Failure::new(code, format!("{}: {error}", context()))
+    })?;
+    let mut text = String::new();
+    file.take(max.saturating_add(1))
+        .read_to_string(&mut text)
+        .context(Code::Config, context())?;
+    if text.len() as u64 > max {
+        return fail(
+            Code::Config,
+            format!("{}: more than {max} bytes", context()),
+        );
+    }
+    Ok(text)
+}
+
+/// Writes a new file that only its owner can read; refuses to replace one.
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
+    write_new(path, text, 0o600)
+}
+
+/// Writes a new file; refuses to replace one.
+pub(crate) fn write_public(path: &Path, text: &str) -> Result<()> {
+    write_new(path, text, 0o644)
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let context = || format!("cannot write {}", path.display());
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    let mut file = options.open(path).context(Code::Failed, context())?;
+    file.write_all(text.as_bytes())
+        .context(Code::Failed, context())?;
+    file.sync_all().context(Code::Failed, context())
+}
+
+/// Makes a folder and those above it.
+pub(crate) fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).context(
+        Code::Failed,
+        format!("cannot make folder {}", path.display()),
+    )
+}
+
+/// The last `count` lines of a file, read from at most its last 64 KiB.
+pub(crate) fn last_lines(path: &Path, count: usize) -> String {
+    use std::io::{Seek, SeekFrom};
+    const TAIL: u64 = 64 * 1024;
+    let read = || -> std::io::Result<String> {
+        let mut file = fs::File::open(path)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    let skip = lines.len().saturating_sub(count);
+    lines.into_iter().skip(skip).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn secrets_are_private_and_nothing_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        write_secret(&path, "one").unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert!(write_secret(&path, "two").is_err());
+        assert_eq!(read_text(&path, 3).unwrap(), "one");
+    }
+
+    #[test]
+    fn both_sides_of_the_size_limit_and_a_missing_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "12345").unwrap();
+        assert!(read_text(&path, 5).is_ok());
+        assert_eq!(read_text(&path, 4).unwrap_err().code, Code::Config);
+        let missing = read_text(&dir.path().join("none"), 4).unwrap_err();
+        assert_eq!(missing.code, Code::NotFound);
+    }
+
+    #[test]
+    fn the_last_lines_are_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        fs::write(&path, "1\n2\n3\n").unwrap();
+        assert_eq!(last_lines(&path, 2), "2\n3");
+        assert_eq!(last_lines(&path, 9), "1\n2\n3");
+        assert_eq!(last_lines(&dir.path().join("none"), 9), "");
+    }
+}

@@ -1,0 +1,196 @@
+//! A network's folder on this machine.
+
+pub(crate) mod generate;
+pub(crate) mod pidfile;
+pub(crate) mod ports;
+pub(crate) mod spawn;
+pub(crate) mod survey;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use hawser_ledger::Genesis;
+use hawser_node::config::{self, NodeConfig, Overrides};
+use rustix::process::Pid;
+
+use crate::client::Client;
+use crate::exit::{Code, OrFail, Result, fail};
+use crate::files;
+use crate::keyfile::Keystore;
+
+/// Most nodes of a network that one command sets up.
+pub(crate) const NODES_MAX: u16 = 100;
+/// Largest genesis document read, in bytes.
+pub(crate) const GENESIS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Where a network lies.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct HomeArgs {
+    /// Folder of the local network and of the keystore
+    #[arg(
+        long,
+        env = "HAWSER_HOME",
+        value_name = "DIR",
+        default_value = ".hawser"
+    )]
+    pub(crate) home: PathBuf,
+}
+
+impl HomeArgs {
+    /// The folder.
+    pub(crate) fn home(&self) -> Home {
+        Home(self.home.clone())
+    }
+}
+
+/// A network's folder: `genesis.json`, `keystore/`, `passphrase`, and per node `node<i>/` with
+/// `node.toml`, `genesis.json`, `keys/`, `data/`, `hawser.log` and `hawser.pid`.
+#[derive(Clone, Debug)]
+pub(crate) struct Home(pub(crate) PathBuf);
+
+/// A node in a network's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalNode {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: NodeConfig,
+}
+
+impl Home {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn genesis_path(&self) -> PathBuf {
+        self.0.join("genesis.json")
+    }
+
+    pub(crate) fn keystore(&self) -> Keystore {
+        Keystore(self.0.join("keystore"))
+    }
+
+    /// Whether there is a network.
+    pub(crate) fn exists(&self) -> bool {
+        self.genesis_path().exists() || self.0.join("node0").exists()
+    }
+
+    /// The genesis of the network.
+    pub(crate) fn genesis(&self) -> Result<Genesis> {
+        read_genesis(&self.genesis_path())
+    }
+
+    /// Every node, by number.
+    pub(crate) fn nodes(&self) -> Result<Vec<LocalNode>> {
+        if !self.exists() {
+            return fail(
+                Code::NotFound,
+                format!(
+                    "no network in {}; `hawser up` makes one there, --home or HAWSER_HOME names \
+                     another folder",
+                    self.0.display()
+                ),
+            );
+        }
+        let mut nodes = Vec::new();
+        for i in 0..NODES_MAX {
+            let dir = self.0.join(format!("node{i}"));
+            if !dir.is_dir() {
+                break;
+            }
+            nodes.push(LocalNode::load(&dir)?);
+        }
+        if nodes.is_empty() {
+            return fail(
+                Code::Config,
+                format!(
+                    "{} holds a genesis and no nodes; it is incomplete",
+                    self.0.display()
+                ),
+            );
+        }
+        Ok(nodes)
+    }
+}
+
+impl LocalNode {
+    fn load(dir: &Path) -> Result<Self> {
+        // Not the environment: it would give the same ports to all nodes.
+        let loaded = config::load(&dir.join("node.toml"), &Overrides::default())
+            .context(Code::Config, "configuration")?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            config: loaded.config,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.config.node.name
+    }
+
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.dir.join("node.toml")
+    }
+
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.dir.join("hawser.log")
+    }
+
+    /// The process that runs it.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        pidfile::holder(self.config.node.pid_file.as_deref()?)
+    }
+
+    /// Its JSON-RPC address; one that listens everywhere is asked on loopback.
+    pub(crate) fn rpc(&self) -> Option<String> {
+        self.config
+            .rpc
+            .http
+            .map(|address| format!("http://{}", reachable(address)))
+    }
+
+    /// A client for it.
+    pub(crate) fn client(&self, timeout: Duration) -> Result<Client> {
+        match self.rpc() {
+            Some(url) => Client::new(&url, timeout),
+            None => fail(
+                Code::Config,
+                format!(
+                    "{} serves no JSON-RPC: rpc.http is empty in its configuration",
+                    self.name()
+                ),
+            ),
+        }
+    }
+
+    /// Every port that it listens on, with the key that sets it.
+    pub(crate) fn listens(&self) -> Vec<(&'static str, SocketAddr)> {
+        let mut all = vec![("network.listen", self.config.network.listen)];
+        all.extend(self.config.rpc.http.map(|address| ("rpc.http", address)));
+        all.extend(
+            self.config
+                .metrics
+                .listen
+                .map(|address| ("metrics.listen", address)),
+        );
+        all
+    }
+}
+
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from(([127, 0, 0, 1], v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v6.port()))
+        }
+        other => other,
+    }
+}
+
+/// Reads and checks a genesis document.
+pub(crate) fn read_genesis(path: &Path) -> Result<Genesis> {
+    let text = files::read_text(path, GENESIS_BYTES_MAX)?;
+    Genesis::from_json(&text).context(Code::Config, format!("genesis {}", path.display()))
+}

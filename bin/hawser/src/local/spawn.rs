@@ -1,0 +1,119 @@
+//! Starts and stops the processes of a local network.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hawser_node::config::KEYS;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{LocalNode, ports};
+use crate::exit::{Code, OrFail, Result, fail};
+use crate::{files, passphrase};
+
+/// How long a node may take to stop before it is killed.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// Starts a node in a session of its own, its output in its log.
+pub(crate) fn start(node: &LocalNode) -> Result<Child> {
+    let log = node.log_path();
+    let out = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o644)
+        .open(&log)
+        .context(Code::Failed, format!("cannot write {}", log.display()))?;
+    let err = out
+        .try_clone()
+        .context(Code::Failed, "cannot share the log")?;
+    let program = std::env::current_exe().context(Code::Failed, "cannot find this program")?;
+    let mut command = Command::new(program);
+    command
+        .arg("start")
+        .arg("--detached")
+        .arg("--config")
+        .arg(node.config_path())
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err);
+    // What is one node's own comes from its file alone: a variable would give it to all of them.
+    for key in KEYS {
+        let own = [
+            "node.",
+            "network.listen",
+            "network.peers",
+            "chains",
+            "rpc.http",
+            "metrics.",
+        ];
+        if own.iter().any(|prefix| key.path.starts_with(prefix)) {
+            command.env_remove(key.variable());
+        }
+    }
+    command.env_remove(passphrase::VARIABLE);
+    command
+        .spawn()
+        .context(Code::Failed, format!("cannot start {}", node.name()))
+}
+
+/// Refuses to start a node whose ports are taken, and says by whom and what to do.
+pub(crate) fn check_ports(node: &LocalNode) -> Result<()> {
+    for (key, address) in node.listens() {
+        if ports::is_free(address) {
+            continue;
+        }
+        let by = ports::owner(address.port()).unwrap_or_else(|| "another process".to_owned());
+        let flag = match key {
+            "network.listen" => "--p2p-port",
+            "rpc.http" => "--rpc-port",
+            _ => "--metrics-port",
+        };
+        return fail(
+            Code::Failed,
+            format!(
+                "port {} of {} is in use by {by}. Stop it, or choose other ports with {flag}",
+                address.port(),
+                node.name()
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// Why a node ended, with the end of its log.
+pub(crate) fn obituary(node: &LocalNode, how: &str) -> String {
+    let log = node.log_path();
+    let lines: Vec<_> = files::last_lines(&log, 12)
+        .lines()
+        .map(|line| format!("  {line}"))
+        .collect();
+    format!(
+        "{} ended: {how}. The end of {}:\n{}",
+        node.name(),
+        log.display(),
+        lines.join("\n")
+    )
+}
+
+/// Asks a process to stop.
+pub(crate) fn terminate(pid: Pid) -> bool {
+    kill_process(pid, Signal::TERM).is_ok()
+}
+
+/// Kills a process.
+pub(crate) fn kill(pid: Pid) -> bool {
+    kill_process(pid, Signal::KILL).is_ok()
+}
+
+/// Waits until a node no longer runs; whether it happened in time.
+pub(crate) async fn wait_until_stopped(node: &LocalNode, limit: Duration) -> bool {
+    let end = Instant::now() + limit;
+    while node.pid().is_some() {
+        if Instant::now() > end {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    true
+}

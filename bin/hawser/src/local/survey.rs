@@ -1,0 +1,243 @@
+//! Asks the nodes of a network how they are doing.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::LocalNode;
+use crate::client::Client;
+use crate::quantity::{field, text};
+
+/// How a node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// Answers and follows its chain.
+    Ready,
+    /// Answers, and waits for something.
+    Waiting,
+    /// Runs, and does not answer.
+    Silent,
+    /// Does not run.
+    Stopped,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NodeReport {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) pid: Option<i32>,
+    pub(crate) height: Option<u64>,
+    pub(crate) hash: Option<String>,
+    pub(crate) executed: Option<u64>,
+    /// Blocks behind the highest node.
+    pub(crate) lag: Option<u64>,
+    /// Peers with a link, of those configured.
+    pub(crate) peers: Option<usize>,
+    pub(crate) peers_configured: usize,
+    /// Transactions that wait: executable, and behind a gap.
+    pub(crate) pending: Option<u64>,
+    pub(crate) queued: Option<u64>,
+    pub(crate) chain_id: Option<u64>,
+    pub(crate) genesis: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) rpc: Option<String>,
+    /// What the node waits for, in its own words.
+    pub(crate) waiting: Vec<String>,
+    /// Why it did not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<String>,
+}
+
+impl NodeReport {
+    /// Whether it answered.
+    pub(crate) const fn answered(&self) -> bool {
+        matches!(self.state, State::Ready | State::Waiting)
+    }
+}
+
+/// Asks one node.
+pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
+    let pid = node.pid().map(|pid| pid.as_raw_nonzero().get());
+    let mut report = NodeReport {
+        name: node.name().to_owned(),
+        state: if pid.is_some() {
+            State::Silent
+        } else {
+            State::Stopped
+        },
+        pid,
+        height: None,
+        hash: None,
+        executed: None,
+        lag: None,
+        peers: None,
+        peers_configured: node.config.network.peers.len(),
+        pending: None,
+        queued: None,
+        chain_id: None,
+        genesis: None,
+        version: None,
+        rpc: node.rpc(),
+        waiting: Vec::new(),
+        problem: None,
+    };
+    // A stopped node is not asked: another program may have got its port.
+    if pid.is_some() {
+        match node.client(timeout) {
+            Ok(client) => question(&mut report, &client).await,
+            Err(failure) => report.problem = Some(failure.message),
+        }
+    }
+    report
+}
+
+/// Asks a node for everything that a report holds.
+pub(crate) async fn question(report: &mut NodeReport, client: &Client) {
+    let status = client.call("hawser_status", json!([]));
+    let version = client.call("hawser_version", json!([]));
+    let (status, version) = futures_util::future::join(status, version).await;
+    match status {
+        Ok(status) => fill(report, &status),
+        Err(failure) => report.problem = Some(failure.message),
+    }
+    if let Ok(version) = version {
+        report.version = short_version(text(&version, "client"));
+    }
+}
+
+/// The version within a client's name such as `Hawser/v0.1.0/linux-x86_64/rust`.
+fn short_version(client: &str) -> Option<String> {
+    let version = client.split('/').nth(1).unwrap_or(client);
+    let version = version.strip_prefix('v').unwrap_or(version);
+    (!version.is_empty()).then(|| version.to_owned())
+}
+
+/// Takes over what `hawser_status` says.
+pub(crate) fn fill(report: &mut NodeReport, status: &Value) {
+    let texts = |name: &str| -> Vec<String> {
+        let list = status.get(name).and_then(Value::as_array);
+        let texts = list.into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect()
+    };
+    let owned = |name: &str| Some(text(status, name).to_owned()).filter(|text| !text.is_empty());
+    report.height = field(status, "height");
+    report.hash = owned("hash");
+    report.executed = field(status, "executed");
+    report.chain_id = field(status, "chainId");
+    report.genesis = owned("genesis");
+    report.waiting = texts("waiting");
+    let pool = status.get("pool").unwrap_or(status);
+    report.pending = field(pool, "pending");
+    report.queued = field(pool, "queued");
+    report.peers = status.get("peers").and_then(Value::as_array).map(|peers| {
+        let linked = |peer: &&Value| {
+            peer.get("connected")
+                .and_then(Value::as_bool)
+                .unwrap_or(true)
+        };
+        peers.iter().filter(linked).count()
+    });
+    let ready = status.get("ready").and_then(Value::as_bool);
+    report.state = if ready.unwrap_or(report.waiting.is_empty()) {
+        State::Ready
+    } else {
+        State::Waiting
+    };
+}
+
+/// Asks all nodes at once, and works out who lags.
+pub(crate) async fn ask_all(nodes: &[LocalNode], timeout: Duration) -> Vec<NodeReport> {
+    let asked = nodes.iter().map(|node| ask(node, timeout));
+    let mut reports: Vec<_> = futures_util::future::join_all(asked).await;
+    let highest = reports.iter().filter_map(|report| report.height).max();
+    for report in &mut reports {
+        report.lag = highest
+            .zip(report.height)
+            .map(|(top, own)| top.saturating_sub(own));
+    }
+    reports
+}
+
+#[cfg(test)]
+pub(crate) fn blank(name: &str) -> NodeReport {
+    NodeReport {
+        name: name.to_owned(),
+        state: State::Stopped,
+        pid: None,
+        height: None,
+        hash: None,
+        executed: None,
+        lag: None,
+        peers: None,
+        peers_configured: 3,
+        pending: None,
+        queued: None,
+        chain_id: None,
+        genesis: None,
+        version: None,
+        rpc: None,
+        waiting: Vec::new(),
+        problem: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_says_is_taken_over() {
+        let mut report = blank("a");
+        fill(
+            &mut report,
+            &json!({
+                "chainId": 7, "genesis": "0x1", "height": "0x10", "hash": "0x2", "executed": 15,
+                "pool": { "pending": 3, "queued": "0x4" },
+                "peers": [{ "id": "a", "connected": true }, { "id": "b", "connected": false }, { "id": "c" }],
+                "waiting": ["links: none", 3],
+            }),
+        );
+        assert_eq!(
+            (report.height, report.executed, report.chain_id),
+            (Some(16), Some(15), Some(7))
+        );
+        assert_eq!(
+            (report.pending, report.queued, report.peers),
+            (Some(3), Some(4), Some(2))
+        );
+        assert_eq!(report.waiting, ["links: none"]);
+        assert_eq!(report.state, State::Waiting);
+        fill(
+            &mut report,
+            &json!({ "ready": true, "waiting": ["a remark"], "pending": 1 }),
+        );
+        assert_eq!((report.state, report.pending), (State::Ready, Some(1)));
+    }
+
+    #[test]
+    fn the_version_is_taken_out_of_the_name_of_the_client() {
+        assert_eq!(
+            short_version("Hawser/v0.1.0/linux/rust").as_deref(),
+            Some("0.1.0")
+        );
+        assert_eq!(short_version("0.2").as_deref(), Some("0.2"));
+        assert_eq!(short_version(""), None);
+    }
+
+    #[test]
+    fn an_answer_of_another_shape_does_no_harm() {
+        for odd in [
+            json!(null),
+            json!([]),
+            json!({ "peers": 3, "waiting": "x", "height": "y" }),
+        ] {
+            let mut report = blank("a");
+            fill(&mut report, &odd);
+            assert_eq!((report.height, report.peers), (None, None));
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The real binary: exit codes, what it refuses, and what it writes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod common;
+
+use std::fs;
+
+use common::{Hawser, free_ports, json};
+
+#[test]
+fn exit_codes_tell_failures_apart() {
+    let hawser = Hawser::new();
+    for (arguments, code) in [
+        (&["--version"][..], 0),
+        (&["help-me"], 2),
+        (&["up", "--suite", "klingon"], 2),
+        (&["start", "--config", "missing.toml"], 3),
+        (&["chain", "info", "--rpc", "http://127.0.0.1:1"], 4),
+        (&["status"], 5),
+        (&["keys", "show", "nobody"], 5),
+        (&["evidence", "check", "missing.json"], 5),
+        (&["chain", "info", "--rpc", "https://127.0.0.1:1"], 2),
+        (
+            &[
+                "tx",
+                "send",
+                "--to",
+                "0x00000000000000000000000000000000000000aa",
+                "--rpc",
+                "http://127.0.0.1:1",
+            ],
+            4,
+        ),
+    ] {
+        let run = hawser.run(arguments);
+        assert_eq!(run.code, code, "{arguments:?}: {}", run.text);
+        assert!(!run.text.contains("panicked"), "{}", run.text);
+    }
+    let run = hawser.run(&["status", "--output", "json"]);
+    let error: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+    assert_eq!(error["error"]["code"], 5);
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn help_shows_examples_and_the_exit_codes() {
+    let hawser = Hawser::new();
+    let help = hawser.ok(&["--help"]);
+    assert!(
+        help.contains("Exit codes:") && help.contains("hawser evidence put"),
+        "{help}"
+    );
+    let start = hawser.ok(&["start", "--help"]);
+    assert!(start.contains("--rpc-http") && start.contains("--storage-history-blocks"));
+    assert!(
+        !hawser
+            .ok(&["start", "-h"])
+            .contains("--storage-history-blocks")
+    );
+    assert!(hawser.ok(&["completions", "bash"]).contains("_hawser"));
+}
+
+#[test]
+fn a_network_for_this_machine_is_complete_and_consistent() {
+    let hawser = Hawser::new();
+    let made = json(&hawser.ok(&[
+        "init", "--dir", "net", "--nodes", "3", "--suite", "sm", "--output", "json",
+    ]));
+    assert_eq!(
+        (made["nodes"].as_u64(), made["suite"].as_str()),
+        (Some(3), Some("sm"))
+    );
+    for node in 0..3 {
+        let checked = hawser.ok(&[
+            "config",
+            "check",
+            &format!("net/node{node}/node.toml"),
+            "--output",
+            "json",
+        ]);
+        assert_eq!(json(&checked)["problems"], serde_json::json!([]));
+    }
+    let again = hawser.run(&["init", "--dir", "net"]);
+    assert_eq!(again.code, 1);
+    assert!(
+        again.stderr.contains("exists already; nothing was changed"),
+        "{}",
+        again.stderr
+    );
+    // Nothing secret lies open.
+    for file in [
+        "passphrase",
+        "node0/keys/vote.pem",
+        "node0/keys/identity.pem",
+        "keystore/test.json",
+    ] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(hawser.path("net").join(file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{file}");
+    }
+}
+
+#[test]
+fn a_network_for_other_hosts_needs_a_passphrase_and_knows_its_peers() {
+    let hawser = Hawser::new();
+    let hosts = [
+        "init",
+        "--dir",
+        "net",
+        "--hosts",
+        "10.0.0.1,10.0.0.2,b.example",
+    ];
+    let refused = hawser.run(&hosts);
+    assert_eq!(refused.code, 2, "{}", refused.text);
+    assert!(refused.stderr.contains("--passphrase-file"));
+    fs::write(hawser.path("p"), "a passphrase\n").unwrap();
+    let text = hawser.ok(&[&hosts[..], &["--passphrase-file", "p"]].concat());
+    assert!(
+        text.contains("scp -rp") && text.contains("b.example:hawser"),
+        "{text}"
+    );
+    assert!(!hawser.path("net/passphrase").exists());
+    let config = fs::read_to_string(hawser.path("net/node1/node.toml")).unwrap();
+    assert!(config.contains("\"10.0.0.1:9545\"") && config.contains("\"b.example:9545\""));
+    assert!(
+        !config.contains("\"10.0.0.2:9545\""),
+        "a node is not its own peer"
+    );
+    let run = hawser.run_with(
+        &["config", "check", "net/node1/node.toml"],
+        &[("HAWSER_PASSPHRASE_FILE", "p")],
+    );
+    assert_eq!(run.code, 0, "{}", run.text);
+    fs::write(hawser.path("wrong"), "another one\n").unwrap();
+    let run = hawser.run_with(
+        &["config", "check", "net/node1/node.toml"],
+        &[("HAWSER_PASSPHRASE_FILE", "wrong")],
+    );
+    assert_eq!(run.code, 3);
+    assert!(run.stdout.contains("wrong passphrase"), "{}", run.text);
+    let odd = hawser.run(&[
+        "init",
+        "--dir",
+        "other",
+        "--hosts",
+        "a b",
+        "--passphrase-file",
+        "p",
+    ]);
+    assert_eq!(odd.code, 2);
+}
+
+#[test]
+fn config_check_finds_what_keeps_a_node_from_starting() {
+    let hawser = Hawser::new();
+    hawser.ok(&["init", "--dir", "net", "--nodes", "2"]);
+    let node = hawser.path("net/node0");
+    let problems = || {
+        let run = hawser.run(&["config", "check", "net/node0/node.toml", "--output", "json"]);
+        assert_eq!(run.code, 3, "{}", run.text);
+        json(&run.stdout)["problems"].to_string()
+    };
+    let vote = fs::read_to_string(node.join("keys/vote.pem")).unwrap();
+    fs::copy(node.join("keys/identity.pem"), node.join("keys/vote.pem")).unwrap();
+    assert!(problems().contains("belongs to no validator"));
+    fs::write(node.join("keys/vote.pem"), "rubbish").unwrap();
+    assert!(problems().contains("not a key file"));
+    fs::remove_file(node.join("keys/vote.pem")).unwrap();
+    assert!(problems().contains("is missing"));
+    fs::write(node.join("keys/vote.pem"), vote).unwrap();
+    fs::write(node.join("genesis.json"), "{").unwrap();
+    assert!(problems().contains("genesis is not readable"));
+    fs::remove_file(node.join("genesis.json")).unwrap();
+    assert!(problems().contains("cannot read"));
+    let template = hawser.ok(&["config", "template"]);
+    fs::write(hawser.path("t.toml"), template).unwrap();
+    assert_eq!(
+        hawser.run(&["config", "check", "t.toml"]).code,
+        3,
+        "it names no chain yet"
+    );
+}
+
+#[test]
+fn a_node_that_cannot_start_says_why() {
+    let hawser = Hawser::new();
+    let ports: Vec<_> = (0..3).map(|_| free_ports(1).to_string()).collect();
+    hawser.ok(&[
+        "init",
+        "--dir",
+        "net",
+        "--nodes",
+        "1",
+        "--rpc-port",
+        &ports[0],
+        "--p2p-port",
+        &ports[1],
+        "--metrics-port",
+        &ports[2],
+    ]);
+    let start = |name: &str, value: &str| {
+        let run = hawser.run_with(
+            &["start", "--config", "net/node0/node.toml"],
+            &[(name, value)],
+        );
+        (run.code, run.text)
+    };
+    let (code, text) = start("HAWSER_RPC_HTPP", "x");
+    assert!(
+        code == 3 && text.contains("did you mean `HAWSER_RPC_HTTP`?"),
+        "{text}"
+    );
+    let (code, text) = start("HAWSER_LOG", "inof");
+    assert!(code == 3 && text.contains("names no level"), "{text}");
+    let (code, text) = start("HAWSER_PASSPHRASE_FILE", "nowhere");
+    assert!(code == 3 && text.contains("nowhere"), "{text}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, text) = start("HAWSER_RPC_HTTP", &address);
+    assert!(
+        code == 1 && text.contains(&address) && text.contains("--rpc-http"),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("(pid {})", std::process::id())),
+        "{text}"
+    );
+    let other = Hawser::new();
+    other.ok(&["init", "--dir", "net", "--nodes", "1", "--suite", "sm"]);
+    fs::copy(
+        other.path("net/genesis.json"),
+        hawser.path("net/node0/genesis.json"),
+    )
+    .unwrap();
+    let (code, text) = start("HAWSER_LOG", "info");
+    assert!(code == 3 && text.contains("votes with sm2"), "{text}");
+}
+
+#[test]
+fn keys_are_made_listed_exported_and_imported() {
+    let hawser = Hawser::new();
+    fs::write(hawser.path("p"), "passphrase one\n").unwrap();
+    fs::write(hawser.path("q"), "passphrase two\n").unwrap();
+    let with = ["--passphrase-file", "p"];
+    for scheme in ["sm2", "ed25519"] {
+        let made = json(
+            &hawser.ok(&[
+                &[
+                    "keys", "new", "--name", scheme, "--scheme", scheme, "--output", "json",
+                ],
+                &with[..],
+            ]
+            .concat()),
+        );
+        let secret = hawser.ok(&[&["keys", "export", scheme, "--reveal"], &with[..]].concat());
+        assert!(
+            secret.starts_with(&format!("{scheme}:0x")),
+            "only --reveal prints a secret"
+        );
+        let digits = secret.trim().rsplit("0x").next().unwrap().to_owned();
+        assert!(!made.to_string().contains(&digits));
+        hawser.ok(&[
+            &[
+                "keys",
+                "export",
+                scheme,
+                "--to",
+                "out.pem",
+                "--new-passphrase-file",
+                "q",
+            ],
+            &with[..],
+        ]
+        .concat());
+        let copy = format!("{scheme}-copy");
+        let imported = json(&hawser.ok(&[
+            "keys",
+            "import",
+            "out.pem",
+            "--old-passphrase-file",
+            "q",
+            "--name",
+            &copy,
+            "--passphrase-file",
+            "p",
+            "--output",
+            "json",
+        ]));
+        assert_eq!(imported["address"], made["address"]);
+        fs::remove_file(hawser.path("out.pem")).unwrap();
+    }
+    let listed = json(&hawser.ok(&["keys", "list", "--output", "json"]));
+    assert_eq!(listed.as_array().unwrap().len(), 4);
+    let wrong = hawser.run(&[
+        "keys",
+        "export",
+        "sm2",
+        "--reveal",
+        "--passphrase-file",
+        "q",
+    ]);
+    assert_eq!(wrong.code, 3);
+    let taken = hawser.run(
+        &[
+            &["keys", "new", "--name", "sm2", "--scheme", "sm2"],
+            &with[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(taken.code, 1, "{}", taken.text);
+}
+
+#[test]
+fn hostile_bundles_and_keys_are_refused_in_words() {
+    let hawser = Hawser::new();
+    for text in [
+        "",
+        "{",
+        "[]",
+        "{\"format\":\"hawser-evidence\"}",
+        &"[".repeat(100_000),
+        "\u{0}",
+    ] {
+        fs::write(hawser.path("b.json"), text).unwrap();
+        let run = hawser.run(&["evidence", "check", "b.json"]);
+        assert_eq!(run.code, 3, "{}", run.text);
+        fs::write(hawser.path("k.json"), text).unwrap();
+        let run = hawser.run(&["keys", "show", "k.json"]);
+        assert_eq!(run.code, 3, "{}", run.text);
+    }
+}

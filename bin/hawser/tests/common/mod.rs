@@ -1,0 +1,84 @@
+//! Runs the binary in a folder of its own.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// What a run gave.
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    /// Both, for messages.
+    pub(crate) text: String,
+}
+
+/// The binary, working in a temporary folder, without the environment's variables for it.
+pub(crate) struct Hawser(tempfile::TempDir);
+
+impl Hawser {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with(arguments, &[])
+    }
+
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hawser"));
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy().into_owned();
+            if text.starts_with("HAWSER") || text.starts_with("LC_") || text == "LANG" {
+                command.env_remove(name);
+            }
+        }
+        let output = command
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            text: format!("{stdout}{stderr}"),
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Runs, and takes nothing but success; gives standard output.
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
+        let run = self.run(arguments);
+        assert_eq!(run.code, 0, "{arguments:?}: {}", run.text);
+        run.stdout
+    }
+}
+
+pub(crate) fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The first of so many ports that are free in a row.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    let bind = |port| std::net::TcpListener::bind(("127.0.0.1", port));
+    for _ in 0..100 {
+        let first = bind(0).unwrap().local_addr().unwrap().port();
+        let Some(end) = first.checked_add(count) else {
+            continue;
+        };
+        if (first..end).all(|port| bind(port).is_ok()) {
+            return first;
+        }
+    }
+    panic!("no {count} free ports in a row");
+}

@@ -1,0 +1,200 @@
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, value_parser};
+use hawser_crypto::Suite;
+
+/// Which cryptographic suites are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SuiteChoice {
+    /// Keccak-256, secp256k1, Ed25519.
+    Intl,
+    /// SM3, SM2.
+    Sm,
+    /// One after the other.
+    Both,
+}
+
+impl SuiteChoice {
+    /// The suites meant.
+    #[must_use]
+    pub const fn suites(self) -> &'static [Suite] {
+        match self {
+            Self::Intl => &[Suite::Intl],
+            Self::Sm => &[Suite::Sm],
+            Self::Both => &[Suite::Intl, Suite::Sm],
+        }
+    }
+}
+
+/// Arguments of `hawser bench`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  hawser bench --out bench                     both suites, three pairs with anvil
+  hawser bench --out bench --quick             a trial of the instrument, not a measurement
+  hawser bench --out bench --suite intl --anvil none
+
+Leave the machine alone meanwhile. benchmarks/README.md says what is measured and how.")]
+pub struct BenchArgs {
+    /// Folder for report.json and report.md; the networks' data lies in it meanwhile
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// How many times Hawser and anvil are run in turns
+    #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=20))]
+    pub pairs: u32,
+    /// Length of the steady part of a throughput run, in seconds
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u64).range(2..=600))]
+    pub seconds: u64,
+    /// Accounts that send
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(8..=10_000))]
+    pub accounts: u32,
+    /// Cryptographic suites to measure
+    #[arg(long, value_enum, default_value_t = SuiteChoice::Both)]
+    pub suite: SuiteChoice,
+    /// Program of anvil; `auto` looks in tests/clients and PATH, `none` measures without it
+    #[arg(long, value_name = "PATH|auto|none", default_value = "auto")]
+    pub anvil: String,
+    /// Short runs and one pair: tries the instrument, measures nothing
+    #[arg(long)]
+    pub quick: bool,
+    /// Transactions that may be on their way at once
+    #[arg(long, default_value_t = 20_000, value_parser = value_parser!(u32).range(100..=90_000))]
+    pub window: u32,
+    /// Transactions in a JSON-RPC batch
+    #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000))]
+    pub batch: u32,
+    /// HTTP connections, over all nodes
+    #[arg(long, default_value_t = 8, value_parser = value_parser!(u32).range(4..=256))]
+    pub connections: u32,
+    /// Highest rate that transactions are signed for, per second; more memory and time beforehand
+    #[arg(long, default_value_t = 12_000, value_parser = value_parser!(u64).range(100..=200_000))]
+    pub rate_max: u64,
+    /// Seed of accounts and transfers
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// The lengths that follow from the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) pairs: u32,
+    pub(crate) ramp_s: u64,
+    pub(crate) seconds: u64,
+    pub(crate) rest_s: u64,
+    pub(crate) idle_s: u64,
+    pub(crate) latency_samples: u32,
+    pub(crate) latency_warmup: u32,
+    pub(crate) evidence_s: u64,
+    pub(crate) open_loop_s: u64,
+}
+
+/// How long the sent transactions may take to be executed after a run, in seconds.
+pub(crate) const DRAIN_S_MAX: u64 = 90;
+
+impl Plan {
+    pub(crate) fn of(args: &BenchArgs) -> Self {
+        if args.quick {
+            Self {
+                pairs: 1,
+                ramp_s: 2,
+                seconds: args.seconds.min(5),
+                rest_s: 10,
+                idle_s: 5,
+                latency_samples: 30,
+                latency_warmup: 5,
+                evidence_s: 4,
+                open_loop_s: 4,
+            }
+        } else {
+            Self {
+                pairs: args.pairs,
+                ramp_s: 3,
+                seconds: args.seconds,
+                rest_s: 30,
+                idle_s: 20,
+                latency_samples: 200,
+                latency_warmup: 20,
+                evidence_s: (args.seconds / 2).max(5),
+                open_loop_s: (args.seconds / 2).max(5),
+            }
+        }
+    }
+
+    /// About how long everything takes, in seconds: the parts of known length, and what starting,
+    /// signing, draining and checking took on a two-core machine.
+    pub(crate) fn expected_s(&self, suites: u64, anvil: bool) -> u64 {
+        let load = self.ramp_s + self.seconds;
+        let latency = u64::from(self.latency_samples + self.latency_warmup) / 8;
+        let hawser = 45
+            + 2 * (load + 10)
+            + self.ramp_s
+            + self.evidence_s
+            + 8
+            + latency
+            + self.open_loop_s
+            + 5;
+        let reference = if anvil { load + 15 } else { 0 };
+        suites * (30 + self.rest_s + self.idle_s + u64::from(self.pairs) * (hawser + reference))
+    }
+
+    /// After how long everything is stopped, in seconds.
+    pub(crate) fn limit_s(&self, suites: u64, anvil: bool) -> u64 {
+        self.expected_s(suites, anvil) * 3 + 300
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn test_args(quick: bool) -> BenchArgs {
+    BenchArgs {
+        out: PathBuf::from("unused"),
+        pairs: 3,
+        seconds: 20,
+        accounts: 8,
+        suite: SuiteChoice::Both,
+        anvil: "none".to_owned(),
+        quick,
+        window: 20_000,
+        batch: 100,
+        connections: 8,
+        rate_max: 12_000,
+        seed: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    #[test]
+    fn mistakes_on_the_command_line_are_refused() {
+        assert!(Line::try_parse_from(["x", "--out", "a"]).is_ok());
+        for bad in [
+            &["x"][..],
+            &["x", "--out", "a", "--pairs", "0"],
+            &["x", "--out", "a", "--seconds", "1"],
+            &["x", "--out", "a", "--seconds", "601"],
+            &["x", "--out", "a", "--accounts", "7"],
+            &["x", "--out", "a", "--batch", "1001"],
+            &["x", "--out", "a", "--suite", "klingon"],
+        ] {
+            assert!(Line::try_parse_from(bad).is_err(), "{bad:?}");
+        }
+        let full = Line::try_parse_from(["x", "--out", "a", "--suite", "both", "--quick"]);
+        assert_eq!(full.unwrap().bench.suite.suites().len(), 2);
+    }
+
+    #[test]
+    fn the_limit_leaves_room_over_what_is_expected_and_quick_is_quick() {
+        let (full, quick) = (Plan::of(&test_args(false)), Plan::of(&test_args(true)));
+        assert!(full.limit_s(2, true) > full.expected_s(2, true));
+        assert!(quick.expected_s(1, true) < 240);
+        assert!(full.expected_s(2, true) > full.expected_s(1, true));
+    }
+}

@@ -1,0 +1,344 @@
+//! Accounts, and transactions signed before the clock starts.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering as Atomic},
+};
+
+use alloy_primitives::keccak256;
+use hawser_crypto::{Scheme, SecretKey, Suite};
+use hawser_ledger::Ordering;
+use hawser_primitives::{Address, B256, ChainId, Time};
+use hawser_services::evidence::{self, Algorithm, Record};
+
+use crate::{
+    error::{BenchError, Result},
+    progress::Progress,
+    sign::{EthereumCall, NativeCall, Raw},
+    token,
+};
+
+/// Records registered by one transaction of the evidence workload.
+pub(crate) const RECORDS: u64 = 100;
+/// Gas limit of such a transaction: about 31,000 per record and its bytes.
+const EVIDENCE_GAS: u64 = 6_000_000;
+/// Life of an unordered transaction from its signing, a little under the longest allowed.
+const LIFE_MS: u64 = 9 * 60 * 1000;
+
+/// What the transactions of a run do, and how they are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// ERC-20 transfers, type 2, secp256k1.
+    Ethereum,
+    /// ERC-20 transfers in the native envelope.
+    Native(Scheme),
+    /// Batches of evidence records in the native envelope, unordered, valid from this time on.
+    Evidence(Scheme, Time),
+}
+
+/// Who sends what.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    pub(crate) kind: Kind,
+    pub(crate) suite: Suite,
+    pub(crate) chain: ChainId,
+    pub(crate) seed: u64,
+    pub(crate) accounts: u32,
+    /// Transactions of each account.
+    pub(crate) each: usize,
+    pub(crate) token: Address,
+}
+
+/// A transaction ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Signed {
+    pub(crate) hash: B256,
+    /// The JSON-RPC request; its id is [`request_id`].
+    pub(crate) request: String,
+}
+
+/// Signed transactions: per account, in the order of their nonces.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    pub(crate) spec: Spec,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) lanes: Vec<Vec<Signed>>,
+}
+
+/// A seed for a key or a choice, the same in every run.
+fn derive(seed: u64, what: &str, index: u64) -> [u8; 32] {
+    let mut bytes = b"hawser bench ".to_vec();
+    bytes.extend_from_slice(&seed.to_be_bytes());
+    bytes.extend_from_slice(&index.to_be_bytes());
+    bytes.extend_from_slice(what.as_bytes());
+    keccak256(bytes).0
+}
+
+/// A key with a part to play.
+pub(crate) fn role_key(scheme: Scheme, seed: u64, role: &str, index: u64) -> Result<SecretKey> {
+    Ok(SecretKey::from_seed(scheme, &derive(seed, role, index))?)
+}
+
+/// Spreads inputs evenly over 64 bits (splitmix64's finaliser).
+pub(crate) const fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+impl Spec {
+    pub(crate) fn scheme(&self) -> Scheme {
+        match self.kind {
+            Kind::Ethereum => Scheme::Secp256k1,
+            Kind::Native(scheme) | Kind::Evidence(scheme, _) => scheme,
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Result<Vec<SecretKey>> {
+        (0..u64::from(self.accounts))
+            .map(|i| role_key(self.scheme(), self.seed, "account", i))
+            .collect()
+    }
+
+    /// Who receives the `index`th transfer of account `from`; never the account itself.
+    pub(crate) fn recipient(&self, from: usize, index: usize) -> usize {
+        let count = self.accounts.max(2) as usize;
+        let drawn = mix(self.seed ^ ((from as u64) << 40) ^ (index as u64));
+        let ahead = usize::try_from(drawn % (count as u64).saturating_sub(1)).unwrap_or(0);
+        (from + 1 + ahead) % count
+    }
+
+    fn sign(&self, key: &SecretKey, to: &[Address], from: usize, index: usize) -> Result<Raw> {
+        let recipient = || {
+            let found = to.get(self.recipient(from, index)).copied();
+            token::transfer(found.unwrap_or_default(), 1)
+        };
+        let nonce = index as u64;
+        let native = |ordering, gas_limit, to, input| NativeCall {
+            suite: self.suite,
+            chain: self.chain,
+            ordering,
+            gas_limit,
+            to,
+            input,
+        };
+        match self.kind {
+            Kind::Ethereum => {
+                let call = EthereumCall {
+                    chain: self.chain,
+                    nonce,
+                    gas_limit: token::TRANSFER_GAS,
+                    to: Some(self.token),
+                    input: recipient(),
+                };
+                call.sign(key)
+            }
+            Kind::Native(_) => {
+                let ordering = Ordering::Sequential { nonce };
+                let gas = token::NATIVE_TRANSFER_GAS;
+                Ok(native(ordering, gas, self.token, recipient()).sign(key))
+            }
+            Kind::Evidence(_, now) => {
+                let ordering = Ordering::Unordered {
+                    expires: now.plus_ms(LIFE_MS),
+                    salt: nonce,
+                };
+                let records: Vec<_> = (0..RECORDS).map(|i| self.record(from, nonce, i)).collect();
+                let input = evidence::encode_register(&records);
+                Ok(native(ordering, EVIDENCE_GAS, evidence::ADDRESS, input).sign(key))
+            }
+        }
+    }
+
+    /// A record that no other run registers for this account.
+    fn record(&self, from: usize, nonce: u64, index: u64) -> Record {
+        let number = ((from as u64) << 40) | nonce.saturating_mul(RECORDS).saturating_add(index);
+        Record {
+            digest: derive(self.seed, "record", number).to_vec(),
+            algorithm: Algorithm::Sha256.number(),
+            media_type: "application/pdf".to_owned(),
+            description: format!("file {number}"),
+            sealed_owner: Vec::new(),
+        }
+    }
+}
+
+/// Request id of an account's transaction: below 2^53, so that no JSON reader rounds it.
+pub(crate) const fn request_id(account: usize, index: usize) -> u64 {
+    ((account as u64) << 32) | index as u64
+}
+
+/// The account and index of a request id.
+pub(crate) const fn request_of(id: u64) -> (usize, usize) {
+    ((id >> 32) as usize, (id & 0xffff_ffff) as usize)
+}
+
+impl Workload {
+    /// Signs everything on all processors. Nothing depends on how many there are.
+    pub(crate) async fn sign(spec: Spec, progress: &Progress) -> Result<Arc<Self>> {
+        let total = u64::from(spec.accounts).saturating_mul(spec.each as u64);
+        let bar = progress.bar(&format!("signing {total} transactions"), total);
+        // Raised when this future is dropped, so that an interrupted run ends at once.
+        struct Stop(Arc<AtomicBool>);
+        impl Drop for Stop {
+            fn drop(&mut self) {
+                self.0.store(true, Atomic::Relaxed);
+            }
+        }
+        let stop = Stop(Arc::new(AtomicBool::new(false)));
+        let (stopped, counting) = (stop.0.clone(), bar.clone());
+        let signed = tokio::task::spawn_blocking(move || {
+            sign_all(spec, &stopped, &|count| counting.advance(count))
+        });
+        let workload = signed
+            .await
+            .map_err(|error| BenchError::Target(format!("signing: {error}")))?;
+        bar.done();
+        workload.map(Arc::new)
+    }
+}
+
+fn sign_all(spec: Spec, stop: &AtomicBool, signed: &(dyn Fn(u64) + Sync)) -> Result<Workload> {
+    let keys = spec.keys()?;
+    let addresses: Vec<Address> = keys.iter().map(SecretKey::address).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let lane = |account: usize, key: &SecretKey| -> Result<Vec<Signed>> {
+        let mut lane = Vec::with_capacity(spec.each);
+        for index in 0..spec.each {
+            if stop.load(Atomic::Relaxed) {
+                return Err(BenchError::Interrupted);
+            }
+            let raw = spec.sign(key, &addresses, account, index)?;
+            let request = send_request(request_id(account, index), &raw.bytes);
+            let hash = raw.hash;
+            lane.push(Signed { hash, request });
+        }
+        signed(spec.each as u64);
+        Ok(lane)
+    };
+    let per_thread = keys.len().div_ceil(threads).max(1);
+    let lanes = std::thread::scope(|scope| {
+        let running: Vec<_> = keys
+            .chunks(per_thread)
+            .enumerate()
+            .map(|(chunk, keys)| {
+                let lane = &lane;
+                let first = chunk.saturating_mul(per_thread);
+                scope.spawn(move || -> Result<Vec<_>> {
+                    let numbered = keys.iter().enumerate();
+                    numbered.map(|(i, key)| lane(first + i, key)).collect()
+                })
+            })
+            .collect();
+        let mut lanes = Vec::with_capacity(keys.len());
+        for thread in running {
+            let done = thread.join();
+            lanes.extend(done.map_err(|_| BenchError::Target("a signing thread failed".into()))??);
+        }
+        Ok::<_, BenchError>(lanes)
+    })?;
+    Ok(Workload {
+        spec,
+        addresses,
+        lanes,
+    })
+}
+
+/// An `eth_sendRawTransaction` request.
+pub(crate) fn send_request(id: u64, raw: &[u8]) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_sendRawTransaction","params":["0x{}"]}}"#,
+        hex::encode(raw)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hawser_ledger::Transaction;
+    use serde_json::Value;
+
+    fn spec(kind: Kind) -> Spec {
+        Spec {
+            kind,
+            suite: Suite::Sm,
+            chain: ChainId(7),
+            seed: 1,
+            accounts: 8,
+            each: 3,
+            token: Address::repeat_byte(9),
+        }
+    }
+
+    fn all(kind: Kind) -> Workload {
+        sign_all(spec(kind), &AtomicBool::new(false), &|_| {}).unwrap()
+    }
+
+    #[test]
+    fn every_kind_is_signed_the_same_each_time_and_verifies() {
+        let now = Time(1_700_000_000_000);
+        for kind in [
+            Kind::Ethereum,
+            Kind::Native(Scheme::Sm2),
+            Kind::Native(Scheme::Ed25519),
+            Kind::Evidence(Scheme::Sm2, now),
+        ] {
+            let (first, second) = (all(kind), all(kind));
+            assert_eq!(first.lanes.len(), 8);
+            for (account, (lane, again)) in first.lanes.iter().zip(&second.lanes).enumerate() {
+                assert_eq!(lane.len(), 3);
+                for (index, (one, same)) in lane.iter().zip(again).enumerate() {
+                    assert_eq!(one.request, same.request);
+                    let request: Value = serde_json::from_str(&one.request).unwrap();
+                    assert_eq!(
+                        request_of(request["id"].as_u64().unwrap()),
+                        (account, index)
+                    );
+                    let raw = request["params"][0].as_str().unwrap();
+                    let raw = hex::decode(raw.trim_start_matches("0x")).unwrap();
+                    let decoded = Transaction::decode(Suite::Sm, raw.into()).unwrap();
+                    assert_eq!(decoded.hash(), one.hash);
+                    if !matches!(kind, Kind::Evidence(..)) {
+                        assert_eq!(decoded.nonce(), Some(index as u64));
+                    }
+                    let verified = decoded.verify(ChainId(7)).unwrap();
+                    assert_eq!(verified.sender(), first.addresses[account]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_sends_to_himself_and_everybody_receives() {
+        let spec = spec(Kind::Ethereum);
+        let mut received = [0; 8];
+        for from in 0..8 {
+            for index in 0..500 {
+                let to = spec.recipient(from, index);
+                assert_ne!(to, from);
+                received[to] += 1;
+            }
+        }
+        assert!(
+            received.iter().all(|n| (350..650).contains(n)),
+            "{received:?}"
+        );
+    }
+
+    #[test]
+    fn records_of_a_run_are_all_different() {
+        let spec = spec(Kind::Evidence(Scheme::Sm2, Time(0)));
+        let mut seen = std::collections::BTreeSet::new();
+        for (from, nonce) in [(0, 0), (0, 1), (1, 0)] {
+            for i in 0..RECORDS {
+                assert!(seen.insert(spec.record(from, nonce, i).digest));
+            }
+        }
+    }
+
+    #[test]
+    fn an_interrupted_signing_stops() {
+        let stopped = sign_all(spec(Kind::Ethereum), &AtomicBool::new(true), &|_| {});
+        assert!(matches!(stopped, Err(BenchError::Interrupted)));
+    }
+}

@@ -1,0 +1,102 @@
+//! What can be said of a transaction before any state is known.
+
+use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
+use hawser_ledger::{Call, Envelope, Transaction};
+use revm::{
+    context::Cfg, context_interface::cfg::GasParams, interpreter::InitialAndFloorGas,
+    primitives::eip3860::MAX_INITCODE_SIZE,
+};
+use thiserror::Error;
+
+use crate::{Executor, batch};
+
+/// Why a transaction cannot be executed whatever the state is.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AdmissionError {
+    /// Its gas does not cover what it costs before it runs (Yellow Paper section 6.2, EIP-7623).
+    #[error("intrinsic gas too low: have {found}, want {needed}")]
+    IntrinsicGas {
+        /// Gas limit.
+        found: u64,
+        /// Least gas limit.
+        needed: u64,
+    },
+    /// Init code over the limit of EIP-3860.
+    #[error("max initcode size exceeded: {found} bytes, limit {MAX_INITCODE_SIZE}")]
+    InitCode {
+        /// Its size in bytes.
+        found: usize,
+    },
+    /// An EIP-7702 transaction without authorizations, or one that creates a contract.
+    #[error("set code transaction needs a recipient and at least one authorization")]
+    SetCode,
+}
+
+impl Executor {
+    /// Checks what does not depend on the state, so that the pool need not keep what no block can
+    /// execute.
+    pub fn check_admission(&self, transaction: &Transaction) -> Result<(), AdmissionError> {
+        let cfg = self.config().cfg_env();
+        let gas = match transaction.envelope() {
+            Envelope::Ethereum(envelope) => {
+                if envelope.is_create() {
+                    check_init_code(envelope.input().len())?;
+                }
+                if envelope
+                    .authorization_list()
+                    .is_some_and(|list| list.is_empty() || envelope.is_create())
+                {
+                    return Err(AdmissionError::SetCode);
+                }
+                ethereum_gas(cfg.gas_params(), envelope)
+            }
+            Envelope::Native(native) => {
+                for call in &native.body.calls {
+                    if let Call::Create { init_code, .. } = call {
+                        check_init_code(init_code.len())?;
+                    }
+                }
+                batch::intrinsic_gas(cfg.gas_params(), native)
+            }
+        };
+        let needed = gas.initial_regular_gas().max(gas.floor_gas());
+        let found = transaction.gas_limit();
+        if found < needed {
+            Err(AdmissionError::IntrinsicGas { found, needed })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn check_init_code(found: usize) -> Result<(), AdmissionError> {
+    if found > MAX_INITCODE_SIZE {
+        Err(AdmissionError::InitCode { found })
+    } else {
+        Ok(())
+    }
+}
+
+fn ethereum_gas(
+    params: &GasParams,
+    envelope: &EthereumTxEnvelope<TxEip4844>,
+) -> InitialAndFloorGas {
+    let (mut accounts, mut slots) = (0u64, 0u64);
+    for item in envelope
+        .access_list()
+        .into_iter()
+        .flat_map(|list| list.iter())
+    {
+        accounts = accounts.saturating_add(1);
+        slots = slots.saturating_add(item.storage_keys.len() as u64);
+    }
+    let authorizations = envelope.authorization_list().map_or(0, <[_]>::len) as u64;
+    params.initial_tx_gas(
+        envelope.input(),
+        envelope.is_create(),
+        accounts,
+        slots,
+        authorizations,
+        None,
+    )
+}

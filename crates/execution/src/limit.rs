@@ -1,0 +1,154 @@
+use alloy_primitives::{Address, Log, U256};
+use alloy_rpc_types_trace::geth::GethDebugTracingOptions;
+use revm::{
+    Inspector,
+    context_interface::{ContextTr, context::ContextError},
+    handler::FrameResult,
+    interpreter::{
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, FrameInput, Interpreter,
+        interpreter_types::MemoryTr,
+    },
+};
+
+use crate::{TRACE_BYTES_MAX, TRACE_STEPS_MAX};
+
+/// Names the limit in the error; also how the error is told from others.
+pub(crate) const STEPS: &str = "1,000,000 steps";
+/// Names the limit in the error; also how the error is told from others.
+pub(crate) const BYTES: &str = "64 MiB";
+
+/// What a frame, step or event takes besides its bytes.
+const FIXED_BYTES: usize = 256;
+
+/// An inspector that may record only so much. Beyond that the transaction is aborted.
+#[derive(Debug)]
+pub(crate) struct Limited<I> {
+    pub(crate) inner: I,
+    records_steps: bool,
+    records_stack: bool,
+    records_memory: bool,
+    steps_wanted: u64,
+    steps: u64,
+    bytes: usize,
+}
+
+impl<I> Limited<I> {
+    pub(crate) fn new(inner: I, options: &GethDebugTracingOptions) -> Self {
+        let config = &options.config;
+        Self {
+            inner,
+            records_steps: options
+                .tracer
+                .as_ref()
+                .is_none_or(|name| name.as_str().is_empty()),
+            records_stack: !config.disable_stack.unwrap_or(false),
+            records_memory: config.enable_memory.unwrap_or(false),
+            steps_wanted: config.limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX),
+            steps: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes bytes of the budget; false when it is exhausted.
+    fn take<CTX: ContextTr>(&mut self, context: &mut CTX, bytes: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes).saturating_add(FIXED_BYTES);
+        self.bytes <= TRACE_BYTES_MAX || refuse(context, BYTES)
+    }
+
+    /// Takes a step of the budget; false when it is exhausted.
+    fn take_step<CTX: ContextTr>(&mut self, interp: &Interpreter, context: &mut CTX) -> bool {
+        if !self.records_steps || self.steps >= self.steps_wanted {
+            return true;
+        }
+        self.steps += 1;
+        if self.steps > TRACE_STEPS_MAX {
+            return refuse(context, STEPS);
+        }
+        let stack = if self.records_stack {
+            interp.stack.len().saturating_mul(32)
+        } else {
+            0
+        };
+        let memory = if self.records_memory {
+            interp.memory.size()
+        } else {
+            0
+        };
+        self.take(context, stack.saturating_add(memory))
+    }
+}
+
+/// Leaves the error where the engine raises it at the next frame's end.
+fn refuse<CTX: ContextTr>(context: &mut CTX, what: &str) -> bool {
+    if context.error().is_ok() {
+        *context.error() = Err(ContextError::Custom(what.to_owned()));
+    }
+    false
+}
+
+impl<CTX: ContextTr, I: Inspector<CTX>> Inspector<CTX> for Limited<I> {
+    fn initialize_interp(&mut self, interp: &mut Interpreter, context: &mut CTX) {
+        self.inner.initialize_interp(interp, context);
+    }
+
+    fn step(&mut self, interp: &mut Interpreter, context: &mut CTX) {
+        if context.error().is_ok() && self.take_step(interp, context) {
+            self.inner.step(interp, context);
+        } else {
+            interp.halt_fatal();
+        }
+    }
+
+    fn step_end(&mut self, interp: &mut Interpreter, context: &mut CTX) {
+        self.inner.step_end(interp, context);
+    }
+
+    fn log(&mut self, context: &mut CTX, log: Log) {
+        if self.take(context, log.data.data.len()) {
+            self.inner.log(context, log);
+        }
+    }
+
+    fn log_full(&mut self, interp: &mut Interpreter, context: &mut CTX, log: Log) {
+        if self.take(context, log.data.data.len()) {
+            self.inner.log_full(interp, context, log);
+        }
+    }
+
+    fn frame_start(&mut self, context: &mut CTX, input: &mut FrameInput) -> Option<FrameResult> {
+        self.inner.frame_start(context, input)
+    }
+
+    fn frame_end(&mut self, context: &mut CTX, input: &FrameInput, result: &mut FrameResult) {
+        self.inner.frame_end(context, input, result);
+    }
+
+    fn call(&mut self, context: &mut CTX, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        self.take(context, inputs.input.len());
+        self.inner.call(context, inputs)
+    }
+
+    fn call_end(&mut self, context: &mut CTX, inputs: &CallInputs, outcome: &mut CallOutcome) {
+        self.take(context, outcome.output().len());
+        self.inner.call_end(context, inputs, outcome);
+    }
+
+    fn create(&mut self, context: &mut CTX, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.take(context, inputs.init_code().len());
+        self.inner.create(context, inputs)
+    }
+
+    fn create_end(
+        &mut self,
+        context: &mut CTX,
+        inputs: &CreateInputs,
+        outcome: &mut CreateOutcome,
+    ) {
+        self.take(context, outcome.output().len());
+        self.inner.create_end(context, inputs, outcome);
+    }
+
+    fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
+        self.inner.selfdestruct(contract, target, value);
+    }
+}

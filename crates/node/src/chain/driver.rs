@@ -1,0 +1,288 @@
+//! The thread that runs the replica: events in, actions out, the vote log in between.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use hawser_ledger::VerifiedTransaction;
+use hawser_network::{Lane, NetworkHandle};
+use hawser_primitives::{B256, Bytes, encode};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::{
+    ChainError, ChainObserver, Command, Input, SubmitError, Verified, VoteLog,
+    clock::Clock,
+    explain,
+    timers::Timers,
+    worker::{CheckJob, Jobs},
+};
+use crate::{
+    replica::{Action, Boot, Event, PeerMessage, Replica, Report, To},
+    store::ChainStore,
+};
+
+/// Events handled before their actions are carried out together, so that they share one sync.
+const BATCH: usize = 128;
+
+/// What a driver is made of.
+pub(super) struct Parts {
+    pub(super) boot: Boot,
+    pub(super) log: VoteLog,
+    pub(super) store: Arc<ChainStore>,
+    pub(super) network: NetworkHandle,
+    pub(super) jobs: Jobs,
+    pub(super) pending: broadcast::Sender<Arc<VerifiedTransaction>>,
+    pub(super) observer: Arc<dyn ChainObserver>,
+    pub(super) configured_peers: usize,
+}
+
+type Reply = oneshot::Sender<Result<B256, SubmitError>>;
+
+pub(super) struct Driver {
+    replica: Replica,
+    log: VoteLog,
+    store: Arc<ChainStore>,
+    network: NetworkHandle,
+    jobs: Jobs,
+    pending: broadcast::Sender<Arc<VerifiedTransaction>>,
+    observer: Arc<dyn ChainObserver>,
+    configured_peers: usize,
+    timers: Timers,
+    clock: Clock,
+    replies: BTreeMap<u64, (Reply, Arc<VerifiedTransaction>)>,
+    next_reply: u64,
+}
+
+/// Starts the thread.
+pub(super) fn spawn(
+    mut driver: Driver,
+    mut inputs: mpsc::Receiver<Input>,
+    mut commands: mpsc::Receiver<Command>,
+    mut stopped: watch::Receiver<bool>,
+    fail: Arc<dyn Fn(String) + Send + Sync>,
+) -> Result<JoinHandle<()>, ChainError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    let name = format!("chain-{}", driver.store.genesis().chain_id);
+    let run = async move {
+        driver.events(vec![Event::Started])?;
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let (deadline, now) = (driver.timers.next(), driver.clock.now());
+            let sleep = async move {
+                match deadline {
+                    Some(at) => {
+                        tokio::time::sleep(Duration::from_millis(at.since_ms(now))).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stop| *stop) => return Ok::<(), ChainError>(()),
+                Some(command) = commands.recv() => driver.answer(command),
+                count = inputs.recv_many(&mut batch, BATCH) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    let events = batch.drain(..).map(|input| driver.event(input)).collect();
+                    driver.events(events)?;
+                }
+                () = sleep => {}
+            }
+            driver.fire()?;
+        }
+    };
+    let work = move || {
+        if let Err(error) = runtime.block_on(run) {
+            fail(error.to_string());
+        }
+    };
+    Ok(thread::Builder::new().name(name).spawn(work)?)
+}
+
+impl Driver {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            replica: Replica::new(parts.boot),
+            log: parts.log,
+            store: parts.store,
+            network: parts.network,
+            jobs: parts.jobs,
+            pending: parts.pending,
+            observer: parts.observer,
+            configured_peers: parts.configured_peers,
+            timers: Timers::default(),
+            clock: Clock::start(),
+            replies: BTreeMap::new(),
+            next_reply: 0,
+        }
+    }
+
+    fn event(&mut self, input: Input) -> Event {
+        match input {
+            Input::Event(event) => event,
+            Input::Verified(list) => {
+                let number = |Verified { candidate, reply }| {
+                    let id = self.next_reply;
+                    self.next_reply = id.wrapping_add(1);
+                    self.replies
+                        .insert(id, (reply, Arc::clone(&candidate.transaction)));
+                    (id, candidate)
+                };
+                Event::Submitted(list.into_iter().map(number).collect())
+            }
+        }
+    }
+
+    /// Fires the timers that are due.
+    fn fire(&mut self) -> Result<(), ChainError> {
+        while let Some(timer) = self.timers.due(self.clock.now()) {
+            self.events(vec![Event::Timer(timer)])?;
+        }
+        Ok(())
+    }
+
+    fn events(&mut self, events: Vec<Event>) -> Result<(), ChainError> {
+        let mut actions = Vec::new();
+        for event in events {
+            actions.extend(self.replica.handle(self.clock.now(), event)?);
+        }
+        self.perform(actions)
+    }
+
+    /// Carries actions out in order. All entries of the vote log go first and share one sync,
+    /// which only makes them durable earlier than their order asks for.
+    fn perform(&mut self, actions: Vec<Action>) -> Result<(), ChainError> {
+        for action in &actions {
+            if let Action::Log(entry) = action {
+                self.log.append(entry)?;
+            }
+        }
+        let started = Instant::now();
+        if self.log.sync()? {
+            self.observer.synced(started.elapsed().as_secs_f64());
+        }
+        for action in actions {
+            self.act(action)?;
+        }
+        self.log.rotate(self.store.stored_height())
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), ChainError> {
+        match action {
+            Action::Log(_) => {}
+            Action::Send { to, urgent, bytes } => self.send(to, urgent, bytes),
+            Action::SetTimer(timer, at) => self.timers.set(timer, at),
+            Action::ClearTimer(timer) => self.timers.clear(timer),
+            Action::Verify { from, transactions } => {
+                if !self.jobs.gossip(transactions) {
+                    tracing::debug!(%from, "too many transactions from peers wait; dropped some");
+                    self.observer.refused("gossip_overflow");
+                }
+            }
+            Action::Check { hash, block, known } => {
+                // Closed only when the chain stops.
+                let _ = self.jobs.check.send(CheckJob { hash, block, known });
+            }
+            Action::Commit { block, certificate } => {
+                self.store.append(&block.block, &certificate)?;
+                let _ = self.jobs.commit.send((block, certificate));
+            }
+            Action::Serve { to, from, count } => {
+                let blocks = self.store.serve(from, count)?;
+                let bytes = Bytes::from(encode(&PeerMessage::Blocks(blocks)));
+                self.send(To::Peer(to), false, bytes);
+            }
+            Action::Reply(id, result) => self.reply(id, result),
+            Action::Report(report) => self.report(&report),
+        }
+        Ok(())
+    }
+
+    fn send(&self, to: To, urgent: bool, bytes: Bytes) {
+        let chain = self.store.genesis().chain_id;
+        let lane = if urgent { Lane::Consensus } else { Lane::Bulk };
+        match to {
+            To::All => self.network.broadcast(chain, lane, bytes.0),
+            To::Peer(peer) => {
+                // Not connected or full: the replica asks or tells again by timer.
+                let _ = self.network.send(peer, chain, lane, bytes.0);
+            }
+        }
+    }
+
+    fn reply(&mut self, id: u64, result: Result<B256, crate::pool::PoolError>) {
+        let Some((reply, transaction)) = self.replies.remove(&id) else {
+            return;
+        };
+        match &result {
+            Ok(_) => {
+                // No receiver: nobody subscribes.
+                let _ = self.pending.send(transaction);
+            }
+            Err(error) => self.observer.refused(error.reason()),
+        }
+        // The client has gone if nobody listens.
+        let _ = reply.send(result.map_err(SubmitError::Pool));
+    }
+
+    fn report(&self, report: &Report) {
+        self.observer.reported(report);
+        match report {
+            Report::BadMessage { from, reason } => {
+                tracing::warn!(%from, %reason, "a peer sent what no correct peer sends");
+            }
+            Report::WrongGenesis { from, genesis } => tracing::warn!(
+                %from, %genesis,
+                "a peer runs another chain under our chain id; compare the genesis files"
+            ),
+            Report::BlockRefused {
+                height,
+                hash,
+                reason,
+            } => {
+                tracing::warn!(%height, %hash, %reason, "refused a proposed block");
+            }
+            Report::Misbehaviour { validator, what } => {
+                tracing::error!(%validator, %what, "a validator signed two conflicting messages");
+            }
+            Report::Round {
+                height,
+                round,
+                proposer,
+            } => {
+                tracing::info!(%height, %round, %proposer, "a round failed, another begins");
+            }
+            Report::Syncing { at, target } => {
+                tracing::info!(%at, %target, "behind; fetching blocks from peers");
+            }
+        }
+    }
+
+    fn answer(&self, command: Command) {
+        // Whoever asked may have gone.
+        match command {
+            Command::Status(reply) => {
+                let status = explain::status(&self.replica, &self.store, self.configured_peers);
+                let _ = reply.send(status);
+            }
+            Command::PoolTransaction(hash, reply) => {
+                let _ = reply.send(self.replica.pool().get(&hash).cloned());
+            }
+            Command::PoolNonce(account, reply) => {
+                let _ = reply.send(self.replica.pool().next_nonce(&account));
+            }
+            Command::PoolCounts(reply) => {
+                let _ = reply.send(self.replica.pool().counts());
+            }
+            Command::PoolContent(reply) => {
+                let _ = reply.send(self.replica.pool().content());
+            }
+        }
+    }
+}

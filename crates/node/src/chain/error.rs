@@ -1,0 +1,34 @@
+use hawser_ledger::{GenesisError, ValidatorSetError};
+use hawser_storage::LogError;
+use thiserror::Error;
+
+use crate::{replica::ReplicaError, store::StoreError};
+
+/// Why a chain cannot run.
+#[derive(Debug, Error)]
+pub enum ChainError {
+    /// Its store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its replica.
+    #[error(transparent)]
+    Replica(#[from] ReplicaError),
+    /// Its genesis.
+    #[error("genesis: {0}")]
+    Genesis(#[from] GenesisError),
+    /// Its validators.
+    #[error("validators: {0}")]
+    Validators(#[from] ValidatorSetError),
+    /// The file of the vote log.
+    #[error("vote log: {0}")]
+    Log(#[from] LogError),
+    /// What the vote log says.
+    #[error("vote log: {0}")]
+    VoteLog(String),
+    /// A thread that cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Spawn(#[from] std::io::Error),
+    /// A thread that ended badly.
+    #[error("{0}; see the log")]
+    Thread(&'static str),
+}

@@ -1,0 +1,122 @@
+//! Says in words how a chain is doing and what it waits for.
+
+use hawser_consensus::Step;
+use hawser_primitives::{Address, Height, Round};
+
+use super::{ChainStatus, PeerState};
+use crate::{replica::Replica, store::ChainStore};
+
+/// Time after which a height in progress is worth explaining, in milliseconds.
+const SLOW_MS: u64 = 2_000;
+
+/// The state of a chain, for people and monitors.
+pub(super) fn status(
+    replica: &Replica,
+    store: &ChainStore,
+    configured_peers: usize,
+) -> ChainStatus {
+    let genesis = store.genesis();
+    let tip = replica.tip();
+    let next = tip.height.next();
+    let set = replica.election().committee(next);
+    let agreement = replica.agreement();
+    let deciding = agreement.height().filter(|height| *height == next);
+    let heard = if deciding.is_some() {
+        agreement.heard()
+    } else {
+        Vec::new()
+    };
+    let peers: Vec<_> = replica
+        .peer_heights()
+        .map(|(id, height)| PeerState { id, height })
+        .collect();
+    let mut waiting = Vec::new();
+    // By count: which link belongs to which validator is the operators' knowledge.
+    let validators = set.validators().len();
+    let own = usize::from(
+        replica
+            .address()
+            .is_some_and(|address| set.get(&address).is_some()),
+    );
+    let reachable = peers.len().saturating_add(own);
+    let needed = validators.saturating_mul(2) / 3 + 1;
+    let connected = reachable >= needed.min(validators);
+    if !connected {
+        waiting.push(format!(
+            "links: {} of {configured_peers} configured peers are connected; with this node that \
+             is {reachable} of the {needed} validators that a quorum needs. Check that the other \
+             nodes run and that their addresses are reachable",
+            peers.len()
+        ));
+    }
+    if replica.is_syncing() {
+        let target = peers
+            .iter()
+            .map(|peer| peer.height)
+            .max()
+            .unwrap_or(Height::GENESIS);
+        waiting.push(format!(
+            "catching up: block {} of {target} is here; blocks are being fetched from peers",
+            tip.height
+        ));
+    }
+    if replica.executed() < tip.height {
+        let behind = tip.height.0.saturating_sub(replica.executed().0);
+        if behind > genesis.parameters.root_lag.saturating_add(2) {
+            waiting.push(format!("execution is {behind} blocks behind agreement"));
+        }
+    }
+    // A round that has just begun is no news.
+    let slow = agreement.round() > Round(0) || replica.deciding_for_ms() > SLOW_MS;
+    if deciding.is_some() && agreement.step() != Step::Decided && slow {
+        let name = |address: &Address| {
+            genesis
+                .validators
+                .iter()
+                .find(|v| v.public_key.address() == *address)
+                .map_or_else(|| address.to_string(), |v| v.name.clone())
+        };
+        let silent: Vec<_> = set
+            .validators()
+            .iter()
+            .map(hawser_ledger::Validator::address)
+            .filter(|address| !heard.contains(address))
+            .map(|address| name(&address))
+            .collect();
+        let mut sentence = format!(
+            "block {next}, round {}: {}",
+            agreement.round(),
+            agreement.step()
+        );
+        if !silent.is_empty() {
+            let names = silent.join(", ");
+            sentence.push_str(&format!("; no vote in this round yet from {names}"));
+        }
+        waiting.push(sentence);
+    }
+    let ready = connected && !replica.is_syncing();
+    ChainStatus {
+        chain_id: genesis.chain_id,
+        name: genesis.name.clone(),
+        genesis: store.genesis_hash(),
+        suite: genesis.suite,
+        height: tip.height,
+        hash: tip.hash,
+        executed: replica.executed(),
+        validator: replica
+            .address()
+            .filter(|address| set.get(address).is_some()),
+        validators,
+        deciding,
+        round: agreement.round(),
+        step: agreement.step().to_string(),
+        heard,
+        peers,
+        pending: 0,
+        queued: 0,
+        syncing: replica.is_syncing(),
+        ready,
+        waiting,
+    }
+    .with_pool(replica.pool().counts())
+}

@@ -1,0 +1,326 @@
+//! One chain running on this node: the replica's actions carried out on real clocks, disks and
+//! links.
+//!
+//! Threads per chain: one runs the replica and its vote log, one executes final blocks, one writes
+//! state out, one gathers submissions, a few verify signatures. Channels between them are bounded, or bounded by what may be in flight.
+
+mod clock;
+mod driver;
+mod error;
+mod explain;
+mod handle;
+mod status;
+mod timers;
+mod verify;
+mod votelog;
+mod worker;
+
+use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle};
+
+use hawser_consensus::{Election, Timeouts};
+use hawser_crypto::SecretKey;
+use hawser_execution::NativeRegistry;
+use hawser_ledger::{Genesis, Roots, VerifiedTransaction};
+use hawser_network::{NetworkHandle, PeerId};
+use hawser_primitives::{Address, B256, Bytes, Height};
+use hawser_storage::{Disk, Kv};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+pub use error::ChainError;
+pub use handle::{ChainHandle, Stopped, SubmitError};
+pub use status::{ChainStatus, PeerState};
+pub use timers::Timers;
+pub use verify::Verifier;
+pub use votelog::VoteLog;
+
+use crate::{
+    pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
+    replica::{Boot, CheckedBlock, Event},
+    store::{ChainStore, ExecutedBlock, StoreOptions},
+};
+
+/// Events that may wait for the replica.
+const INPUTS_MAX: usize = 4_096;
+/// Submissions that may wait for verification.
+const SUBMISSIONS_MAX: usize = 16_384;
+/// Executed blocks that a slow subscriber may fall behind.
+const BLOCKS_BUFFER: usize = 256;
+/// Pending transactions that a slow subscriber may fall behind.
+const PENDING_BUFFER: usize = 4_096;
+
+/// A raw transaction on its way into the pool.
+pub(crate) struct Submission {
+    pub(crate) raw: Bytes,
+    pub(crate) reply: oneshot::Sender<Result<B256, SubmitError>>,
+}
+
+/// A submission whose signature is good.
+pub(crate) struct Verified {
+    pub(crate) candidate: Candidate,
+    pub(crate) reply: oneshot::Sender<Result<B256, SubmitError>>,
+}
+
+/// A question to the thread that runs the replica.
+pub(crate) enum Command {
+    Status(oneshot::Sender<ChainStatus>),
+    PoolTransaction(B256, oneshot::Sender<Option<Arc<VerifiedTransaction>>>),
+    PoolNonce(Address, oneshot::Sender<Option<u64>>),
+    PoolCounts(oneshot::Sender<PoolCounts>),
+    PoolContent(oneshot::Sender<BTreeMap<Address, AccountContent>>),
+}
+
+/// What wakes the thread that runs the replica.
+pub(crate) enum Input {
+    Event(Event),
+    Verified(Vec<Verified>),
+}
+
+/// Counters that the node's metrics show.
+pub trait ChainObserver: Send + Sync {
+    /// A block was executed.
+    fn executed(&self, block: &ExecutedBlock, seconds: f64);
+    /// The vote log was synced.
+    fn synced(&self, seconds: f64);
+    /// The replica has something to report.
+    fn reported(&self, report: &crate::replica::Report);
+    /// A submitted or gossiped transaction was refused, by a short reason.
+    fn refused(&self, reason: &'static str);
+}
+
+/// An observer that looks away.
+pub struct NoObserver;
+
+impl ChainObserver for NoObserver {
+    fn executed(&self, _: &ExecutedBlock, _: f64) {}
+    fn synced(&self, _: f64) {}
+    fn reported(&self, _: &crate::replica::Report) {}
+    fn refused(&self, _: &'static str) {}
+}
+
+/// What a chain needs to run.
+pub struct ChainSetup {
+    /// Its genesis.
+    pub genesis: Arc<Genesis>,
+    /// This node's vote key; `None` follows without voting.
+    pub key: Option<Arc<SecretKey>>,
+    /// Native contracts.
+    pub natives: NativeRegistry,
+    /// Waits of agreement.
+    pub timeouts: Timeouts,
+    /// Bounds of the pool.
+    pub pool: PoolLimits,
+    /// Sizes of the store.
+    pub store: StoreOptions,
+    /// Folder of blocks, receipts and vote log.
+    pub disk: Arc<dyn Disk>,
+    /// State and indexes.
+    pub kv: Arc<dyn Kv>,
+    /// Threads that verify signatures, at least 1.
+    pub verifiers: usize,
+    /// Who sees the numbers.
+    pub observer: Arc<dyn ChainObserver>,
+}
+
+/// A chain that runs.
+pub struct Chain {
+    handle: ChainHandle,
+    inputs: mpsc::Sender<Input>,
+    stop: watch::Sender<bool>,
+    failure: watch::Receiver<Option<String>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Chain {
+    /// Opens the store, recovers, and starts the threads. `progress` follows re-execution.
+    pub fn start(
+        setup: ChainSetup,
+        network: NetworkHandle,
+        configured_peers: usize,
+        progress: &mut dyn FnMut(Height, Height),
+    ) -> Result<Self, ChainError> {
+        let election = crate::election(&setup.genesis)?;
+        let store = Arc::new(ChainStore::open(
+            Arc::clone(&setup.disk),
+            Arc::clone(&setup.kv),
+            Arc::clone(&setup.genesis),
+            setup.natives,
+            setup.store,
+            progress,
+        )?);
+        let verifier = Arc::new(Verifier::new(Arc::clone(&store)));
+        let (log, boot) = boot(
+            &store,
+            &verifier,
+            election,
+            Arc::clone(&setup.disk),
+            setup.key,
+            setup.timeouts,
+            setup.pool,
+        )?;
+        let (inputs, inputs_rx) = mpsc::channel(INPUTS_MAX);
+        let (commands, commands_rx) = mpsc::channel(64);
+        let (submissions, submissions_rx) = mpsc::channel(SUBMISSIONS_MAX);
+        let (blocks, _) = broadcast::channel(BLOCKS_BUFFER);
+        let (pending, _) = broadcast::channel(PENDING_BUFFER);
+        let (stop, stopped) = watch::channel(false);
+        let (failed, failure) = watch::channel(None);
+        let handle = ChainHandle {
+            store: Arc::clone(&store),
+            submissions,
+            commands,
+            blocks: blocks.clone(),
+            pending: pending.clone(),
+        };
+        let fail = Arc::new(move |reason: String| {
+            tracing::error!(%reason, "the chain stops");
+            failed.send_replace(Some(reason));
+        });
+        let (workers, jobs) = worker::Workers::start(
+            worker::Context {
+                store: Arc::clone(&store),
+                verifier,
+                inputs: inputs.clone(),
+                blocks,
+                observer: Arc::clone(&setup.observer),
+                fail: fail.clone(),
+            },
+            submissions_rx,
+            stopped.clone(),
+            setup.verifiers.max(1),
+        )?;
+        let driver = driver::Driver::new(driver::Parts {
+            boot,
+            log,
+            store,
+            network,
+            jobs,
+            pending,
+            observer: setup.observer,
+            configured_peers,
+        });
+        let mut threads = workers;
+        threads.push(driver::spawn(
+            driver,
+            inputs_rx,
+            commands_rx,
+            stopped,
+            fail,
+        )?);
+        Ok(Self {
+            handle,
+            inputs,
+            stop,
+            failure,
+            threads,
+        })
+    }
+
+    /// Access for interfaces.
+    #[must_use]
+    pub const fn handle(&self) -> &ChainHandle {
+        &self.handle
+    }
+
+    /// Where the network delivers.
+    pub(crate) fn inputs(&self) -> mpsc::Sender<Input> {
+        self.inputs.clone()
+    }
+
+    /// Becomes `Some` with the reason when the chain has stopped by itself.
+    #[must_use]
+    pub fn failure(&self) -> watch::Receiver<Option<String>> {
+        self.failure.clone()
+    }
+
+    /// Stops cleanly: everything executed is flushed.
+    pub fn stop(self) -> Result<(), ChainError> {
+        self.stop.send_replace(true);
+        let Self {
+            handle,
+            inputs,
+            threads,
+            ..
+        } = self;
+        let store = Arc::clone(handle.store());
+        drop((handle, inputs));
+        for thread in threads {
+            thread
+                .join()
+                .map_err(|_| ChainError::Thread("a thread of the chain panicked"))?;
+        }
+        store.flush()?;
+        Ok(())
+    }
+}
+
+/// Reads back what the replica needs to go on: the tip, the last roots, and the votes that were
+/// cast for the height after it.
+pub fn boot(
+    store: &ChainStore,
+    verifier: &Verifier,
+    election: Arc<dyn Election>,
+    disk: Arc<dyn Disk>,
+    key: Option<Arc<SecretKey>>,
+    timeouts: Timeouts,
+    pool: PoolLimits,
+) -> Result<(VoteLog, Boot), ChainError> {
+    let (tip, _) = store.tip()?;
+    let lag = store.genesis().parameters.root_lag;
+    let mut roots: Vec<Roots> = Vec::new();
+    for height in tip.height.back(lag).0..=tip.height.0 {
+        roots.extend(store.roots(Height(height))?);
+    }
+    // Only blocks within the lag matter: an older busy block is certified already.
+    let mut last_busy = Height::GENESIS;
+    for height in tip.height.back(lag).0.max(1)..=tip.height.0 {
+        if let Some(block) = store.block(Height(height))?
+            && !block.transactions.is_empty()
+        {
+            last_busy = Height(height);
+        }
+    }
+    if key.is_some() && tip.height > Height::GENESIS && !VoteLog::exists(disk.as_ref())? {
+        return Err(ChainError::VoteLog(format!(
+            "it is missing, but the chain is at block {}: this validator cannot know what it voted \
+             for, and voting again could contradict it. Start the node without vote_key until it \
+             has followed at least one more block, then put vote_key back",
+            tip.height
+        )));
+    }
+    let (log, recovered) = VoteLog::open(disk, tip.height)?;
+    let mut blocks: Vec<CheckedBlock> = Vec::new();
+    for block in recovered.blocks {
+        let block = Arc::new(block);
+        let hash = block.hash(store.genesis().suite);
+        match verifier.check(&block, &[]) {
+            Ok(transactions) => blocks.push(CheckedBlock {
+                block,
+                hash,
+                transactions,
+            }),
+            Err(reason) => return Err(ChainError::VoteLog(format!("block {hash}: {reason}"))),
+        }
+    }
+    let boot = Boot {
+        genesis: Arc::clone(store.genesis()),
+        election,
+        key,
+        timeouts,
+        pool,
+        tip,
+        last_busy,
+        roots,
+        records: recovered.records,
+        blocks,
+    };
+    Ok((log, boot))
+}
+
+/// Tells a chain about a link.
+pub(crate) fn link(peer: PeerId, up: bool) -> Input {
+    Input::Event(if up {
+        Event::PeerUp(peer)
+    } else {
+        Event::PeerDown(peer)
+    })
+}

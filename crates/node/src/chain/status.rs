@@ -1,0 +1,69 @@
+use hawser_crypto::Suite;
+use hawser_network::PeerId;
+use hawser_primitives::{Address, B256, ChainId, Height, Round};
+use serde::Serialize;
+
+use crate::pool::PoolCounts;
+
+/// A peer as one chain sees it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerState {
+    /// Its key.
+    pub id: PeerId,
+    /// The last height that it is known to have decided.
+    pub height: Height,
+}
+
+/// How a chain is doing on this node, for people and monitors.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainStatus {
+    /// The chain.
+    pub chain_id: ChainId,
+    /// Its name.
+    pub name: String,
+    /// Hash of its genesis.
+    pub genesis: B256,
+    /// Its suite.
+    pub suite: Suite,
+    /// Last decided height.
+    pub height: Height,
+    /// Hash of that block.
+    pub hash: B256,
+    /// Last executed height.
+    pub executed: Height,
+    /// This node's validator address; `None` for an observer.
+    pub validator: Option<Address>,
+    /// Number of validators that decide the next block.
+    pub validators: usize,
+    /// Height that agreement works on; `None` while the chain is idle.
+    pub deciding: Option<Height>,
+    /// Its round.
+    pub round: Round,
+    /// Its step, in words.
+    pub step: String,
+    /// Validators whose votes of this round have arrived.
+    pub heard: Vec<Address>,
+    /// Connected peers.
+    pub peers: Vec<PeerState>,
+    /// What waits in the pool.
+    pub pending: usize,
+    /// What waits in the pool behind a gap of nonces.
+    pub queued: usize,
+    /// Whether blocks are being fetched from peers.
+    pub syncing: bool,
+    /// Whether clients can rely on this node: it follows the chain and reaches a quorum.
+    pub ready: bool,
+    /// What the node waits for, in sentences; empty when it waits for nothing.
+    pub waiting: Vec<String>,
+}
+
+impl ChainStatus {
+    /// Sets the pool's numbers.
+    #[must_use]
+    pub fn with_pool(mut self, counts: PoolCounts) -> Self {
+        (self.pending, self.queued) = (counts.pending, counts.queued);
+        self
+    }
+}

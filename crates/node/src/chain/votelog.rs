@@ -1,0 +1,107 @@
+//! The log of votes: what a validator must remember so that it neither forgets a lock nor signs
+//! two votes where it may sign one.
+
+use std::sync::Arc;
+
+use hawser_consensus::Record;
+use hawser_ledger::Block;
+use hawser_primitives::{Height, decode_exact, encode, limits::FRAME_BYTES_MAX};
+use hawser_storage::{Disk, LogError, LogOptions, SyncedLog};
+
+use super::ChainError;
+use crate::replica::LogEntry;
+
+const NAME: &str = "votes.log";
+/// Size after which the log is begun anew at the next opportunity, in bytes.
+const ROTATE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What a restart finds in the log for the height after the tip.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Records of agreement in order.
+    pub records: Vec<Record>,
+    /// Blocks that they name.
+    pub blocks: Vec<Block>,
+}
+
+/// The vote log of one chain.
+pub struct VoteLog {
+    log: SyncedLog,
+    dirty: bool,
+    bytes: u64,
+    /// Highest height that has an entry.
+    highest: Height,
+}
+
+impl VoteLog {
+    /// Whether there is a log already.
+    pub fn exists(disk: &dyn Disk) -> Result<bool, ChainError> {
+        let found = disk.open(NAME).map_err(LogError::from)?;
+        Ok(found.is_some())
+    }
+
+    /// Opens the log and reads what belongs to the height after `tip`.
+    pub fn open(disk: Arc<dyn Disk>, tip: Height) -> Result<(Self, Recovered), ChainError> {
+        let (log, recovery) = SyncedLog::open(disk, NAME, LogOptions::default())?;
+        let mut recovered = Recovered::default();
+        let (mut bytes, mut highest) = (0u64, Height::GENESIS);
+        for raw in recovery.records {
+            bytes = bytes.saturating_add(raw.len() as u64);
+            let entry = decode_exact::<LogEntry>(&raw, FRAME_BYTES_MAX)
+                .map_err(|error| ChainError::VoteLog(error.to_string()))?;
+            let height = height_of(&entry);
+            highest = highest.max(height);
+            if height == tip.next() {
+                match entry {
+                    LogEntry::Record(record) => recovered.records.push(record),
+                    LogEntry::Block(block) => recovered.blocks.push(block),
+                }
+            }
+        }
+        Ok((
+            Self {
+                log,
+                dirty: false,
+                bytes,
+                highest,
+            },
+            recovered,
+        ))
+    }
+
+    /// Adds an entry; durable after [`Self::sync`].
+    pub fn append(&mut self, entry: &LogEntry) -> Result<(), ChainError> {
+        let bytes = encode(entry);
+        self.log.append(&bytes)?;
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
+        self.highest = self.highest.max(height_of(entry));
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Makes all entries durable; says whether there was anything to do.
+    pub fn sync(&mut self) -> Result<bool, ChainError> {
+        if !self.dirty {
+            return Ok(false);
+        }
+        self.log.sync()?;
+        self.dirty = false;
+        Ok(true)
+    }
+
+    /// Begins a new log if this one has grown large and all its heights are stored.
+    pub fn rotate(&mut self, stored: Height) -> Result<(), ChainError> {
+        if self.bytes > ROTATE_BYTES && self.highest <= stored {
+            self.log.reset()?;
+            (self.bytes, self.dirty) = (0, false);
+        }
+        Ok(())
+    }
+}
+
+fn height_of(entry: &LogEntry) -> Height {
+    match entry {
+        LogEntry::Record(record) => record.height(),
+        LogEntry::Block(block) => block.header.height,
+    }
+}

@@ -1,0 +1,247 @@
+//! Threads that do the heavy work: execution, and verification of signatures.
+
+use std::{
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
+use hawser_ledger::{Block, Certificate, VerifiedTransaction};
+use hawser_primitives::{B256, Bytes, Height};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::{ChainError, ChainObserver, Input, Submission, Verified, Verifier};
+use crate::{
+    replica::{CheckedBlock, Event},
+    store::{ChainStore, ExecutedBlock},
+};
+
+/// Submissions verified before the results are handed on.
+const BATCH: usize = 64;
+/// Messages of transactions from peers that may wait; more are dropped, the sender's pool keeps
+/// them.
+const GOSSIP_MAX: usize = 1_024;
+
+/// A block whose signatures are to be verified.
+pub(super) struct CheckJob {
+    pub(super) hash: B256,
+    pub(super) block: Arc<Block>,
+    pub(super) known: Vec<Option<Arc<VerifiedTransaction>>>,
+}
+
+/// Ways to the workers. The queues need no bound of their own: checks are bounded by the
+/// candidates that a replica looks at, commits by its limit on blocks awaiting execution.
+pub(super) struct Jobs {
+    pub(super) commit: Sender<(CheckedBlock, Certificate)>,
+    pub(super) check: Sender<CheckJob>,
+    gossip: Sender<Vec<Bytes>>,
+}
+
+impl Jobs {
+    /// Queues a peer's transactions; says whether there was room.
+    pub(super) fn gossip(&self, transactions: Vec<Bytes>) -> bool {
+        self.gossip.len() < GOSSIP_MAX && self.gossip.send(transactions).is_ok()
+    }
+}
+
+/// What all workers share.
+pub(super) struct Context {
+    pub(super) store: Arc<ChainStore>,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) blocks: broadcast::Sender<Arc<ExecutedBlock>>,
+    pub(super) observer: Arc<dyn ChainObserver>,
+    pub(super) fail: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+pub(super) struct Workers;
+
+impl Workers {
+    pub(super) fn start(
+        context: Context,
+        submissions: mpsc::Receiver<Submission>,
+        stopped: watch::Receiver<bool>,
+        verifiers: usize,
+    ) -> Result<(Vec<JoinHandle<()>>, Jobs), ChainError> {
+        let context = Arc::new(context);
+        let (commit, commits) = unbounded();
+        let (check, checks) = unbounded();
+        let (gossip, gossips) = unbounded();
+        let (ingress, ingresses) = crossbeam_channel::bounded(verifiers.saturating_mul(4));
+        let (flushes, due) = crossbeam_channel::bounded(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let id = context.store.genesis().chain_id;
+        let mut threads = Vec::new();
+        let mut spawn = |name: String, work: Box<dyn FnOnce() + Send>| {
+            threads.push(thread::Builder::new().name(name).spawn(work)?);
+            Ok::<_, ChainError>(())
+        };
+        let shared = Arc::clone(&context);
+        spawn(
+            format!("execute-{id}"),
+            Box::new(move || execute(&shared, &commits, &flushes)),
+        )?;
+        let shared = Arc::clone(&context);
+        spawn(
+            format!("flush-{id}"),
+            Box::new(move || flush(&shared, &due)),
+        )?;
+        spawn(
+            format!("ingress-{id}"),
+            Box::new(move || collect(&runtime, submissions, stopped, &ingress)),
+        )?;
+        for i in 0..verifiers {
+            let (shared, checks, gossips, ingresses) = (
+                Arc::clone(&context),
+                checks.clone(),
+                gossips.clone(),
+                ingresses.clone(),
+            );
+            let work = move || verify(&shared, &checks, &gossips, &ingresses);
+            spawn(format!("verify-{id}-{i}"), Box::new(work))?;
+        }
+        Ok((
+            threads,
+            Jobs {
+                commit,
+                check,
+                gossip,
+            },
+        ))
+    }
+}
+
+/// Executes final blocks in order until the channel closes.
+fn execute(
+    context: &Context,
+    commits: &Receiver<(CheckedBlock, Certificate)>,
+    flushes: &Sender<Height>,
+) {
+    for (block, certificate) in commits {
+        let started = Instant::now();
+        let done = context
+            .store
+            .execute(&block, certificate)
+            .and_then(|executed| {
+                let nonces = context.store.nonces_after(&executed)?;
+                Ok((executed, nonces))
+            });
+        match done {
+            Ok((executed, nonces)) => {
+                context
+                    .observer
+                    .executed(&executed, started.elapsed().as_secs_f64());
+                let event = Event::Executed {
+                    roots: executed.result.roots,
+                    nonces,
+                };
+                if let Some(height) = context.store.flush_due() {
+                    // Full: a flush is under way, and the next block asks again.
+                    let _ = flushes.try_send(height);
+                }
+                // No receiver: nobody subscribes.
+                let _ = context.blocks.send(executed);
+                if context.inputs.blocking_send(Input::Event(event)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => return (context.fail)(error.to_string()),
+        }
+    }
+}
+
+/// Gathers submissions into batches, so that verification is worth a wake-up. Interfaces may hold
+/// their end of the channel longer than the chain runs, hence the second way out.
+fn collect(
+    runtime: &tokio::runtime::Runtime,
+    mut submissions: mpsc::Receiver<Submission>,
+    mut stopped: watch::Receiver<bool>,
+    ingress: &Sender<Vec<Submission>>,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let count = runtime.block_on(async {
+            tokio::select! {
+                _ = stopped.wait_for(|stop| *stop) => 0,
+                count = submissions.recv_many(&mut batch, BATCH) => count,
+            }
+        });
+        if count == 0 || ingress.send(std::mem::take(&mut batch)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Writes state and indexes out beside execution, whenever enough has gathered.
+fn flush(context: &Context, due: &Receiver<Height>) {
+    for height in due {
+        if let Err(error) = context.store.flush_to(height) {
+            return (context.fail)(error.to_string());
+        }
+    }
+}
+
+/// Verifies signatures: blocks under agreement first, then clients, then peers' gossip.
+fn verify(
+    context: &Context,
+    checks: &Receiver<CheckJob>,
+    gossips: &Receiver<Vec<Bytes>>,
+    ingresses: &Receiver<Vec<Submission>>,
+) {
+    loop {
+        let input = select_biased! {
+            recv(checks) -> job => match job {
+                Ok(job) => Some(check(context, job)),
+                Err(_) => return,
+            },
+            recv(ingresses) -> batch => match batch {
+                Ok(batch) => submitted(context, batch),
+                Err(_) => return,
+            },
+            recv(gossips) -> raws => match raws {
+                Ok(raws) => Some(gossiped(context, raws)),
+                Err(_) => return,
+            },
+        };
+        if let Some(input) = input
+            && context.inputs.blocking_send(input).is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn check(context: &Context, job: CheckJob) -> Input {
+    let result = context.verifier.check(&job.block, &job.known);
+    Input::Event(Event::Checked {
+        hash: job.hash,
+        result,
+    })
+}
+
+fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
+    let mut verified = Vec::with_capacity(batch.len());
+    for Submission { raw, reply } in batch {
+        match context.verifier.candidate(raw) {
+            Ok(candidate) => verified.push(Verified { candidate, reply }),
+            Err(error) => {
+                context.observer.refused(error.reason());
+                // The client has gone if nobody listens.
+                let _ = reply.send(Err(error));
+            }
+        }
+    }
+    (!verified.is_empty()).then_some(Input::Verified(verified))
+}
+
+fn gossiped(context: &Context, raws: Vec<Bytes>) -> Input {
+    let mut candidates = Vec::with_capacity(raws.len());
+    for raw in raws {
+        match context.verifier.candidate(raw) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(error) => context.observer.refused(error.reason()),
+        }
+    }
+    Input::Event(Event::Gossiped(candidates))
+}

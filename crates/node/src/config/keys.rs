@@ -1,0 +1,406 @@
+//! Every key of a node's configuration: type, range, default, meaning.
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text of 1 to this many bytes.
+    Text(usize),
+    /// A file or folder; relative ones count from the folder of the configuration file, or from
+    /// the working folder where an environment variable or a flag gives them.
+    Path,
+    /// As [`Kind::Path`], or empty for none.
+    OptionalPath,
+    /// `IP:port`.
+    Socket,
+    /// `IP:port`, or empty to switch the listener off.
+    OptionalSocket,
+    /// A whole number within these bounds, both included.
+    Integer(u64, u64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of at most this many texts.
+    List(usize),
+    /// A list of at most this many tables, whose fields are listed.
+    Tables(usize, &'static [Field]),
+}
+
+/// A field of the tables of a [`Kind::Tables`] key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// `section.name`.
+    pub path: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    /// Its default, as a TOML value.
+    pub default: &'static str,
+    /// What it means, with its unit.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// The environment variable that sets it: `rpc.http` is `HAWSER_RPC_HTTP`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("HAWSER_{}", self.path.replace('.', "_").to_uppercase())
+    }
+
+    /// The flag that sets it, without dashes: `rpc.body_bytes_max` is `rpc-body-bytes-max`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.path.replace(['.', '_'], "-")
+    }
+}
+
+const MIB: u64 = 1024 * 1024;
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        default,
+        doc,
+    }
+}
+
+/// Fields of `network.peers`.
+pub const PEER_FIELDS: &[Field] = &[
+    Field {
+        name: "id",
+        kind: Kind::Text(64),
+        required: true,
+        doc: "the peer's identity: 64 hexadecimal digits, as `hawser keys show` prints it",
+    },
+    Field {
+        name: "address",
+        kind: Kind::Text(259),
+        required: true,
+        doc: "where to dial it, host:port",
+    },
+    Field {
+        name: "name",
+        kind: Kind::Text(64),
+        required: false,
+        doc: "name for people",
+    },
+];
+
+/// Fields of `chains`.
+pub const CHAIN_FIELDS: &[Field] = &[
+    Field {
+        name: "genesis",
+        kind: Kind::Path,
+        required: true,
+        doc: "the chain's genesis document",
+    },
+    Field {
+        name: "vote_key",
+        kind: Kind::OptionalPath,
+        required: false,
+        doc: "encrypted key that signs votes; without it the node follows and does not vote",
+    },
+    Field {
+        name: "dir",
+        kind: Kind::OptionalPath,
+        required: false,
+        doc: "the chain's data; default: chain-<id> within node.data_dir",
+    },
+];
+
+/// Every key, in the order in which people read them.
+pub const KEYS: &[Key] = &[
+    key(
+        "node.name",
+        Kind::Text(64),
+        "\"node\"",
+        "name for people, in logs and metrics",
+    ),
+    key(
+        "node.data_dir",
+        Kind::Path,
+        "\"data\"",
+        "folder for everything that the node keeps",
+    ),
+    key(
+        "node.identity_key",
+        Kind::Path,
+        "\"keys/identity.pem\"",
+        "encrypted Ed25519 key with which the node proves who it is to its peers",
+    ),
+    key(
+        "node.pid_file",
+        Kind::OptionalPath,
+        "\"hawser.pid\"",
+        "file that holds the process id while the node runs, and keeps a second one from starting",
+    ),
+    key(
+        "node.passphrase_file",
+        Kind::OptionalPath,
+        "\"\"",
+        "file whose first line opens the node's keys; empty: HAWSER_PASSPHRASE_FILE, or ask on the terminal",
+    ),
+    key(
+        "network.listen",
+        Kind::Socket,
+        "\"0.0.0.0:9545\"",
+        "where peers connect",
+    ),
+    key(
+        "network.peers",
+        Kind::Tables(1_024, PEER_FIELDS),
+        "[]",
+        "the admitted peers; nobody else gets a link. An entry for this node itself is ignored",
+    ),
+    key(
+        "network.handshake_timeout_ms",
+        Kind::Integer(10, 60_000),
+        "3000",
+        "time for connecting and authenticating, in milliseconds",
+    ),
+    key(
+        "network.ping_interval_ms",
+        Kind::Integer(10, 60_000),
+        "1000",
+        "a link idle for this long is probed, in milliseconds",
+    ),
+    key(
+        "network.peer_timeout_ms",
+        Kind::Integer(20, 600_000),
+        "5000",
+        "a link silent for this long is dead, in milliseconds; at least twice ping_interval_ms",
+    ),
+    key(
+        "network.backoff_ms_max",
+        Kind::Integer(50, 600_000),
+        "2000",
+        "longest pause between attempts to reach a peer, in milliseconds",
+    ),
+    key(
+        "network.queue_bytes_max",
+        Kind::Integer(12 * MIB, 4_096 * MIB),
+        "33554432",
+        "most bytes waiting for one peer",
+    ),
+    key(
+        "network.connections_max",
+        Kind::Integer(1, 65_536),
+        "512",
+        "most authenticated links",
+    ),
+    key(
+        "chains",
+        Kind::Tables(256, CHAIN_FIELDS),
+        "[]",
+        "the chains that this node hosts",
+    ),
+    key(
+        "rpc.http",
+        Kind::OptionalSocket,
+        "\"127.0.0.1:8545\"",
+        "JSON-RPC over HTTP and WebSocket, both on this port; empty: off",
+    ),
+    key(
+        "rpc.cors",
+        Kind::List(64),
+        "[\"auto\"]",
+        "origins whose web pages may call: \"auto\" for all when listening on loopback and none otherwise, \"*\" for all, [] for none",
+    ),
+    key(
+        "rpc.connections_max",
+        Kind::Integer(1, 100_000),
+        "1024",
+        "most HTTP connections at a time",
+    ),
+    key(
+        "rpc.websockets_max",
+        Kind::Integer(1, 100_000),
+        "512",
+        "most WebSocket connections at a time",
+    ),
+    key(
+        "rpc.body_bytes_max",
+        Kind::Integer(1_024, 256 * MIB),
+        "8388608",
+        "largest HTTP request, in bytes",
+    ),
+    key(
+        "rpc.response_bytes_max",
+        Kind::Integer(65_536, 1_024 * MIB),
+        "33554432",
+        "largest response, in bytes",
+    ),
+    key(
+        "rpc.batch_max",
+        Kind::Integer(1, 100_000),
+        "1000",
+        "most calls in a batch",
+    ),
+    key(
+        "rpc.request_ms_max",
+        Kind::Integer(100, 3_600_000),
+        "60000",
+        "longest that a request may take, in milliseconds",
+    ),
+    key(
+        "rpc.subscriptions_max",
+        Kind::Integer(1, 100_000),
+        "64",
+        "most subscriptions on one WebSocket connection",
+    ),
+    key(
+        "rpc.filters_max",
+        Kind::Integer(1, 1_000_000),
+        "1024",
+        "most filters held for clients",
+    ),
+    key(
+        "rpc.logs_range_max",
+        Kind::Integer(1, 1_000_000_000),
+        "100000",
+        "most blocks that one request for logs may span",
+    ),
+    key(
+        "rpc.logs_results_max",
+        Kind::Integer(1, 1_000_000),
+        "10000",
+        "most logs in one answer",
+    ),
+    key(
+        "rpc.call_gas_max",
+        Kind::Integer(100_000, 100_000_000_000),
+        "100000000",
+        "most gas for one call, estimate or simulation",
+    ),
+    key(
+        "rpc.heavy_max",
+        Kind::Integer(0, 1_024),
+        "0",
+        "calls, traces and log queries run at once; 0: one per processor",
+    ),
+    key(
+        "rpc.heavy_ms_max",
+        Kind::Integer(10, 600_000),
+        "10000",
+        "longest that one of them may take, in milliseconds",
+    ),
+    key(
+        "storage.cache_mib",
+        Kind::Integer(4, 1_048_576),
+        "128",
+        "memory for caches of state and indexes, per chain, in MiB",
+    ),
+    key(
+        "storage.state_overlay_blocks",
+        Kind::Integer(2, 100_000),
+        "64",
+        "blocks whose changes of the state may wait in memory for being written out; a restart executes them again",
+    ),
+    key(
+        "storage.provable_blocks",
+        Kind::Integer(1, 50_000),
+        "8",
+        "latest blocks whose state can be proved; at most half of state_overlay_blocks",
+    ),
+    key(
+        "storage.history_blocks",
+        Kind::Integer(0, 1_000_000_000),
+        "1024",
+        "blocks before those for which past state can be read; 0: none",
+    ),
+    key(
+        "consensus.propose_ms",
+        Kind::Integer(10, 600_000),
+        "600",
+        "wait for a proposal, in milliseconds",
+    ),
+    key(
+        "consensus.prevote_ms",
+        Kind::Integer(10, 600_000),
+        "300",
+        "wait for prevotes that agree, in milliseconds",
+    ),
+    key(
+        "consensus.precommit_ms",
+        Kind::Integer(10, 600_000),
+        "300",
+        "wait for precommits that agree, in milliseconds",
+    ),
+    key(
+        "consensus.rebroadcast_ms",
+        Kind::Integer(10, 600_000),
+        "600",
+        "wait before votes are sent again, in milliseconds",
+    ),
+    key(
+        "consensus.per_round_ms",
+        Kind::Integer(1, 60_000),
+        "300",
+        "growth of each wait with every failed round, in milliseconds",
+    ),
+    key(
+        "consensus.max_ms",
+        Kind::Integer(100, 3_600_000),
+        "4000",
+        "bound on every wait, in milliseconds",
+    ),
+    key(
+        "pool.transactions_max",
+        Kind::Integer(1, 10_000_000),
+        "100000",
+        "most waiting transactions",
+    ),
+    key(
+        "pool.bytes_max",
+        Kind::Integer(MIB, 65_536 * MIB),
+        "134217728",
+        "most bytes of waiting transactions",
+    ),
+    key(
+        "pool.per_account_max",
+        Kind::Integer(1, 10_000_000),
+        "20000",
+        "most waiting transactions of one account",
+    ),
+    key(
+        "pool.nonce_gap_max",
+        Kind::Integer(0, 10_000_000),
+        "20000",
+        "furthest nonce ahead of the account's that is kept",
+    ),
+    key(
+        "log.level",
+        Kind::Text(512),
+        "\"info\"",
+        "error, warn, info, debug or trace, also per module: info,hawser_network=debug",
+    ),
+    key(
+        "log.format",
+        Kind::Choice(&["auto", "text", "json"]),
+        "\"auto\"",
+        "auto: text on a terminal, JSON otherwise",
+    ),
+    key(
+        "metrics.listen",
+        Kind::OptionalSocket,
+        "\"\"",
+        "/metrics, /livez and /readyz over HTTP; empty: off",
+    ),
+];
+
+/// The key of this path.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}

@@ -1,0 +1,315 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hawser_consensus::Timeouts;
+use hawser_network::{Limits, PeerAddress, PeerId};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use hawser_ledger::state::StateOptions;
+
+use crate::{pool::PoolLimits, store::StoreOptions};
+
+/// A node's configuration with every key filled in, checked, and its paths absolute or relative to
+/// the working folder.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// The node itself.
+    pub node: NodeSection,
+    /// Links to peers.
+    pub network: NetworkSection,
+    /// The chains that it hosts.
+    pub chains: Vec<ChainSection>,
+    /// The interface to clients.
+    pub rpc: RpcSection,
+    /// What is kept in memory and on disk.
+    pub storage: StorageSection,
+    /// Waits of agreement.
+    pub consensus: ConsensusSection,
+    /// Waiting transactions.
+    pub pool: PoolSection,
+    /// Logging.
+    pub log: LogSection,
+    /// Metrics and health.
+    pub metrics: MetricsSection,
+}
+
+/// The node itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSection {
+    /// Name for people.
+    pub name: String,
+    /// Folder for everything that the node keeps.
+    pub data_dir: PathBuf,
+    /// Encrypted Ed25519 key of the node.
+    pub identity_key: PathBuf,
+    /// File that holds the process id while the node runs.
+    #[serde(deserialize_with = "optional_path")]
+    pub pid_file: Option<PathBuf>,
+    /// File whose first line opens the keys.
+    #[serde(deserialize_with = "optional_path")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// Links to peers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSection {
+    /// Where peers connect.
+    pub listen: SocketAddr,
+    /// The admitted peers.
+    pub peers: Vec<PeerSection>,
+    /// Time for connecting and authenticating, in milliseconds.
+    pub handshake_timeout_ms: u64,
+    /// A link idle for this long is probed, in milliseconds.
+    pub ping_interval_ms: u64,
+    /// A link silent for this long is dead, in milliseconds.
+    pub peer_timeout_ms: u64,
+    /// Longest pause between attempts to reach a peer, in milliseconds.
+    pub backoff_ms_max: u64,
+    /// Most bytes waiting for one peer.
+    pub queue_bytes_max: usize,
+    /// Most authenticated links.
+    pub connections_max: usize,
+}
+
+/// An admitted peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerSection {
+    /// Its public key.
+    pub id: PeerId,
+    /// Where to dial it, `host:port`.
+    pub address: String,
+    /// Name for people.
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// A chain that the node hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainSection {
+    /// The genesis document.
+    pub genesis: PathBuf,
+    /// Encrypted key that signs votes; `None` for a node that follows.
+    #[serde(default, deserialize_with = "optional_path")]
+    pub vote_key: Option<PathBuf>,
+    /// The chain's data; `None` for `chain-<id>` within the node's data folder.
+    #[serde(default, deserialize_with = "optional_path")]
+    pub dir: Option<PathBuf>,
+}
+
+/// The interface to clients.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpcSection {
+    /// HTTP and WebSocket; `None` for off.
+    #[serde(deserialize_with = "optional_socket")]
+    pub http: Option<SocketAddr>,
+    /// Origins whose web pages may call; `auto` and `*` as the key's documentation says.
+    pub cors: Vec<String>,
+    /// Most HTTP connections at a time.
+    pub connections_max: usize,
+    /// Most WebSocket connections at a time.
+    pub websockets_max: usize,
+    /// Largest HTTP request, in bytes.
+    pub body_bytes_max: usize,
+    /// Largest response, in bytes.
+    pub response_bytes_max: usize,
+    /// Most calls in a batch.
+    pub batch_max: usize,
+    /// Longest that a request may take, in milliseconds.
+    pub request_ms_max: u64,
+    /// Most subscriptions on one WebSocket connection.
+    pub subscriptions_max: usize,
+    /// Most filters held for clients.
+    pub filters_max: usize,
+    /// Most blocks that one request for logs may span.
+    pub logs_range_max: u64,
+    /// Most logs in one answer.
+    pub logs_results_max: usize,
+    /// Most gas for one call, estimate or simulation.
+    pub call_gas_max: u64,
+    /// Calls, traces and log queries run at once; 0 for one per processor.
+    pub heavy_max: usize,
+    /// Longest that one of them may take, in milliseconds.
+    pub heavy_ms_max: u64,
+}
+
+/// What is kept in memory and on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSection {
+    /// Memory for caches of state and indexes, per chain, in MiB.
+    pub cache_mib: u64,
+    /// Blocks whose changes of the state may wait in memory.
+    pub state_overlay_blocks: u64,
+    /// Latest blocks whose state can be proved.
+    pub provable_blocks: u64,
+    /// Blocks before those for which past state can be read; 0 for none.
+    pub history_blocks: u64,
+}
+
+/// Waits of agreement, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsensusSection {
+    /// For a proposal.
+    pub propose_ms: u64,
+    /// For prevotes that agree.
+    pub prevote_ms: u64,
+    /// For precommits that agree.
+    pub precommit_ms: u64,
+    /// Before votes are sent again.
+    pub rebroadcast_ms: u64,
+    /// Growth per failed round.
+    pub per_round_ms: u64,
+    /// Bound on every wait.
+    pub max_ms: u64,
+}
+
+/// Waiting transactions.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSection {
+    /// Most of them.
+    pub transactions_max: usize,
+    /// Most bytes of them.
+    pub bytes_max: usize,
+    /// Most of one account.
+    pub per_account_max: usize,
+    /// Furthest nonce ahead.
+    pub nonce_gap_max: u64,
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSection {
+    /// Filter directives.
+    pub level: String,
+    /// Form of a line.
+    pub format: LogFormat,
+}
+
+/// Form of a line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Metrics and health.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsSection {
+    /// Where to serve them; `None` for nowhere.
+    #[serde(deserialize_with = "optional_socket")]
+    pub listen: Option<SocketAddr>,
+}
+
+impl NetworkSection {
+    /// Bounds and timeouts of the links.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let backoff_max = Duration::from_millis(self.backoff_ms_max);
+        let defaults = Limits::default();
+        Limits {
+            queue_bytes_max: self.queue_bytes_max,
+            connections_max: self.connections_max,
+            handshake_timeout: Duration::from_millis(self.handshake_timeout_ms),
+            ping_interval: Duration::from_millis(self.ping_interval_ms),
+            peer_timeout: Duration::from_millis(self.peer_timeout_ms),
+            backoff_min: defaults.backoff_min.min(backoff_max),
+            backoff_max,
+            ..defaults
+        }
+    }
+
+    /// The admitted peers as the network takes them.
+    #[must_use]
+    pub fn peer_addresses(&self) -> Vec<PeerAddress> {
+        let address = |peer: &PeerSection| PeerAddress {
+            id: peer.id,
+            address: peer.address.clone(),
+        };
+        self.peers.iter().map(address).collect()
+    }
+}
+
+impl StorageSection {
+    /// The store's options; three quarters of the cache are for the state.
+    #[must_use]
+    pub fn store_options(&self) -> StoreOptions {
+        let cache = usize::try_from(self.cache_mib.saturating_mul(1024 * 1024));
+        let cache = cache.unwrap_or(usize::MAX);
+        StoreOptions {
+            state: StateOptions {
+                overlay_blocks: self.state_overlay_blocks,
+                provable_blocks: self.provable_blocks,
+                history_blocks: self.history_blocks,
+                page_cache_bytes: cache / 2,
+                value_cache_bytes: cache / 4,
+                ..StateOptions::default()
+            },
+            ..StoreOptions::default()
+        }
+    }
+
+    /// The cache of the key-value store, in bytes: the last quarter.
+    #[must_use]
+    pub const fn kv_cache_bytes(&self) -> u64 {
+        self.cache_mib.saturating_mul(1024 * 1024) / 4
+    }
+}
+
+impl ConsensusSection {
+    /// The waits as agreement takes them.
+    #[must_use]
+    pub const fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            propose_ms: self.propose_ms,
+            prevote_ms: self.prevote_ms,
+            precommit_ms: self.precommit_ms,
+            rebroadcast_ms: self.rebroadcast_ms,
+            per_round_ms: self.per_round_ms,
+            max_ms: self.max_ms,
+        }
+    }
+}
+
+impl PoolSection {
+    /// The bounds as the pool takes them.
+    #[must_use]
+    pub const fn limits(&self) -> PoolLimits {
+        PoolLimits {
+            transactions_max: self.transactions_max,
+            bytes_max: self.bytes_max,
+            per_account_max: self.per_account_max,
+            nonce_gap_max: self.nonce_gap_max,
+        }
+    }
+}
+
+fn optional_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+fn optional_socket<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(de::Error::custom)
+}

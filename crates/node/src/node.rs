@@ -1,0 +1,184 @@
+//! A node: one mesh of peers, any number of chains.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hawser_network::{NetworkConfig, NetworkEvent, NetworkHandle};
+use hawser_primitives::{ChainId, Height};
+use parking_lot::RwLock;
+use thiserror::Error;
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    chain::{self, Chain, ChainError, ChainHandle, ChainSetup, Input},
+    replica::Event,
+};
+
+/// Why a node or one of its chains cannot start or stop.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The links.
+    #[error(transparent)]
+    Network(#[from] hawser_network::NetworkError),
+    /// A chain.
+    #[error("chain {id}: {source}")]
+    Chain {
+        /// Which.
+        id: ChainId,
+        /// Why.
+        source: Box<ChainError>,
+    },
+    /// Started twice.
+    #[error("chain {0} runs on this node already")]
+    AlreadyRuns(ChainId),
+    /// Not hosted.
+    #[error("chain {0} does not run on this node")]
+    NotHosted(ChainId),
+}
+
+type Routes = Arc<RwLock<BTreeMap<ChainId, mpsc::Sender<Input>>>>;
+
+/// A running node.
+pub struct Node {
+    network: NetworkHandle,
+    configured_peers: usize,
+    routes: Routes,
+    chains: RwLock<BTreeMap<ChainId, Chain>>,
+    router: JoinHandle<()>,
+}
+
+impl Node {
+    /// Opens the links. Chains are added afterwards.
+    pub async fn start(config: NetworkConfig) -> Result<Self, NodeError> {
+        let configured_peers = config.peers.len();
+        let (network, events) = hawser_network::start(config).await?;
+        let routes = Routes::default();
+        let router = tokio::spawn(route(events, Arc::clone(&routes)));
+        Ok(Self {
+            network,
+            configured_peers,
+            routes,
+            chains: RwLock::default(),
+            router,
+        })
+    }
+
+    /// Starts a chain over the node's links. Blocks while unflushed blocks are executed again.
+    pub fn add_chain(
+        &self,
+        setup: ChainSetup,
+        progress: &mut dyn FnMut(Height, Height),
+    ) -> Result<ChainHandle, NodeError> {
+        let id = setup.genesis.chain_id;
+        if self.chains.read().contains_key(&id) {
+            return Err(NodeError::AlreadyRuns(id));
+        }
+        let chain = Chain::start(setup, self.network.clone(), self.configured_peers, progress)
+            .map_err(|source| NodeError::Chain {
+                id,
+                source: Box::new(source),
+            })?;
+        let (handle, inputs) = (chain.handle().clone(), chain.inputs());
+        self.routes.write().insert(id, inputs.clone());
+        for peer in self.network.peers() {
+            if peer.connected_since.is_some() {
+                // Full only if the chain has thousands of events to digest at its first moment.
+                let _ = inputs.try_send(chain::link(peer.id, true));
+            }
+        }
+        self.chains.write().insert(id, chain);
+        Ok(handle)
+    }
+
+    /// Stops one chain; the others and the links go on.
+    pub fn stop_chain(&self, id: ChainId) -> Result<(), NodeError> {
+        self.routes.write().remove(&id);
+        let chain = self
+            .chains
+            .write()
+            .remove(&id)
+            .ok_or(NodeError::NotHosted(id))?;
+        chain.stop().map_err(|source| NodeError::Chain {
+            id,
+            source: Box::new(source),
+        })
+    }
+
+    /// The chains that run.
+    #[must_use]
+    pub fn chains(&self) -> Vec<ChainHandle> {
+        self.chains
+            .read()
+            .values()
+            .map(|chain| chain.handle().clone())
+            .collect()
+    }
+
+    /// The links.
+    #[must_use]
+    pub const fn network(&self) -> &NetworkHandle {
+        &self.network
+    }
+
+    /// Resolves with chain and reason when a chain stops by itself.
+    pub async fn failed(&self) -> (ChainId, String) {
+        loop {
+            let watched: Vec<_> = self
+                .chains
+                .read()
+                .iter()
+                .map(|(id, chain)| (*id, chain.failure()))
+                .collect();
+            for (id, failure) in &watched {
+                if let Some(reason) = failure.borrow().as_ref() {
+                    return (*id, reason.clone());
+                }
+            }
+            // Chains come and go: look again now and then rather than track the set.
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Stops all chains and the links.
+    pub async fn stop(self) -> Result<(), NodeError> {
+        let ids: Vec<_> = self.chains.read().keys().copied().collect();
+        let mut first = Ok(());
+        for id in ids {
+            let stopped = tokio::task::block_in_place(|| self.stop_chain(id));
+            first = first.and(stopped);
+        }
+        self.network.shutdown().await;
+        self.router.abort();
+        first
+    }
+}
+
+/// Hands what the links bring to the chain that it is for.
+async fn route(mut events: mpsc::Receiver<NetworkEvent>, routes: Routes) {
+    while let Some(event) = events.recv().await {
+        match event {
+            NetworkEvent::Up(peer) => to_all(&routes, || chain::link(peer, true)).await,
+            NetworkEvent::Down(peer, reason) => {
+                tracing::debug!(%peer, ?reason, "link down");
+                to_all(&routes, || chain::link(peer, false)).await;
+            }
+            NetworkEvent::Message { from, chain, bytes } => {
+                let inputs = routes.read().get(&chain).cloned();
+                // A chain that does not run here is not our business.
+                if let Some(inputs) = inputs {
+                    let event = Event::Message {
+                        from,
+                        bytes: bytes.into(),
+                    };
+                    let _ = inputs.send(Input::Event(event)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn to_all(routes: &Routes, input: impl Fn() -> Input) {
+    let all: Vec<_> = routes.read().values().cloned().collect();
+    for inputs in all {
+        let _ = inputs.send(input()).await;
+    }
+}

@@ -1,0 +1,306 @@
+//! Agreement inside the replica: starting heights, building blocks, acting on decisions.
+
+use std::sync::Arc;
+
+use hawser_consensus::{Message, Output, Vote};
+use hawser_crypto::Signature;
+use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
+use hawser_network::PeerId;
+use hawser_primitives::{Address, B256, Height, Round, limits};
+
+use super::{
+    Action, CheckedBlock, DivergedRoots, LogEntry, PeerMessage, Replica, ReplicaError, Report,
+    TimerId, To,
+};
+
+/// Least time between two status messages to one peer that is behind, in milliseconds.
+const STATUS_TO_LAGGARD_MS: u64 = 200;
+
+impl Replica {
+    pub(super) fn on_agreement(
+        &mut self,
+        from: PeerId,
+        message: Message,
+    ) -> Result<(), ReplicaError> {
+        let (height, next) = (message.height(), self.tip.height.next());
+        if height < next {
+            // The peer is at work on what we have decided: tell it, so that it catches up.
+            let (now, Some(peer)) = (self.now, self.peers.get_mut(&from)) else {
+                return Ok(());
+            };
+            if now >= peer.last_status_sent.plus_ms(STATUS_TO_LAGGARD_MS) {
+                peer.last_status_sent = now;
+                self.send_status(To::Peer(from));
+            }
+            return Ok(());
+        }
+        let running = self.bft.height() == Some(next);
+        // What no committee member signed neither wakes a chain nor says how far anyone is.
+        if !(running && height == next) && !self.is_from_committee(&message) {
+            let reason = "a message of agreement that no validator signed".to_owned();
+            self.report(Report::BadMessage { from, reason });
+            return Ok(());
+        }
+        if let Some(decided) = height.prev() {
+            self.heard_height(from, decided);
+        }
+        if height > next {
+            // Kept by the agreement within its bounds.
+            let outputs = self.bft.on_message(message)?;
+            return self.apply(outputs);
+        }
+        // Somebody has a reason to make this block.
+        self.start_height()?;
+        let outputs = self.bft.on_message(message.clone())?;
+        // Recorded means verified: only then is its block worth fetching.
+        if outputs
+            .iter()
+            .any(|output| matches!(output, Output::Persist(_)))
+            && let Some(block) = message.block()
+        {
+            self.want_body(block, &message);
+        }
+        self.apply(outputs)
+    }
+
+    /// Whether a member of the committee of its height signed (any part of) the message.
+    fn is_from_committee(&self, message: &Message) -> bool {
+        let chain = self.genesis.chain_id;
+        let set = self.election.committee(message.height());
+        let signed = |validator: &Address, bytes: &[u8], signature: &Signature| {
+            set.get(validator)
+                .is_some_and(|v| v.public_key.verify(bytes, signature).is_ok())
+        };
+        let vote = |vote: Vote, signature: &Signature| {
+            signed(&vote.validator, &vote.message(chain), signature)
+        };
+        match message {
+            Message::Vote(m) => vote(m.vote.clone(), &m.signature),
+            Message::Proposal(m) => signed(
+                &m.proposal.proposer,
+                &m.proposal.message(chain),
+                &m.signature,
+            ),
+            Message::Polka(c) => c.signatures.first().is_some_and(|(validator, signature)| {
+                let (height, round, block) = (c.height, c.round, Some(c.block));
+                let kind = VoteKind::Prevote;
+                vote(
+                    Vote {
+                        kind,
+                        height,
+                        round,
+                        block,
+                        validator: *validator,
+                    },
+                    signature,
+                )
+            }),
+            Message::Round(c) => c.signatures.first().is_some_and(|s| {
+                let (height, round, validator) = (c.height, c.round, s.validator);
+                vote(
+                    Vote {
+                        kind: s.kind,
+                        height,
+                        round,
+                        block: s.block,
+                        validator,
+                    },
+                    &s.signature,
+                )
+            }),
+        }
+    }
+
+    /// Starts the next height unless it has started.
+    fn start_height(&mut self) -> Result<(), ReplicaError> {
+        let next = self.tip.height.next();
+        if self.bft.height() == Some(next) {
+            return Ok(());
+        }
+        self.actions.push(Action::ClearTimer(TimerId::Wake));
+        self.height_started = self.now;
+        let outputs = self.bft.start(next, self.election.committee(next))?;
+        self.apply(outputs)
+    }
+
+    /// Starts the next height if there is a reason to make a block.
+    pub(super) fn advance_height(&mut self) -> Result<(), ReplicaError> {
+        let next = self.tip.height.next();
+        if self.bft.height() == Some(next) || self.recovery_pending() {
+            return Ok(());
+        }
+        if self.tip.height.0.saturating_sub(self.executed.0)
+            > self
+                .genesis
+                .parameters
+                .root_lag
+                .saturating_add(super::EXECUTION_LAG_MAX)
+        {
+            return Ok(());
+        }
+        let parameters = &self.genesis.parameters;
+        // After the last block with transactions, `root_lag` more certify what it left behind.
+        let certified_upto = self.last_busy.0.saturating_add(parameters.root_lag);
+        let owed = self.last_busy > Height::GENESIS && self.tip.height.0 < certified_upto;
+        let heartbeat =
+            (parameters.heartbeat_ms > 0).then(|| self.tip.time.plus_ms(parameters.heartbeat_ms));
+        let due = heartbeat.is_some_and(|at| self.now >= at);
+        if !(owed || due || self.pool.has_ready()) {
+            if let Some(at) = heartbeat {
+                self.actions.push(Action::SetTimer(TimerId::Wake, at));
+            }
+            return Ok(());
+        }
+        let earliest = self.tip.time.plus_ms(parameters.block_interval_ms_min);
+        if self.now < earliest {
+            self.actions.push(Action::SetTimer(TimerId::Wake, earliest));
+            return Ok(());
+        }
+        self.start_height()
+    }
+
+    fn recovery_pending(&self) -> bool {
+        !self.recovery.is_empty()
+    }
+
+    /// Carries out what agreement asks for.
+    pub(super) fn apply(&mut self, outputs: Vec<Output>) -> Result<(), ReplicaError> {
+        for output in outputs {
+            match output {
+                Output::Persist(record) => self.actions.push(Action::Log(LogEntry::Record(record))),
+                Output::Send(message) => {
+                    self.send(To::All, true, &PeerMessage::Agreement(message));
+                }
+                Output::Schedule { timer, after_ms } => {
+                    self.set_timer(TimerId::Agreement(timer), after_ms);
+                }
+                Output::Cancel(timer) => {
+                    self.actions
+                        .push(Action::ClearTimer(TimerId::Agreement(timer)));
+                }
+                // Timers of past heights and rounds are ignored when they fire.
+                Output::CancelAll => {}
+                Output::RoundStarted {
+                    height,
+                    round,
+                    proposer,
+                } => {
+                    self.build = None;
+                    if round > Round(0) {
+                        self.report(Report::Round {
+                            height,
+                            round,
+                            proposer,
+                        });
+                    }
+                }
+                Output::Build { height, round } => self.build = Some((height, round)),
+                Output::Restream { block } => self.send_body(To::All, block),
+                Output::Decided(certificate) => self.decided(certificate)?,
+                Output::Misbehaviour {
+                    validator,
+                    evidence,
+                } => {
+                    let what = format!("signed both {:?} and {:?}", evidence.0, evidence.1);
+                    self.report(Report::Misbehaviour { validator, what });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds and proposes a block once the roots that its header carries are known.
+    pub(super) fn advance_build(&mut self) -> Result<(), ReplicaError> {
+        let Some((height, round)) = self.build else {
+            return Ok(());
+        };
+        let Some(executed) = self.roots_for(height) else {
+            return Ok(());
+        };
+        let Some(proposer) = self.address else {
+            return Ok(());
+        };
+        self.build = None;
+        self.pool.expire(self.now);
+        let transactions = self.pool.select(self.now, limits::BLOCK_TRANSACTIONS_MAX);
+        let raws: Vec<_> = transactions
+            .iter()
+            .map(|t| t.transaction().raw().clone())
+            .collect();
+        let header = Header {
+            version: self.genesis.protocol_version,
+            chain_id: self.genesis.chain_id,
+            height,
+            parent: self.tip_hash,
+            time: self.now.max(self.tip.time.plus_ms(1)),
+            proposer,
+            transactions_root: transactions_root(self.suite, &raws),
+            transactions_count: u32::try_from(raws.len()).unwrap_or(u32::MAX),
+            executed,
+            validators: self.election.committee(height).hash(self.suite),
+            next_validators: self.election.committee(height.next()).hash(self.suite),
+        };
+        let block = Arc::new(Block {
+            header,
+            transactions: raws,
+        });
+        let hash = block.hash(self.suite);
+        self.actions
+            .push(Action::Log(LogEntry::Block(block.as_ref().clone())));
+        self.candidates.own(CheckedBlock {
+            block,
+            hash,
+            transactions: Arc::new(transactions),
+        });
+        let outputs = self.bft.propose(height, round, hash)?;
+        self.apply(outputs)?;
+        self.send_body(To::All, hash);
+        Ok(())
+    }
+
+    fn decided(&mut self, certificate: Certificate) -> Result<(), ReplicaError> {
+        match self.candidates.valid(&certificate.block_hash) {
+            Some(block) => self.commit(block, certificate),
+            None => Err(ReplicaError::InvalidFinalBlock {
+                height: certificate.height,
+                reason: "agreement decided on a block that this node did not find valid".to_owned(),
+            }),
+        }
+    }
+
+    /// Makes a final block the tip.
+    pub(super) fn commit(
+        &mut self,
+        block: CheckedBlock,
+        certificate: Certificate,
+    ) -> Result<(), ReplicaError> {
+        let header = &block.block.header;
+        // Also for synced blocks: computed roots that differ mean that this node went astray.
+        if let Some(computed) = self.roots_for(header.height)
+            && computed != header.executed
+        {
+            let certified = header.executed;
+            return Err(ReplicaError::Diverged {
+                height: header.height,
+                roots: Box::new(DivergedRoots {
+                    certified,
+                    computed,
+                }),
+            });
+        }
+        self.tip = header.clone();
+        self.tip_hash = block.hash;
+        if !block.transactions.is_empty() {
+            self.last_busy = self.tip.height;
+        }
+        self.build = None;
+        self.pool.included(self.tip.height, &block.transactions);
+        self.candidates.clear();
+        self.actions.push(Action::Commit { block, certificate });
+        Ok(())
+    }
+
+    pub(super) fn body_of(&self, block: &B256) -> Option<&Block> {
+        self.candidates.body(block)
+    }
+}

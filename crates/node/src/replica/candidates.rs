@@ -1,0 +1,441 @@
+//! Bodies of proposed blocks: sending them in parts, assembling, fetching and checking them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hawser_consensus::Message;
+use hawser_ledger::{Block, VerifiedTransaction};
+use hawser_network::PeerId;
+use hawser_primitives::{
+    Address, B256, Bytes, Height, Round, decode_exact, encode,
+    limits::{BLOCK_BYTES_MAX, PART_BYTES},
+};
+
+use super::{
+    Action, CheckedBlock, LogEntry, PeerMessage, Replica, ReplicaError, Report, TimerId, To,
+};
+
+/// Longest encoding of a block: the body, a length per transaction, the header.
+const BLOCK_ENCODED_MAX: usize = BLOCK_BYTES_MAX + 4 * 65_536 + 4_096;
+/// Most parts of a block.
+const PARTS_MAX: usize = BLOCK_ENCODED_MAX.div_ceil(PART_BYTES);
+/// Blocks of one height that are looked at. Correct proposers offer one per round.
+const CANDIDATES_MAX: usize = 64;
+/// Blocks that one peer may be sending at a time.
+const ASSEMBLIES_PER_PEER_MAX: usize = 4;
+/// Wait for a body that a message named before it is asked for, in milliseconds.
+const FETCH_AFTER_MS: u64 = 150;
+
+#[derive(Debug)]
+enum Body {
+    /// Named by a message, not here yet.
+    Wanted,
+    /// Here, waiting for the roots that its header must carry.
+    Complete(Arc<Block>),
+    /// Its signatures are being verified.
+    Checking(Arc<Block>),
+    Valid(CheckedBlock),
+    Invalid,
+}
+
+#[derive(Debug)]
+struct Entry {
+    body: Body,
+    round: Round,
+    proposer: Option<Address>,
+    /// How often it was asked for; turns to another peer each time.
+    asked: usize,
+}
+
+#[derive(Debug, Default)]
+struct Assembly {
+    parts: Vec<Option<Bytes>>,
+    missing: usize,
+}
+
+/// Blocks proposed for the height after the tip.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    entries: BTreeMap<B256, Entry>,
+    /// Parts by sender: no peer can spoil what another sends.
+    assemblies: BTreeMap<(PeerId, B256), Assembly>,
+}
+
+impl Candidates {
+    pub(super) fn recovered(&mut self, block: CheckedBlock) {
+        self.own(block);
+    }
+
+    pub(super) fn own(&mut self, block: CheckedBlock) {
+        let proposer = Some(block.block.header.proposer);
+        let entry = Entry {
+            round: Round(0),
+            proposer,
+            asked: 0,
+            body: Body::Valid(block.clone()),
+        };
+        self.entries.insert(block.hash, entry);
+    }
+
+    pub(super) fn valid(&self, hash: &B256) -> Option<CheckedBlock> {
+        match &self.entries.get(hash)?.body {
+            Body::Valid(block) => Some(block.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn body(&self, hash: &B256) -> Option<&Block> {
+        match &self.entries.get(hash)?.body {
+            Body::Complete(block) | Body::Checking(block) => Some(block),
+            Body::Valid(block) => Some(&block.block),
+            Body::Wanted | Body::Invalid => None,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.assemblies.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_assemblies(&self) -> usize {
+        self.assemblies.len()
+    }
+
+    pub(super) fn forget_peer(&mut self, peer: &PeerId) {
+        self.assemblies.retain(|(from, _), _| from != peer);
+    }
+}
+
+impl Replica {
+    /// Sends the parts of a block that is here.
+    pub(super) fn send_body(&mut self, to: To, hash: B256) {
+        let Some(block) = self.body_of(&hash) else {
+            return;
+        };
+        let (height, bytes) = (block.header.height, Bytes::from(encode(block)));
+        let total = u16::try_from(bytes.len().div_ceil(PART_BYTES)).unwrap_or(u16::MAX);
+        for (index, start) in (0..total).zip((0..bytes.len()).step_by(PART_BYTES)) {
+            let end = start.saturating_add(PART_BYTES).min(bytes.len());
+            let part = bytes.slice(start..end);
+            let message = PeerMessage::Part {
+                height,
+                block: hash,
+                index,
+                total,
+                bytes: part,
+            };
+            self.send(to, true, &message);
+        }
+    }
+
+    pub(super) fn on_body_request(&mut self, from: PeerId, height: Height, block: B256) {
+        if height == self.tip.height.next() {
+            self.send_body(To::Peer(from), block);
+        } else if height <= self.tip.height {
+            self.send_status(To::Peer(from));
+        }
+    }
+
+    /// Notes that a message of agreement names a block, and fetches its body unless it comes.
+    pub(super) fn want_body(&mut self, hash: B256, message: &Message) {
+        if self.candidates.entries.len() >= CANDIDATES_MAX
+            && !self.candidates.entries.contains_key(&hash)
+        {
+            return;
+        }
+        let entry = self.candidates.entries.entry(hash).or_insert_with(|| {
+            self.actions.push(Action::SetTimer(
+                TimerId::Fetch(hash),
+                self.now.plus_ms(FETCH_AFTER_MS),
+            ));
+            Entry {
+                body: Body::Wanted,
+                round: Round(0),
+                proposer: None,
+                asked: 0,
+            }
+        });
+        if let Message::Proposal(signed) = message
+            && entry.proposer.is_none()
+        {
+            entry.round = signed.proposal.round;
+            entry.proposer = Some(signed.proposal.proposer);
+        }
+    }
+
+    /// Asks the next peer for a body that is still missing.
+    pub(super) fn fetch(&mut self, hash: B256) {
+        let peers: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.foreign)
+            .map(|(id, _)| *id)
+            .collect();
+        let Some(entry) = self.candidates.entries.get_mut(&hash) else {
+            return;
+        };
+        if !matches!(entry.body, Body::Wanted) || peers.is_empty() {
+            return;
+        }
+        entry.asked = entry.asked.wrapping_add(1);
+        if let Some(peer) = peers.get(entry.asked % peers.len()).copied() {
+            let height = self.tip.height.next();
+            self.send(
+                To::Peer(peer),
+                true,
+                &PeerMessage::BodyRequest {
+                    height,
+                    block: hash,
+                },
+            );
+        }
+        self.set_timer(TimerId::Fetch(hash), FETCH_AFTER_MS);
+    }
+
+    pub(super) fn on_part(
+        &mut self,
+        from: PeerId,
+        height: Height,
+        hash: B256,
+        (index, total): (u16, u16),
+        bytes: Bytes,
+    ) -> Result<(), ReplicaError> {
+        // Only what a verified message named is assembled; what came too early is asked for.
+        let wanted = self
+            .candidates
+            .entries
+            .get(&hash)
+            .is_some_and(|entry| matches!(entry.body, Body::Wanted));
+        if height != self.tip.height.next() || !wanted {
+            return Ok(());
+        }
+        let (at, count) = (usize::from(index), usize::from(total));
+        if count == 0 || count > PARTS_MAX || at >= count || bytes.len() > PART_BYTES {
+            let reason = format!("part {index} of {total} with {} bytes", bytes.len());
+            self.report(Report::BadMessage { from, reason });
+            return Ok(());
+        }
+        let open = self
+            .candidates
+            .assemblies
+            .keys()
+            .filter(|(peer, _)| *peer == from)
+            .count();
+        let key = (from, hash);
+        if open >= ASSEMBLIES_PER_PEER_MAX && !self.candidates.assemblies.contains_key(&key) {
+            return Ok(());
+        }
+        let assembly = self
+            .candidates
+            .assemblies
+            .entry(key)
+            .or_insert_with(|| Assembly {
+                parts: vec![None; count],
+                missing: count,
+            });
+        let len = assembly.parts.len();
+        match assembly.parts.get_mut(at) {
+            Some(slot) if len == count => {
+                if slot.replace(bytes).is_none() {
+                    assembly.missing = assembly.missing.saturating_sub(1);
+                }
+            }
+            _ => {
+                self.candidates.assemblies.remove(&key);
+                return Ok(());
+            }
+        }
+        if assembly.missing == 0
+            && let Some(assembly) = self.candidates.assemblies.remove(&key)
+        {
+            self.assembled(from, hash, assembly);
+        }
+        Ok(())
+    }
+
+    fn assembled(&mut self, from: PeerId, hash: B256, assembly: Assembly) {
+        let bytes: Vec<u8> = assembly.parts.into_iter().flatten().flatten().collect();
+        let block = match decode_exact::<Block>(&bytes, BLOCK_ENCODED_MAX) {
+            Ok(block) if block.hash(self.suite) == hash => block,
+            Ok(_) => {
+                let reason = "the parts make another block than they name".to_owned();
+                return self.report(Report::BadMessage { from, reason });
+            }
+            Err(error) => {
+                let reason = format!("parts of no block: {error}");
+                return self.report(Report::BadMessage { from, reason });
+            }
+        };
+        if let Err(error) = block.check_body(self.suite) {
+            // The header is genuine (its hash fits), the body is not: another peer may have it.
+            let reason = error.to_string();
+            return self.report(Report::BadMessage { from, reason });
+        }
+        let Some(entry) = self.candidates.entries.get_mut(&hash) else {
+            return;
+        };
+        if matches!(entry.body, Body::Wanted) {
+            entry.body = Body::Complete(Arc::new(block));
+            self.actions.push(Action::ClearTimer(TimerId::Fetch(hash)));
+        }
+    }
+
+    /// Checks the bodies that can be checked: those that are here once a round runs and the roots
+    /// that their headers must carry are known.
+    pub(super) fn advance_candidates(&mut self) -> Result<(), ReplicaError> {
+        let next = self.tip.height.next();
+        let Some(roots) = self.roots_for(next) else {
+            return Ok(());
+        };
+        if self.bft.height() != Some(next) {
+            return Ok(());
+        }
+        let complete: Vec<_> = self
+            .candidates
+            .entries
+            .iter()
+            .filter_map(|(hash, entry)| match &entry.body {
+                Body::Complete(block) => Some((*hash, Arc::clone(block))),
+                _ => None,
+            })
+            .collect();
+        for (hash, block) in complete {
+            match self.check_header(&block, roots) {
+                Ok(()) => {
+                    let known = self.known(&block);
+                    self.set_body(&hash, Body::Checking(Arc::clone(&block)));
+                    self.actions.push(Action::Check { hash, block, known });
+                }
+                Err(reason) => self.judge(hash, Err(reason))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn set_body(&mut self, hash: &B256, body: Body) {
+        if let Some(entry) = self.candidates.entries.get_mut(hash) {
+            entry.body = body;
+        }
+    }
+
+    /// Transactions of a block as far as the pool holds them: their signatures are good.
+    pub(super) fn known(&self, block: &Block) -> Vec<Option<Arc<VerifiedTransaction>>> {
+        let find = |raw: &Bytes| {
+            let hash = hawser_ledger::Transaction::hash_of(self.suite, raw);
+            self.pool.get(&hash).cloned()
+        };
+        block.transactions.iter().map(find).collect()
+    }
+
+    /// What a header must satisfy besides its signatures.
+    fn check_header(&self, block: &Block, roots: hawser_ledger::Roots) -> Result<(), String> {
+        let header = &block.header;
+        let p = &self.genesis.parameters;
+        let height = self.tip.height.next();
+        if header.version != self.genesis.protocol_version {
+            return Err(format!("protocol version {} is not active", header.version));
+        }
+        if header.chain_id != self.genesis.chain_id {
+            return Err(format!("chain id {}", header.chain_id));
+        }
+        if header.height != height || header.parent != self.tip_hash {
+            return Err(format!("does not follow block {}", self.tip.height));
+        }
+        if header.time <= self.tip.time {
+            return Err(format!("time {} is not after the parent's", header.time));
+        }
+        if header.time.since_ms(self.now) > p.clock_drift_ms_max {
+            return Err(format!(
+                "time is {} ms ahead of this node's clock ({} allowed): check the clocks",
+                header.time.since_ms(self.now),
+                p.clock_drift_ms_max
+            ));
+        }
+        let set = self.election.committee(height);
+        if set.get(&header.proposer).is_none() {
+            return Err(format!("proposer {} is not a validator", header.proposer));
+        }
+        if header.validators != set.hash(self.suite)
+            || header.next_validators != self.election.committee(height.next()).hash(self.suite)
+        {
+            return Err("names another validator set".to_owned());
+        }
+        if header.executed != roots {
+            return Err(format!(
+                "commits to {:?} where this node computed {roots:?}",
+                header.executed
+            ));
+        }
+        if block.body_bytes() as u64 > p.block_bytes_max {
+            return Err(format!("body of {} bytes", block.body_bytes()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_checked(
+        &mut self,
+        hash: B256,
+        result: Result<Arc<Vec<Arc<VerifiedTransaction>>>, String>,
+    ) -> Result<(), ReplicaError> {
+        if self.sync_checked(hash, &result)? {
+            return Ok(());
+        }
+        let result = result.and_then(|transactions| {
+            self.check_gas(&transactions)?;
+            Ok(transactions)
+        });
+        self.judge(hash, result)
+    }
+
+    /// Limits that need the decoded transactions.
+    fn check_gas(&self, transactions: &[Arc<VerifiedTransaction>]) -> Result<(), String> {
+        let gas = transactions.iter().fold(0u64, |sum, t| {
+            sum.saturating_add(t.transaction().gas_limit())
+        });
+        let max = self.genesis.parameters.block_gas_max;
+        if gas > max {
+            Err(format!("gas limits add up to {gas}, over {max}"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Hands the verdict on a candidate to the agreement.
+    fn judge(
+        &mut self,
+        hash: B256,
+        result: Result<Arc<Vec<Arc<VerifiedTransaction>>>, String>,
+    ) -> Result<(), ReplicaError> {
+        let height = self.tip.height.next();
+        let Some(entry) = self.candidates.entries.get_mut(&hash) else {
+            return Ok(());
+        };
+        let block = match &entry.body {
+            Body::Checking(block) | Body::Complete(block) => Arc::clone(block),
+            _ => return Ok(()),
+        };
+        let (round, proposer) = (entry.round, entry.proposer.unwrap_or(block.header.proposer));
+        let valid = result.is_ok();
+        match result {
+            Ok(transactions) => {
+                self.actions
+                    .push(Action::Log(LogEntry::Block(block.as_ref().clone())));
+                entry.body = Body::Valid(CheckedBlock {
+                    block,
+                    hash,
+                    transactions,
+                });
+            }
+            Err(reason) => {
+                entry.body = Body::Invalid;
+                self.report(Report::BlockRefused {
+                    height,
+                    hash,
+                    reason,
+                });
+            }
+        }
+        let outputs = self.bft.on_block(height, round, proposer, hash, valid)?;
+        self.apply(outputs)
+    }
+}

@@ -1,0 +1,677 @@
+//! One chain's replica as a pure state machine.
+//!
+//! For: deciding what to do when something happens. [`Replica::handle`] takes the time and an
+//! event and returns actions; it reads no clock, draws no random number, touches no disk and sends
+//! nothing. Pool, agreement, dissemination of blocks and catching up are its parts.
+//! Not for: executing transactions, verifying them, or keeping blocks: those are actions, whose
+//! results come back as events.
+//!
+//! Invariants:
+//! - actions are in the order in which they must take effect; what [`Action::Log`] appends is
+//!   durable before any later [`Action::Send`] leaves, and a block is stored before the next height
+//!   starts;
+//! - everything that a peer can make the replica keep is bounded;
+//! - the same events in the same order give the same actions.
+
+mod agreement;
+mod candidates;
+mod sync;
+mod wire;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use hawser_consensus::{Bft, BftConfig, BftError, Election, Record, Timeouts};
+use hawser_crypto::{SecretKey, Suite};
+use hawser_ledger::{Block, BlockId, Certificate, Genesis, Header, Roots, VerifiedTransaction};
+use hawser_network::PeerId;
+use hawser_primitives::{Address, B256, Bytes, Height, Round, Time, decode_exact, encode, limits};
+use thiserror::Error;
+
+use crate::pool::{Candidate, Pool, PoolError, PoolLimits};
+use candidates::Candidates;
+use sync::Sync;
+pub use wire::{CertifiedBlock, PeerMessage, SYNC_BLOCKS_MAX, SYNC_BYTES};
+
+/// How often a node tells its peers how far it is, in milliseconds.
+const STATUS_INTERVAL_MS: u64 = 2_000;
+/// Age after which a waiting transaction is sent to the peers again, in milliseconds.
+const REGOSSIP_MS: u64 = 1_000;
+/// Decided blocks that may wait for execution before no further one is taken in.
+const EXECUTION_LAG_MAX: u64 = 64;
+
+/// A block whose body is complete and whose signatures are good.
+#[derive(Clone, Debug)]
+pub struct CheckedBlock {
+    /// The block.
+    pub block: Arc<Block>,
+    /// Its hash.
+    pub hash: B256,
+    /// Its transactions with their senders, in order.
+    pub transactions: Arc<Vec<Arc<VerifiedTransaction>>>,
+}
+
+/// What the vote log holds: records of agreement, and the bodies that they name.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum LogEntry {
+    /// A record of agreement.
+    Record(Record) = 1,
+    /// A proposed block: a vote for it must not outlive it.
+    Block(Block) = 2,
+}
+
+/// A timer of the replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimerId {
+    /// A timer of agreement.
+    Agreement(hawser_consensus::Timer),
+    /// Look whether a height should start: heartbeat, or the least interval between blocks.
+    Wake,
+    /// Tell the peers how far we are; send old transactions again.
+    Status,
+    /// Ask (again) for the body of a block.
+    Fetch(B256),
+    /// Ask (another peer) for decided blocks.
+    Sync,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The node is up.
+    Started,
+    /// A link to a peer is up.
+    PeerUp(PeerId),
+    /// It is down.
+    PeerDown(PeerId),
+    /// A peer sent bytes.
+    Message {
+        /// Who.
+        from: PeerId,
+        /// An encoded [`PeerMessage`].
+        bytes: Bytes,
+    },
+    /// Clients of this node submitted transactions. The numbers come back in [`Action::Reply`].
+    Submitted(Vec<(u64, Candidate)>),
+    /// A peer's transactions have been verified.
+    Gossiped(Vec<Candidate>),
+    /// Answer to [`Action::Check`].
+    Checked {
+        /// The block.
+        hash: B256,
+        /// Its transactions, or what is wrong with one.
+        result: Result<Arc<Vec<Arc<VerifiedTransaction>>>, String>,
+    },
+    /// A block has been executed.
+    Executed {
+        /// Its roots.
+        roots: Roots,
+        /// Nonces of the accounts that sent something in it.
+        nonces: Vec<(Address, u64)>,
+    },
+    /// A timer fired.
+    Timer(TimerId),
+}
+
+/// Who gets a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// All connected peers.
+    All,
+    /// One.
+    Peer(PeerId),
+}
+
+/// Something to do.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Append to the vote log.
+    Log(LogEntry),
+    /// Send to peers. `urgent` messages overtake others.
+    Send {
+        /// Who gets it.
+        to: To,
+        /// Whether it overtakes.
+        urgent: bool,
+        /// An encoded [`PeerMessage`].
+        bytes: Bytes,
+    },
+    /// Call back with [`Event::Timer`] at a time; replaces an earlier timer of the same name.
+    SetTimer(TimerId, Time),
+    /// Forget a timer.
+    ClearTimer(TimerId),
+    /// Decode and verify a peer's transactions, then give [`Event::Gossiped`].
+    Verify {
+        /// Who sent them.
+        from: PeerId,
+        /// Raw transactions.
+        transactions: Vec<Bytes>,
+    },
+    /// Verify the transactions of a block that are not known yet, then give [`Event::Checked`].
+    Check {
+        /// Hash of the block.
+        hash: B256,
+        /// The block.
+        block: Arc<Block>,
+        /// Its transactions as far as the pool has verified them.
+        known: Vec<Option<Arc<VerifiedTransaction>>>,
+    },
+    /// Store a final block durably, then execute it and give [`Event::Executed`]. The vote log of
+    /// its height is no longer needed once it is stored.
+    Commit {
+        /// The block.
+        block: CheckedBlock,
+        /// Proof that it is final.
+        certificate: Certificate,
+    },
+    /// Send stored blocks to a peer as [`PeerMessage::Blocks`].
+    Serve {
+        /// Who asks.
+        to: PeerId,
+        /// First height.
+        from: Height,
+        /// How many.
+        count: u32,
+    },
+    /// Answer a submission.
+    Reply(u64, Result<B256, PoolError>),
+    /// Something that people should know.
+    Report(Report),
+}
+
+/// Something that people should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A peer sent what no correct peer sends.
+    BadMessage {
+        /// Who.
+        from: PeerId,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A peer is on another chain with our chain's id.
+    WrongGenesis {
+        /// Who.
+        from: PeerId,
+        /// Its genesis.
+        genesis: B256,
+    },
+    /// A proposed block was refused.
+    BlockRefused {
+        /// Height of the block.
+        height: Height,
+        /// Its hash.
+        hash: B256,
+        /// Why.
+        reason: String,
+    },
+    /// A validator signed two conflicting messages.
+    Misbehaviour {
+        /// Who.
+        validator: Address,
+        /// What, in words.
+        what: String,
+    },
+    /// A round failed and another begins.
+    Round {
+        /// Height.
+        height: Height,
+        /// The new round.
+        round: Round,
+        /// Who proposes in it.
+        proposer: Address,
+    },
+    /// This node fell behind and catches up.
+    Syncing {
+        /// Where it is.
+        at: Height,
+        /// Where a peer is.
+        target: Height,
+    },
+}
+
+/// Two results of executing one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DivergedRoots {
+    /// What a quorum certified.
+    pub certified: Roots,
+    /// What this node computed.
+    pub computed: Roots,
+}
+
+/// What stops a replica for good.
+#[derive(Debug, Error)]
+pub enum ReplicaError {
+    /// Agreement broke one of its own invariants.
+    #[error(transparent)]
+    Agreement(#[from] BftError),
+    /// A quorum certified what this node computes differently.
+    #[error(
+        "block {height} is final but commits to {:?} after block {}, where this node computed \
+         {:?}: this node's state or program differs from the others'. Restore its data folder \
+         from a healthy node, and compare program versions",
+        roots.certified, roots.certified.height, roots.computed
+    )]
+    Diverged {
+        /// The final block.
+        height: Height,
+        /// What it commits to, and what this node has.
+        roots: Box<DivergedRoots>,
+    },
+    /// A certified block has a transaction that does not verify.
+    #[error("block {height} is final but invalid ({reason}): a third of the validators is faulty")]
+    InvalidFinalBlock {
+        /// The block.
+        height: Height,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a replica starts from.
+pub struct Boot {
+    /// The chain.
+    pub genesis: Arc<Genesis>,
+    /// Names committees.
+    pub election: Arc<dyn Election>,
+    /// This validator's vote key; `None` follows without voting.
+    pub key: Option<Arc<SecretKey>>,
+    /// Waits of agreement.
+    pub timeouts: Timeouts,
+    /// Bounds of the pool.
+    pub pool: PoolLimits,
+    /// Header of the last stored block.
+    pub tip: Header,
+    /// Height of the last stored block that has transactions.
+    pub last_busy: Height,
+    /// Roots after each of the last executed blocks, `root_lag` of them and more, up to the tip.
+    pub roots: Vec<Roots>,
+    /// Agreement records of the height after the tip.
+    pub records: Vec<Record>,
+    /// Blocks named by those records.
+    pub blocks: Vec<CheckedBlock>,
+}
+
+/// What a peer is known to have.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer {
+    height: Height,
+    last_status_sent: Time,
+    foreign: bool,
+    /// Until then its claims to be ahead are not believed: it did not live up to one.
+    distrusted_until: Time,
+}
+
+/// One chain's replica.
+pub struct Replica {
+    genesis: Arc<Genesis>,
+    genesis_hash: B256,
+    election: Arc<dyn Election>,
+    address: Option<Address>,
+    suite: Suite,
+    bft: Bft,
+    pool: Pool,
+    tip: Header,
+    tip_hash: B256,
+    last_busy: Height,
+    roots: BTreeMap<Height, Roots>,
+    executed: Height,
+    candidates: Candidates,
+    build: Option<(Height, Round)>,
+    peers: BTreeMap<PeerId, Peer>,
+    sync: Sync,
+    recovery: Vec<Record>,
+    height_started: Time,
+    now: Time,
+    actions: Vec<Action>,
+}
+
+impl Replica {
+    /// A replica that continues from what is stored. Nothing happens before [`Event::Started`].
+    #[must_use]
+    pub fn new(boot: Boot) -> Self {
+        let suite = boot.genesis.suite;
+        let next = boot.tip.height.next();
+        let address = boot.key.as_ref().map(|key| key.address());
+        let bft = Bft::new(
+            BftConfig {
+                chain: boot.genesis.chain_id,
+                key: boot.key,
+                timeouts: boot.timeouts,
+            },
+            next,
+            boot.election.committee(next),
+        );
+        let executed = boot
+            .roots
+            .last()
+            .map_or(Height::GENESIS, |roots| roots.height);
+        let mut candidates = Candidates::default();
+        for block in boot.blocks {
+            candidates.recovered(block);
+        }
+        Self {
+            genesis_hash: boot.genesis.hash(),
+            pool: Pool::new(boot.pool, boot.genesis.parameters.clone()),
+            tip_hash: boot.tip.hash(suite),
+            genesis: boot.genesis,
+            election: boot.election,
+            address,
+            suite,
+            bft,
+            tip: boot.tip,
+            last_busy: boot.last_busy,
+            roots: boot
+                .roots
+                .into_iter()
+                .map(|roots| (roots.height, roots))
+                .collect(),
+            executed,
+            candidates,
+            build: None,
+            peers: BTreeMap::new(),
+            sync: Sync::default(),
+            recovery: boot.records,
+            height_started: Time(0),
+            now: Time(0),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes in an event and gives what must be done, in order. An error stops the node.
+    pub fn handle(&mut self, now: Time, event: Event) -> Result<Vec<Action>, ReplicaError> {
+        // A clock that is set back must not shrink waits or block times.
+        self.now = self.now.max(now);
+        match event {
+            Event::Started => self.on_started()?,
+            Event::PeerUp(peer) => {
+                self.peers.insert(peer, Peer::default());
+                self.send_status(To::Peer(peer));
+            }
+            Event::PeerDown(peer) => {
+                self.peers.remove(&peer);
+                self.candidates.forget_peer(&peer);
+                self.sync_peer_down(peer);
+            }
+            Event::Message { from, bytes } => self.on_message(from, &bytes)?,
+            Event::Submitted(list) => self.on_submitted(list),
+            Event::Gossiped(list) => {
+                for candidate in list {
+                    // What this pool refuses, the sender's may hold: no answer is owed.
+                    let _ = self.pool.insert(candidate, self.now);
+                }
+            }
+            Event::Checked { hash, result } => self.on_checked(hash, result)?,
+            Event::Executed { roots, nonces } => {
+                self.executed = roots.height;
+                self.roots.insert(roots.height, roots);
+                let keep = self
+                    .genesis
+                    .parameters
+                    .root_lag
+                    .saturating_add(EXECUTION_LAG_MAX);
+                self.roots = self.roots.split_off(&roots.height.back(keep));
+                self.pool.executed(roots.height, nonces);
+            }
+            Event::Timer(timer) => self.on_timer(timer)?,
+        }
+        self.advance()?;
+        Ok(std::mem::take(&mut self.actions))
+    }
+
+    /// The last decided block.
+    #[must_use]
+    pub const fn tip(&self) -> BlockId {
+        BlockId {
+            height: self.tip.height,
+            hash: self.tip_hash,
+        }
+    }
+
+    /// The last executed height.
+    #[must_use]
+    pub const fn executed(&self) -> Height {
+        self.executed
+    }
+
+    /// What waits for a block.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The agreement in progress, for people who ask what it waits for.
+    #[must_use]
+    pub const fn agreement(&self) -> &Bft {
+        &self.bft
+    }
+
+    /// Names committees.
+    #[must_use]
+    pub fn election(&self) -> &dyn Election {
+        self.election.as_ref()
+    }
+
+    /// This validator's address; `None` for an observer.
+    #[must_use]
+    pub const fn address(&self) -> Option<Address> {
+        self.address
+    }
+
+    /// How long the height in progress has been in progress, in milliseconds.
+    #[must_use]
+    pub fn deciding_for_ms(&self) -> u64 {
+        self.now.since_ms(self.height_started)
+    }
+
+    /// Heights that connected peers are known to have reached.
+    pub fn peer_heights(&self) -> impl Iterator<Item = (PeerId, Height)> {
+        let known = self.peers.iter().filter(|(_, peer)| !peer.foreign);
+        known.map(|(id, peer)| (*id, peer.height))
+    }
+
+    /// Whether decided blocks are being fetched from peers.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        self.sync
+            .target()
+            .is_some_and(|target| target > self.tip.height.next())
+    }
+
+    fn on_started(&mut self) -> Result<(), ReplicaError> {
+        self.set_timer(TimerId::Status, STATUS_INTERVAL_MS);
+        if !self.recovery.is_empty() {
+            let records = std::mem::take(&mut self.recovery);
+            let height = self.tip.height.next();
+            let outputs = self
+                .bft
+                .recover(height, self.election.committee(height), records)?;
+            self.apply(outputs)?;
+        }
+        Ok(())
+    }
+
+    fn on_submitted(&mut self, list: Vec<(u64, Candidate)>) {
+        let mut accepted = Vec::new();
+        for (id, candidate) in list {
+            let raw = candidate.transaction.transaction().raw().clone();
+            let result = self.pool.insert(candidate, self.now);
+            if result.is_ok() {
+                accepted.push(raw);
+            }
+            self.actions.push(Action::Reply(id, result));
+        }
+        self.gossip(accepted);
+    }
+
+    fn gossip(&mut self, transactions: Vec<Bytes>) {
+        let (mut batch, mut bytes) = (Vec::new(), 0usize);
+        for raw in transactions {
+            bytes = bytes.saturating_add(raw.len());
+            batch.push(raw);
+            if bytes >= wire::GOSSIP_BYTES {
+                let message = PeerMessage::Transactions(std::mem::take(&mut batch));
+                self.send(To::All, false, &message);
+                bytes = 0;
+            }
+        }
+        if !batch.is_empty() {
+            self.send(To::All, false, &PeerMessage::Transactions(batch));
+        }
+    }
+
+    fn on_message(&mut self, from: PeerId, bytes: &[u8]) -> Result<(), ReplicaError> {
+        let message = match decode_exact::<PeerMessage>(bytes, limits::FRAME_BYTES_MAX) {
+            Ok(message) => message,
+            Err(error) => {
+                let reason = error.to_string();
+                self.report(Report::BadMessage { from, reason });
+                return Ok(());
+            }
+        };
+        if self.peers.get(&from).is_none_or(|peer| peer.foreign)
+            && !matches!(message, PeerMessage::Status { .. })
+        {
+            return Ok(());
+        }
+        match message {
+            PeerMessage::Status { genesis, height } => self.on_status(from, genesis, height),
+            PeerMessage::Agreement(message) => self.on_agreement(from, message)?,
+            PeerMessage::Part {
+                height,
+                block,
+                index,
+                total,
+                bytes,
+            } => {
+                self.on_part(from, height, block, (index, total), bytes)?;
+            }
+            PeerMessage::BodyRequest { height, block } => self.on_body_request(from, height, block),
+            PeerMessage::Transactions(transactions) => {
+                self.actions.push(Action::Verify { from, transactions });
+            }
+            PeerMessage::BlocksRequest { from: first, count } => {
+                let count = count.min(SYNC_BLOCKS_MAX);
+                if first > Height::GENESIS && first <= self.tip.height && count > 0 {
+                    self.actions.push(Action::Serve {
+                        to: from,
+                        from: first,
+                        count,
+                    });
+                }
+            }
+            PeerMessage::Blocks(blocks) => self.on_blocks(from, blocks),
+        }
+        Ok(())
+    }
+
+    fn on_status(&mut self, from: PeerId, genesis: B256, height: Height) {
+        let foreign = genesis != self.genesis_hash;
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        let news = foreign && !peer.foreign;
+        peer.foreign = foreign;
+        if foreign {
+            if news {
+                self.report(Report::WrongGenesis { from, genesis });
+            }
+        } else {
+            self.heard_height(from, height);
+        }
+    }
+
+    /// Notes that a peer has decided a height, and catches up if that is ahead.
+    fn heard_height(&mut self, from: PeerId, height: Height) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return;
+        };
+        if now >= peer.distrusted_until {
+            peer.height = peer.height.max(height);
+            self.consider_sync(from, height);
+        }
+    }
+
+    fn on_timer(&mut self, timer: TimerId) -> Result<(), ReplicaError> {
+        match timer {
+            TimerId::Agreement(timer) => {
+                let outputs = self.bft.on_timeout(timer)?;
+                self.apply(outputs)?;
+            }
+            // `advance` looks after every event.
+            TimerId::Wake => {}
+            TimerId::Status => {
+                self.set_timer(TimerId::Status, STATUS_INTERVAL_MS);
+                self.pool.expire(self.now);
+                self.send_status(To::All);
+                self.regossip();
+            }
+            TimerId::Fetch(block) => self.fetch(block),
+            TimerId::Sync => self.sync_timeout(),
+        }
+        Ok(())
+    }
+
+    /// Sends what has waited for long to the peers again: the first time may have been lost.
+    fn regossip(&mut self) {
+        let waiting_since = self.tip.time.plus_ms(REGOSSIP_MS);
+        if self.now < waiting_since && self.tip.height > Height::GENESIS {
+            return;
+        }
+        let old = self.pool.oldest_ready(wire::GOSSIP_BYTES);
+        self.gossip(old.iter().map(|t| t.transaction().raw().clone()).collect());
+    }
+
+    fn send_status(&mut self, to: To) {
+        let message = PeerMessage::Status {
+            genesis: self.genesis_hash,
+            height: self.tip.height,
+        };
+        self.send(to, true, &message);
+    }
+
+    fn send(&mut self, to: To, urgent: bool, message: &PeerMessage) {
+        self.actions.push(Action::Send {
+            to,
+            urgent,
+            bytes: encode(message).into(),
+        });
+    }
+
+    fn set_timer(&mut self, timer: TimerId, after_ms: u64) {
+        self.actions
+            .push(Action::SetTimer(timer, self.now.plus_ms(after_ms)));
+    }
+
+    fn report(&mut self, report: Report) {
+        self.actions.push(Action::Report(report));
+    }
+
+    /// Does whatever has become possible.
+    fn advance(&mut self) -> Result<(), ReplicaError> {
+        loop {
+            let before = self.tip.height;
+            self.advance_sync()?;
+            self.advance_candidates()?;
+            // Before the block: starting a height may make this validator its proposer.
+            self.advance_height()?;
+            self.advance_build()?;
+            if self.tip.height == before {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Roots that the header of a height must carry; `None` while they are being computed.
+    fn roots_for(&self, height: Height) -> Option<Roots> {
+        self.roots
+            .get(&height.back(self.genesis.parameters.root_lag))
+            .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! Catching up by certified blocks from peers. No peer is trusted: every block carries its
+//! certificate, and its execution must give the roots that later blocks certify.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use hawser_ledger::{Certificate, VerifiedTransaction};
+use hawser_network::PeerId;
+use hawser_primitives::{B256, Height};
+
+use super::{
+    Action, CertifiedBlock, CheckedBlock, EXECUTION_LAG_MAX, PeerMessage, Replica, ReplicaError,
+    Report, SYNC_BLOCKS_MAX, TimerId, To,
+};
+
+/// Wait before asking for the one block that a peer is ahead: agreement usually brings it.
+const GRACE_MS: u64 = 200;
+/// Wait for an answer before another peer is asked, in milliseconds.
+const ANSWER_MS: u64 = 1_000;
+/// How long a peer's claims are not believed after it failed to send what it claimed to have.
+const DISTRUST_MS: u64 = 10_000;
+
+#[derive(Debug)]
+struct Checking {
+    hash: B256,
+    block: CertifiedBlock,
+    from: PeerId,
+}
+
+/// State of catching up.
+#[derive(Debug, Default)]
+pub(super) struct Sync {
+    /// The highest height that a peer claims, while it is ahead.
+    target: Option<Height>,
+    asked: Option<PeerId>,
+    timer: bool,
+    queue: VecDeque<(PeerId, CertifiedBlock)>,
+    checking: Option<Checking>,
+}
+
+impl Sync {
+    pub(super) const fn target(&self) -> Option<Height> {
+        self.target
+    }
+}
+
+impl Replica {
+    /// Takes note that `from` has decided `height`.
+    pub(super) fn consider_sync(&mut self, from: PeerId, height: Height) {
+        if height <= self.tip.height {
+            return;
+        }
+        self.sync.target = self.sync.target.max(Some(height));
+        if self.sync.asked.is_some() || self.sync.timer || self.is_sync_busy() {
+            return;
+        }
+        if height > self.tip.height.next() {
+            self.request_blocks(from);
+        } else {
+            self.sync.timer = true;
+            self.set_timer(TimerId::Sync, GRACE_MS);
+        }
+    }
+
+    fn is_sync_busy(&self) -> bool {
+        self.sync.checking.is_some() || !self.sync.queue.is_empty()
+    }
+
+    fn request_blocks(&mut self, peer: PeerId) {
+        if let Some(target) = self.sync.target
+            && self.sync.asked.is_none()
+            && target > self.tip.height.next()
+        {
+            self.report(Report::Syncing {
+                at: self.tip.height,
+                target,
+            });
+        }
+        self.sync.asked = Some(peer);
+        self.sync.timer = true;
+        self.set_timer(TimerId::Sync, ANSWER_MS);
+        let from = self.tip.height.next();
+        let message = PeerMessage::BlocksRequest {
+            from,
+            count: SYNC_BLOCKS_MAX,
+        };
+        self.send(To::Peer(peer), false, &message);
+    }
+
+    /// Asks a peer that is ahead, another one than last time if there is one.
+    pub(super) fn sync_timeout(&mut self) {
+        self.sync.timer = false;
+        let last = self.sync.asked.take();
+        if self.is_sync_busy() || self.sync.target.is_none_or(|t| t <= self.tip.height) {
+            return;
+        }
+        if let Some(peer) = last {
+            self.distrust(peer);
+        }
+        let ahead: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.foreign && peer.height > self.tip.height)
+            .map(|(id, _)| *id)
+            .collect();
+        let next = ahead
+            .iter()
+            .find(|id| last.is_none_or(|l| **id > l))
+            .or(ahead.first());
+        match next {
+            Some(peer) => self.request_blocks(*peer),
+            None => self.sync.target = None,
+        }
+    }
+
+    /// Stops believing that a peer is ahead, for a while.
+    fn distrust(&mut self, peer: PeerId) {
+        let until = self.now.plus_ms(DISTRUST_MS);
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.height = Height::GENESIS;
+            peer.distrusted_until = until;
+        }
+        let heights = self
+            .peers
+            .values()
+            .filter(|peer| !peer.foreign)
+            .map(|peer| peer.height);
+        self.sync.target = heights.max().filter(|height| *height > self.tip.height);
+    }
+
+    pub(super) fn sync_peer_down(&mut self, peer: PeerId) {
+        if self.sync.asked == Some(peer) {
+            self.sync_timeout();
+        }
+    }
+
+    pub(super) fn on_blocks(&mut self, from: PeerId, blocks: Vec<CertifiedBlock>) {
+        if self.sync.asked != Some(from) || self.is_sync_busy() {
+            return;
+        }
+        self.sync.asked = None;
+        let wanted = usize::try_from(SYNC_BLOCKS_MAX).unwrap_or(usize::MAX);
+        self.sync
+            .queue
+            .extend(blocks.into_iter().take(wanted).map(|block| (from, block)));
+        if let Some((_, last)) = self.sync.queue.back() {
+            let height = last.block.header.height;
+            if let Some(peer) = self.peers.get_mut(&from) {
+                peer.height = peer.height.max(height);
+            }
+        } else {
+            self.sync_timeout();
+        }
+    }
+
+    /// Takes up the next received block if nothing stands in its way.
+    pub(super) fn advance_sync(&mut self) -> Result<(), ReplicaError> {
+        if self.sync.checking.is_some() {
+            return Ok(());
+        }
+        let next = self.tip.height.next();
+        // Agreement may have decided meanwhile what was asked for.
+        while self
+            .sync
+            .queue
+            .front()
+            .is_some_and(|(_, b)| b.block.header.height < next)
+        {
+            self.sync.queue.pop_front();
+        }
+        // Wait until the roots that the header must carry are computed.
+        if self.roots_for(next).is_none()
+            || self.tip.height.0.saturating_sub(self.executed.0) > EXECUTION_LAG_MAX
+        {
+            return Ok(());
+        }
+        if let Some((from, block)) = self.sync.queue.pop_front() {
+            match self.check_certified(&block) {
+                Ok(hash) => {
+                    let known = self.known(&block.block);
+                    let body = Arc::new(block.block.clone());
+                    self.sync.checking = Some(Checking { hash, block, from });
+                    self.actions.push(Action::Check {
+                        hash,
+                        block: body,
+                        known,
+                    });
+                }
+                Err(reason) => {
+                    self.report(Report::BadMessage { from, reason });
+                    self.sync.queue.clear();
+                    self.distrust(from);
+                    self.sync_timeout();
+                }
+            }
+            return Ok(());
+        }
+        self.continue_sync();
+        Ok(())
+    }
+
+    /// After the last received block: asks for more while a peer is ahead.
+    fn continue_sync(&mut self) {
+        let Some(target) = self.sync.target else {
+            return;
+        };
+        if target <= self.tip.height {
+            self.sync.target = None;
+        } else if self.sync.asked.is_none() && !self.sync.timer {
+            self.sync_timeout();
+        }
+    }
+
+    fn check_certified(&self, block: &CertifiedBlock) -> Result<B256, String> {
+        let (header, certificate) = (&block.block.header, &block.certificate);
+        let height = self.tip.height.next();
+        if header.height != height || header.parent != self.tip_hash {
+            return Err(format!(
+                "sent block {} where {height} follows",
+                header.height
+            ));
+        }
+        let hash = header.hash(self.suite);
+        if certificate.height != height || certificate.block_hash != hash {
+            return Err(format!("certificate is for another block than {height}"));
+        }
+        certificate
+            .verify(self.genesis.chain_id, &self.election.committee(height))
+            .map_err(|error| format!("certificate of block {height}: {error}"))?;
+        block
+            .block
+            .check_body(self.suite)
+            .map_err(|error| error.to_string())?;
+        Ok(hash)
+    }
+
+    /// Takes the verdict on a synced block; says whether it was one.
+    pub(super) fn sync_checked(
+        &mut self,
+        hash: B256,
+        result: &Result<Arc<Vec<Arc<VerifiedTransaction>>>, String>,
+    ) -> Result<bool, ReplicaError> {
+        let Some(checking) = self.sync.checking.take_if(|checking| checking.hash == hash) else {
+            return Ok(false);
+        };
+        let height = checking.block.block.header.height;
+        if height != self.tip.height.next() {
+            // Agreement was faster.
+            return Ok(false);
+        }
+        match result {
+            Ok(transactions) => {
+                let CertifiedBlock { block, certificate } = checking.block;
+                let block = CheckedBlock {
+                    block: Arc::new(block),
+                    hash,
+                    transactions: Arc::clone(transactions),
+                };
+                self.commit_synced(block, certificate)?;
+                Ok(true)
+            }
+            Err(reason) => {
+                let reason = format!("{reason}, sent by {}", checking.from);
+                Err(ReplicaError::InvalidFinalBlock { height, reason })
+            }
+        }
+    }
+
+    fn commit_synced(
+        &mut self,
+        block: CheckedBlock,
+        certificate: Certificate,
+    ) -> Result<(), ReplicaError> {
+        self.commit(block, certificate)
+    }
+}

@@ -1,0 +1,91 @@
+use hawser_execution::ExecutionError;
+use hawser_ledger::{GenesisError, TransactionError, state::StateError};
+use hawser_primitives::{B256, DecodeError, Height};
+use hawser_storage::{KvError, LogError};
+use thiserror::Error;
+
+/// Why a chain's store cannot do what is asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The key-value store.
+    #[error("index: {0}")]
+    Kv(#[from] KvError),
+    /// Files of blocks or receipts.
+    #[error("block files: {0}")]
+    Segments(#[from] LogError),
+    /// The state.
+    #[error("state: {0}")]
+    State(#[from] StateError),
+    /// The engine.
+    #[error("execution: {0}")]
+    Execution(#[from] ExecutionError),
+    /// The genesis.
+    #[error("genesis: {0}")]
+    Genesis(#[from] GenesisError),
+    /// The folder belongs to another chain.
+    #[error(
+        "the data folder holds another chain: its genesis is {found}, the configured one is \
+         {expected}. Point the configuration at the right genesis, or at an empty folder"
+    )]
+    WrongGenesis {
+        /// In the folder.
+        found: B256,
+        /// Configured.
+        expected: B256,
+    },
+    /// Files that do not fit together.
+    #[error(
+        "the data folder is incomplete: state is at block {state}, but blocks end at {blocks} and \
+         receipts at {receipts}. Restore the folder from a backup, or empty it and let the node \
+         catch up from its peers"
+    )]
+    Inconsistent {
+        /// Last flushed state.
+        state: Height,
+        /// Last stored block.
+        blocks: Height,
+        /// Last stored receipts.
+        receipts: Height,
+    },
+    /// A stored block that cannot be read.
+    #[error("stored {what} of block {height}: {source}")]
+    Decode {
+        /// Block or receipts.
+        what: &'static str,
+        /// Which.
+        height: Height,
+        /// What is wrong.
+        source: DecodeError,
+    },
+    /// A stored transaction that cannot be read.
+    #[error("stored transaction of block {height}: {source}")]
+    BadTransaction {
+        /// In which block.
+        height: Height,
+        /// What is wrong.
+        source: TransactionError,
+    },
+    /// A block that is not there.
+    #[error("block {0} is not stored here")]
+    NoBlock(Height),
+    /// A final block commits to other results than this node computed.
+    #[error(
+        "block {height} is final and commits to other results of block {found} than this node \
+         computed: its state or its program differs from the others'. Restore the data folder from \
+         a healthy node, and compare program versions"
+    )]
+    Diverged {
+        /// The final block.
+        height: Height,
+        /// The block whose results differ.
+        found: Height,
+    },
+    /// Blocks must be executed in order.
+    #[error("block {found} does not follow the executed block {head}")]
+    OutOfOrder {
+        /// Asked for.
+        found: Height,
+        /// Executed so far.
+        head: Height,
+    },
+}

@@ -1,0 +1,191 @@
+//! Layout of the index columns. All integers are big endian, so that keys sort by number.
+
+use hawser_execution::NativeRegistry;
+use hawser_ledger::{Log, Roots, state};
+use hawser_primitives::{Address, B256, Height, decode_exact, encode};
+use hawser_storage::{Batch, Column, Kv};
+
+use super::{ExecutedBlock, StoreError};
+
+/// Transaction hash → height (8), position in the block (4).
+const TRANSACTIONS: Column = Column("tx");
+/// Block hash → height (8).
+const BLOCKS: Column = Column("block");
+/// Height (8) → bloom filter (256), for blocks with events.
+const BLOOMS: Column = Column("bloom");
+/// Height (8) → [`Roots`].
+const ROOTS: Column = Column("roots");
+/// Native contract (20), last topic (32), height (8), log position (4) → nothing. The last topic of
+/// a native contract's event is the key that people look it up by.
+const LOOKUPS: Column = Column("lookup");
+/// Facts about the whole.
+const META: Column = Column("meta");
+const META_GENESIS: &[u8] = b"genesis";
+
+const COLUMNS: &[Column] = &[TRANSACTIONS, BLOCKS, BLOOMS, ROOTS, LOOKUPS, META];
+
+/// All columns that a chain's key-value store needs, the state's included.
+#[must_use]
+pub fn columns() -> Vec<Column> {
+    COLUMNS
+        .iter()
+        .copied()
+        .chain(state::StateStore::COLUMNS)
+        .collect()
+}
+
+pub(super) fn check_genesis(kv: &dyn Kv, expected: &B256) -> Result<(), StoreError> {
+    match kv.get(META, META_GENESIS)? {
+        Some(bytes) if bytes != expected.as_slice() => Err(StoreError::WrongGenesis {
+            found: B256::try_from(bytes.as_slice()).unwrap_or_default(),
+            expected: *expected,
+        }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn put_genesis(batch: &mut Batch, hash: &B256) {
+    batch.put(META, META_GENESIS, hash.to_vec());
+}
+
+pub(super) fn put_roots(batch: &mut Batch, roots: &Roots) {
+    batch.put(ROOTS, roots.height.0.to_be_bytes(), encode(roots));
+}
+
+pub(super) fn roots(kv: &dyn Kv, height: Height) -> Result<Option<Roots>, StoreError> {
+    let Some(bytes) = kv.get(ROOTS, &height.0.to_be_bytes())? else {
+        return Ok(None);
+    };
+    decode_exact(&bytes, 128)
+        .map(Some)
+        .map_err(|source| StoreError::Decode {
+            what: "roots",
+            height,
+            source,
+        })
+}
+
+fn lookup_key(address: &Address, topic: &B256, height: Height, position: u32) -> Vec<u8> {
+    [
+        address.as_slice(),
+        topic.as_slice(),
+        &height.0.to_be_bytes(),
+        &position.to_be_bytes(),
+    ]
+    .concat()
+}
+
+pub(super) fn put_block(
+    kv: &dyn Kv,
+    batch: &mut Batch,
+    executed: &ExecutedBlock,
+    natives: &NativeRegistry,
+) -> Result<(), StoreError> {
+    let height = executed.id().height;
+    let at = height.0.to_be_bytes();
+    batch.put(BLOCKS, executed.hash.to_vec(), at);
+    put_roots(batch, &executed.result.roots);
+    let receipts = &executed.result.receipts;
+    for ((position, transaction), receipt) in
+        (0u32..).zip(executed.transactions.iter()).zip(receipts)
+    {
+        let hash = transaction.hash();
+        // A transaction can be ordered again after it was executed; then it is skipped, and its
+        // place stays where it was executed.
+        if !receipt.is_executed() && kv.get(TRANSACTIONS, hash.as_slice())?.is_some() {
+            continue;
+        }
+        let value = [&at[..], &position.to_be_bytes()].concat();
+        batch.put(TRANSACTIONS, hash.to_vec(), value);
+    }
+    if executed.result.logs_bloom.iter().any(|byte| *byte != 0) {
+        batch.put(BLOOMS, at, executed.result.logs_bloom.clone());
+        let logs = executed
+            .result
+            .receipts
+            .iter()
+            .flat_map(|receipt| &receipt.logs);
+        for (position, log) in (0u32..).zip(logs) {
+            let Log {
+                address, topics, ..
+            } = log;
+            if natives.contains(address)
+                && let [_, .., last] = topics.as_slice()
+            {
+                batch.put(
+                    LOOKUPS,
+                    lookup_key(address, last, height, position),
+                    Vec::new(),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn transaction(kv: &dyn Kv, hash: &B256) -> Result<Option<(Height, u32)>, StoreError> {
+    let bytes = kv.get(TRANSACTIONS, hash.as_slice())?;
+    Ok(bytes.and_then(|bytes| {
+        let (height, position) = bytes.split_first_chunk::<8>()?;
+        let position = u32::from_be_bytes(position.try_into().ok()?);
+        Some((Height(u64::from_be_bytes(*height)), position))
+    }))
+}
+
+pub(super) fn block(kv: &dyn Kv, hash: &B256) -> Result<Option<Height>, StoreError> {
+    let bytes = kv.get(BLOCKS, hash.as_slice())?;
+    Ok(bytes.and_then(|bytes| Some(Height(u64::from_be_bytes(bytes.try_into().ok()?)))))
+}
+
+/// Heights in the range whose blooms satisfy `wanted`, in order, at most `limit`.
+pub(super) fn blooms(
+    kv: &dyn Kv,
+    from: Height,
+    to: Height,
+    wanted: &dyn Fn(&[u8]) -> bool,
+) -> Result<Vec<Height>, StoreError> {
+    /// Blooms read at once: 1 MiB.
+    const STEP: usize = 4_096;
+    let (mut found, mut next) = (Vec::new(), from.0);
+    loop {
+        let (start, end) = (next.to_be_bytes(), to.0.to_be_bytes());
+        let rows = kv.range(
+            BLOOMS,
+            std::ops::Bound::Included(&start),
+            std::ops::Bound::Included(&end),
+            false,
+            STEP,
+        )?;
+        let full = rows.len() == STEP;
+        for (key, bloom) in rows {
+            let Ok(height) = <[u8; 8]>::try_from(key.as_slice()).map(u64::from_be_bytes) else {
+                continue;
+            };
+            if wanted(&bloom) {
+                found.push(Height(height));
+            }
+            next = height.saturating_add(1);
+        }
+        if !full {
+            return Ok(found);
+        }
+    }
+}
+
+/// Places of a native contract's events by their last topic, oldest first.
+pub(super) fn lookups(
+    kv: &dyn Kv,
+    address: &Address,
+    topic: &B256,
+    limit: usize,
+) -> Result<Vec<(Height, u32)>, StoreError> {
+    let prefix = [address.as_slice(), topic.as_slice()].concat();
+    let rows = kv.prefix(LOOKUPS, &prefix, false, limit)?;
+    let place = |(key, _): (Vec<u8>, Vec<u8>)| {
+        let rest = key.get(prefix.len()..)?;
+        let (height, position) = rest.split_first_chunk::<8>()?;
+        let position = u32::from_be_bytes(position.try_into().ok()?);
+        Some((Height(u64::from_be_bytes(*height)), position))
+    };
+    Ok(rows.into_iter().filter_map(place).collect())
+}

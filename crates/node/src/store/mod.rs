@@ -1,0 +1,504 @@
+//! One chain on disk: blocks, receipts, indexes and state, and the execution that connects them.
+//!
+//! For: making final blocks durable ([`ChainStore::append`]), executing them
+//! ([`ChainStore::execute`]), and every question about the past.
+//! Not for: deciding which block is final.
+//!
+//! Invariants: a block is durable before it is executed, and executed before anyone outside sees
+//! it. State, receipts and indexes are not synced per block: after a crash they are made again from
+//! the durable blocks, from the last flush on.
+
+mod error;
+mod index;
+mod read;
+mod unordered;
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
+
+use alloy_primitives::Bloom;
+use borsh::{BorshDeserialize, BorshSerialize};
+use hawser_crypto::Suite;
+use hawser_execution::{
+    BlockContext, BlockHashes, BlockInput, ExecutionConfig, Executor, NativeRegistry,
+};
+use hawser_ledger::{
+    Block, BlockId, Certificate, Genesis, Receipt, Roots, Transaction, VerifiedTransaction,
+    receipts_root,
+    state::{StateError, StateOptions, StateRead, StateStore},
+};
+use hawser_primitives::{Address, B256, Height, decode_exact, encode};
+use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
+use parking_lot::{Mutex, RwLock};
+
+pub use error::StoreError;
+pub use index::columns;
+pub use read::{Position, ProofError, StateAt};
+use unordered::UnorderedWindow;
+
+use crate::replica::{CertifiedBlock, CheckedBlock};
+
+/// Longest encoding of a stored block or of a block's receipts, in bytes.
+const ITEM_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Executed blocks kept in memory for readers.
+const RECENT_BLOCKS: usize = 128;
+/// Hashes kept for `BLOCKHASH`, and one more for the parent.
+const RECENT_HASHES: u64 = 257;
+
+/// Sizes that trade memory for speed.
+#[derive(Clone, Debug, Default)]
+pub struct StoreOptions {
+    /// State store.
+    pub state: StateOptions,
+    /// Files of blocks and receipts.
+    pub segments: SegmentOptions,
+}
+
+/// What executing a block gave, as stored beside it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct BlockResult {
+    /// Receipts, skipped transactions included.
+    pub receipts: Vec<Receipt>,
+    /// Gas used.
+    pub gas_used: u64,
+    /// Bloom filter over all events, 256 bytes.
+    pub logs_bloom: Vec<u8>,
+    /// Roots after the block.
+    pub roots: Roots,
+}
+
+/// A final block with everything that is known of it.
+#[derive(Clone, Debug)]
+pub struct ExecutedBlock {
+    /// The block.
+    pub block: Arc<Block>,
+    /// Its hash.
+    pub hash: B256,
+    /// Proof that it is final; `None` for genesis, which needs none.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Transactions with their senders.
+    pub transactions: Arc<Vec<Arc<VerifiedTransaction>>>,
+    /// What execution gave.
+    pub result: Arc<BlockResult>,
+}
+
+impl ExecutedBlock {
+    /// Height and hash.
+    #[must_use]
+    pub fn id(&self) -> BlockId {
+        BlockId {
+            height: self.block.header.height,
+            hash: self.hash,
+        }
+    }
+
+    /// Bloom filter over all events.
+    #[must_use]
+    pub fn bloom(&self) -> Bloom {
+        Bloom::try_from(self.result.logs_bloom.as_slice()).unwrap_or_default()
+    }
+
+    /// Nonces that the senders of the block have after it.
+    fn senders(&self) -> impl Iterator<Item = Address> + '_ {
+        self.transactions
+            .iter()
+            .map(|transaction| transaction.sender())
+    }
+}
+
+struct Recent {
+    blocks: BTreeMap<Height, Arc<ExecutedBlock>>,
+    hashes: BTreeMap<Height, B256>,
+}
+
+/// One chain on disk.
+pub struct ChainStore {
+    genesis: Arc<Genesis>,
+    genesis_hash: B256,
+    suite: Suite,
+    executor: Executor,
+    blocks: Segments,
+    receipts: Segments,
+    kv: Arc<dyn Kv>,
+    state: StateStore,
+    recent: RwLock<Recent>,
+    head: RwLock<Arc<ExecutedBlock>>,
+    unordered: Mutex<UnorderedWindow>,
+}
+
+impl ChainStore {
+    /// Opens a chain or creates it from its genesis.
+    ///
+    /// Blocks that were final but not flushed are executed again; `progress` is told the height
+    /// reached and the height to reach.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        kv: Arc<dyn Kv>,
+        genesis: Arc<Genesis>,
+        natives: NativeRegistry,
+        options: StoreOptions,
+        progress: &mut dyn FnMut(Height, Height),
+    ) -> Result<Self, StoreError> {
+        let suite = genesis.suite;
+        let genesis_hash = genesis.hash();
+        index::check_genesis(kv.as_ref(), &genesis_hash)?;
+        // What a certificate is still owed for must stay provable.
+        let mut options = options;
+        let lag = genesis.parameters.root_lag;
+        options.state.provable_blocks = options.state.provable_blocks.max(lag.saturating_add(1));
+        options.state.overlay_blocks = options
+            .state
+            .overlay_blocks
+            .max(options.state.provable_blocks.saturating_mul(2));
+        let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
+        let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments)?;
+        let (receipts, _) = Segments::open(Arc::clone(&disk), "receipts", options.segments)?;
+        let state = StateStore::open(Arc::clone(&kv), suite, options.state)?;
+        if state.head().is_none() {
+            state.commit(Height::GENESIS, &executor.genesis_changes(&genesis))?;
+            state.flush(Height::GENESIS)?;
+            kv.persist()?;
+        }
+        let (flushed, state_root) = state.flushed().unwrap_or_default();
+        // Receipts after the last flush are made again together with the state.
+        receipts.truncate_after(flushed.0)?;
+        if receipts.last().unwrap_or(0) < flushed.0 || blocks.last().unwrap_or(0) < flushed.0 {
+            return Err(StoreError::Inconsistent {
+                state: flushed,
+                blocks: Height(blocks.last().unwrap_or(0)),
+                receipts: Height(receipts.last().unwrap_or(0)),
+            });
+        }
+        let genesis_root = match index::roots(kv.as_ref(), Height::GENESIS)? {
+            Some(roots) => roots.state,
+            None => {
+                let roots = Roots {
+                    height: Height::GENESIS,
+                    state: state_root,
+                    receipts: B256::ZERO,
+                };
+                let mut batch = Batch::default();
+                index::put_roots(&mut batch, &roots);
+                index::put_genesis(&mut batch, &genesis_hash);
+                kv.write(batch)?;
+                kv.persist()?;
+                state_root
+            }
+        };
+        let head = Arc::new(genesis_block(&genesis, genesis_root)?);
+        let hashes = BTreeMap::from([(Height::GENESIS, head.hash)]);
+        let store = Self {
+            genesis,
+            genesis_hash,
+            suite,
+            executor,
+            blocks,
+            receipts,
+            kv,
+            state,
+            recent: RwLock::new(Recent {
+                blocks: BTreeMap::from([(Height::GENESIS, Arc::clone(&head))]),
+                hashes,
+            }),
+            head: RwLock::new(head),
+            unordered: Mutex::new(UnorderedWindow::default()),
+        };
+        store.resume(flushed, progress)?;
+        Ok(store)
+    }
+
+    /// Brings memory to where the disk is: head, recent hashes, unordered window; then executes
+    /// what was not flushed.
+    fn resume(
+        &self,
+        flushed: Height,
+        progress: &mut dyn FnMut(Height, Height),
+    ) -> Result<(), StoreError> {
+        for height in flushed.back(RECENT_HASHES).0.max(1)..=flushed.0 {
+            let stored = self.stored(Height(height))?;
+            let hash = stored.block.hash(self.suite);
+            self.recent.write().hashes.insert(Height(height), hash);
+        }
+        if flushed > Height::GENESIS {
+            let head = self.load(flushed)?;
+            self.rebuild_unordered(&head)?;
+            *self.head.write() = head;
+        }
+        let last = Height(self.blocks.last().unwrap_or(0));
+        for height in flushed.0.saturating_add(1)..=last.0 {
+            let CertifiedBlock { block, certificate } = self.stored(Height(height))?;
+            let hash = block.hash(self.suite);
+            let transactions = self.verify_all(&block)?;
+            let block = CheckedBlock {
+                block: Arc::new(block),
+                hash,
+                transactions,
+            };
+            self.execute(&block, certificate)?;
+            if let Some(due) = self.flush_due() {
+                self.flush_to(due)?;
+            }
+            progress(Height(height), last);
+        }
+        Ok(())
+    }
+
+    /// Unordered transactions of the last minutes, so that none can be executed twice.
+    fn rebuild_unordered(&self, head: &ExecutedBlock) -> Result<(), StoreError> {
+        let now = head.block.header.time;
+        let mut height = head.block.header.height;
+        while height > Height::GENESIS {
+            let block = self.load(height)?;
+            if UnorderedWindow::is_past(block.block.header.time, now) {
+                break;
+            }
+            self.unordered.lock().add_block(self.suite, &block);
+            height = height.back(1);
+        }
+        Ok(())
+    }
+
+    /// Makes a final block durable. Blocks come in order of height; one that is there already is
+    /// left as it is.
+    pub fn append(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
+        let height = block.header.height.0;
+        if self.blocks.last().is_some_and(|last| last >= height) {
+            return Ok(());
+        }
+        // The fields of a [`CertifiedBlock`] in order, without copying the block into one.
+        self.blocks.append(height, &encode(&(block, certificate)))?;
+        self.blocks.sync()?;
+        Ok(())
+    }
+
+    /// Executes the block that follows the head and makes it the head.
+    pub fn execute(
+        &self,
+        block: &CheckedBlock,
+        certificate: Certificate,
+    ) -> Result<Arc<ExecutedBlock>, StoreError> {
+        let header = &block.block.header;
+        let height = header.height;
+        let parent = self.head();
+        if height != parent.block.header.height.next() {
+            return Err(StoreError::OutOfOrder {
+                found: height,
+                head: parent.id().height,
+            });
+        }
+        // Also when blocks are executed again after a restart: a changed program or a damaged state
+        // must not get further than this.
+        if let Some(computed) = self.roots(header.executed.height)?
+            && computed != header.executed
+        {
+            let found = header.executed.height;
+            return Err(StoreError::Diverged { height, found });
+        }
+        let view = self.state.view(parent.id().height)?;
+        let output = {
+            let window = self.unordered.lock();
+            let transactions: Vec<_> = block
+                .transactions
+                .iter()
+                .map(|transaction| transaction.as_ref().clone())
+                .collect();
+            let input = BlockInput {
+                context: BlockContext::of(header, &self.genesis.parameters),
+                transactions: &transactions,
+                seen_unordered: &|digest| window.contains(digest),
+            };
+            self.executor.execute_block(&view, self, &input)?
+        };
+        let state = self.state.commit(height, &output.changes)?;
+        let roots = Roots {
+            height,
+            state,
+            receipts: receipts_root(self.suite, &output.receipts),
+        };
+        let executed = Arc::new(ExecutedBlock {
+            block: Arc::clone(&block.block),
+            hash: block.hash,
+            certificate: Some(Arc::new(certificate)),
+            transactions: Arc::clone(&block.transactions),
+            result: Arc::new(BlockResult {
+                receipts: output.receipts,
+                gas_used: output.gas_used,
+                logs_bloom: output.logs_bloom.to_vec(),
+                roots,
+            }),
+        });
+        self.receipts
+            .append(height.0, &encode(executed.result.as_ref()))?;
+        let mut batch = Batch::default();
+        index::put_block(
+            self.kv.as_ref(),
+            &mut batch,
+            &executed,
+            self.executor.natives(),
+        )?;
+        self.kv.write(batch)?;
+        self.unordered.lock().add(header.time, &output.unordered);
+        self.remember(&executed);
+        Ok(executed)
+    }
+
+    fn remember(&self, executed: &Arc<ExecutedBlock>) {
+        let height = executed.id().height;
+        let mut recent = self.recent.write();
+        recent.blocks.insert(height, Arc::clone(executed));
+        while recent.blocks.len() > RECENT_BLOCKS {
+            recent.blocks.pop_first();
+        }
+        recent.hashes.insert(height, executed.hash);
+        recent.hashes = recent.hashes.split_off(&height.back(RECENT_HASHES));
+        *self.head.write() = Arc::clone(executed);
+    }
+
+    /// Writes state and indexes out, durably, as far as the state is certified. What comes after
+    /// stays provable in memory, and a restart executes it again.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.flush_to(self.certified_state_height())
+    }
+
+    /// The height up to which [`Self::flush_to`] should be called, if enough has gathered.
+    #[must_use]
+    pub fn flush_due(&self) -> Option<Height> {
+        self.state.flush_due()
+    }
+
+    /// The same up to a height. May run beside execution.
+    pub fn flush_to(&self, height: Height) -> Result<(), StoreError> {
+        let (flushed, _) = self.state.flushed().unwrap_or_default();
+        if height > flushed {
+            // Receipts first: what the state claims to have executed must have its receipts.
+            self.receipts.sync()?;
+            self.state.flush(height)?;
+            self.kv.persist()?;
+        }
+        Ok(())
+    }
+
+    /// Nonces of the senders of a block after the head.
+    pub fn nonces_after(
+        &self,
+        executed: &ExecutedBlock,
+    ) -> Result<Vec<(Address, u64)>, StoreError> {
+        let view = self.state.view(executed.id().height)?;
+        let mut nonces: BTreeMap<Address, u64> = BTreeMap::new();
+        for sender in executed.senders() {
+            if let Entry::Vacant(entry) = nonces.entry(sender) {
+                let account = StateRead::account(&view, &sender)?;
+                entry.insert(account.map_or(0, |account| account.nonce));
+            }
+        }
+        Ok(nonces.into_iter().collect())
+    }
+
+    fn verify_all(&self, block: &Block) -> Result<Arc<Vec<Arc<VerifiedTransaction>>>, StoreError> {
+        let verify = |raw: &hawser_primitives::Bytes| {
+            let transaction = Transaction::decode(self.suite, raw.clone())?;
+            transaction.verify(self.genesis.chain_id).map(Arc::new)
+        };
+        let height = block.header.height;
+        let verified: Result<Vec<_>, _> = block.transactions.iter().map(verify).collect();
+        verified
+            .map(Arc::new)
+            .map_err(|source| StoreError::BadTransaction { height, source })
+    }
+
+    fn stored(&self, height: Height) -> Result<CertifiedBlock, StoreError> {
+        let bytes = self
+            .blocks
+            .get(height.0)?
+            .ok_or(StoreError::NoBlock(height))?;
+        self.decode_stored(height, &bytes)
+    }
+
+    fn decode_stored(&self, height: Height, bytes: &[u8]) -> Result<CertifiedBlock, StoreError> {
+        decode_exact(bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
+            what: "block",
+            height,
+            source,
+        })
+    }
+
+    fn load(&self, height: Height) -> Result<Arc<ExecutedBlock>, StoreError> {
+        let CertifiedBlock { block, certificate } = self.stored(height)?;
+        let bytes = self
+            .receipts
+            .get(height.0)?
+            .ok_or(StoreError::NoBlock(height))?;
+        let result: BlockResult =
+            decode_exact(&bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
+                what: "receipts",
+                height,
+                source,
+            })?;
+        let transactions = self.with_senders(&block, &result)?;
+        Ok(Arc::new(ExecutedBlock {
+            hash: block.hash(self.suite),
+            block: Arc::new(block),
+            certificate: Some(Arc::new(certificate)),
+            transactions,
+            result: Arc::new(result),
+        }))
+    }
+
+    /// Transactions of a stored block. Senders come from its receipts: their signatures were
+    /// verified before the block was executed.
+    fn with_senders(
+        &self,
+        block: &Block,
+        result: &BlockResult,
+    ) -> Result<Arc<Vec<Arc<VerifiedTransaction>>>, StoreError> {
+        let height = block.header.height;
+        let pair = |(raw, receipt): (&hawser_primitives::Bytes, &Receipt)| {
+            let transaction = Transaction::decode(self.suite, raw.clone())
+                .map_err(|source| StoreError::BadTransaction { height, source })?;
+            Ok(Arc::new(VerifiedTransaction::from_stored(
+                transaction,
+                receipt.sender,
+            )))
+        };
+        let all: Result<Vec<_>, StoreError> = block
+            .transactions
+            .iter()
+            .zip(&result.receipts)
+            .map(pair)
+            .collect();
+        all.map(Arc::new)
+    }
+}
+
+impl BlockHashes for ChainStore {
+    fn block_hash(&self, height: Height) -> Result<Option<B256>, StateError> {
+        if let Some(hash) = self.recent.read().hashes.get(&height) {
+            return Ok(Some(*hash));
+        }
+        // Calls on old blocks: rare, so the disk may answer.
+        match self.stored(height) {
+            Ok(stored) => Ok(Some(stored.block.hash(self.suite))),
+            Err(StoreError::NoBlock(_)) => Ok(None),
+            Err(error) => Err(StateError::Store(error.to_string())),
+        }
+    }
+}
+
+fn genesis_block(genesis: &Genesis, state_root: B256) -> Result<ExecutedBlock, StoreError> {
+    let block = genesis.block(state_root)?;
+    let roots = block.header.executed;
+    Ok(ExecutedBlock {
+        hash: block.hash(genesis.suite),
+        block: Arc::new(block),
+        certificate: None,
+        transactions: Arc::default(),
+        result: Arc::new(BlockResult {
+            receipts: Vec::new(),
+            gas_used: 0,
+            logs_bloom: vec![0; 256],
+            roots,
+        }),
+    })
+}

@@ -1,0 +1,242 @@
+//! Questions about the past.
+
+use std::sync::Arc;
+
+use hawser_execution::Executor;
+use hawser_ledger::{
+    BlockId, Certificate, Genesis, Header, Roots,
+    merkle::{self, MerkleProof},
+    state::{StateKey, StateProof, StateView},
+};
+use hawser_primitives::{Address, B256, Height, encode};
+use thiserror::Error;
+
+use super::{ChainStore, ExecutedBlock, StoreError, index};
+use crate::replica::{CertifiedBlock, SYNC_BYTES};
+
+/// Where a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The block.
+    pub height: Height,
+    /// Position among all its transactions, skipped ones included, from 0.
+    pub index: u32,
+}
+
+/// The state after a block that executed.
+pub struct StateAt {
+    /// The block.
+    pub block: Arc<ExecutedBlock>,
+    /// Its state.
+    pub state: StateView,
+}
+
+/// Why there is no proof.
+#[derive(Debug, Error)]
+pub enum ProofError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No block certifies the wanted roots yet.
+    #[error(
+        "block {height} is executed, but no final block commits to its roots yet; one with \
+         height {needed} will"
+    )]
+    NotCertified {
+        /// Executed.
+        height: Height,
+        /// Needed.
+        needed: Height,
+    },
+    /// There is no such transaction in the block.
+    #[error("block {0} has no transaction {1}")]
+    NoTransaction(Height, u32),
+}
+
+impl ChainStore {
+    /// The chain's genesis.
+    #[must_use]
+    pub const fn genesis(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub const fn genesis_hash(&self) -> B256 {
+        self.genesis_hash
+    }
+
+    /// What executes calls and traces.
+    #[must_use]
+    pub const fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// The last executed block.
+    #[must_use]
+    pub fn head(&self) -> Arc<ExecutedBlock> {
+        Arc::clone(&self.head.read())
+    }
+
+    /// The last stored height; at most a few above [`Self::head`].
+    #[must_use]
+    pub fn stored_height(&self) -> Height {
+        Height(self.blocks.last().unwrap_or(0))
+    }
+
+    /// An executed block by height; `None` beyond the head.
+    pub fn block(&self, height: Height) -> Result<Option<Arc<ExecutedBlock>>, StoreError> {
+        if height > self.head().id().height {
+            return Ok(None);
+        }
+        if let Some(block) = self.recent.read().blocks.get(&height) {
+            return Ok(Some(Arc::clone(block)));
+        }
+        if height == Height::GENESIS {
+            let roots = self.roots(height)?.unwrap_or_default();
+            return Ok(Some(Arc::new(super::genesis_block(
+                &self.genesis,
+                roots.state,
+            )?)));
+        }
+        self.load(height).map(Some)
+    }
+
+    /// Height of a block by its hash.
+    pub fn height_of(&self, hash: &B256) -> Result<Option<Height>, StoreError> {
+        let head = self.head();
+        if *hash == head.hash {
+            return Ok(Some(head.id().height));
+        }
+        if let Some((height, _)) = self.recent.read().hashes.iter().find(|(_, h)| *h == hash) {
+            return Ok(Some(*height));
+        }
+        let height = index::block(self.kv.as_ref(), hash)?;
+        if height.is_none() && *hash == self.genesis_block_hash()? {
+            return Ok(Some(Height::GENESIS));
+        }
+        Ok(height.filter(|height| *height <= head.id().height))
+    }
+
+    fn genesis_block_hash(&self) -> Result<B256, StoreError> {
+        let roots = self.roots(Height::GENESIS)?.unwrap_or_default();
+        Ok(super::genesis_block(&self.genesis, roots.state)?.hash)
+    }
+
+    /// Where a transaction is; `None` when no executed block has it.
+    pub fn position(&self, hash: &B256) -> Result<Option<Position>, StoreError> {
+        let head = self.head().id().height;
+        let found = index::transaction(self.kv.as_ref(), hash)?;
+        Ok(found
+            .filter(|(height, _)| *height <= head)
+            .map(|(height, index)| Position { height, index }))
+    }
+
+    /// Roots after an executed block.
+    pub fn roots(&self, height: Height) -> Result<Option<Roots>, StoreError> {
+        index::roots(self.kv.as_ref(), height)
+    }
+
+    /// Heights whose events may satisfy a filter on the bloom (256 bytes), in order.
+    pub fn blooms(
+        &self,
+        from: Height,
+        to: Height,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Vec<Height>, StoreError> {
+        index::blooms(self.kv.as_ref(), from, to, wanted)
+    }
+
+    /// Blocks (and positions of the event in the block) in which a native contract emitted an
+    /// event with this last topic, oldest first.
+    pub fn lookups(
+        &self,
+        contract: &Address,
+        topic: &B256,
+        limit: usize,
+    ) -> Result<Vec<(Height, u32)>, StoreError> {
+        index::lookups(self.kv.as_ref(), contract, topic, limit)
+    }
+
+    /// The state after an executed block, as far back as it is kept.
+    pub fn state(&self, height: Height) -> Result<StateView, StoreError> {
+        Ok(self.state.view(height)?)
+    }
+
+    /// Header and certificate of a final block, executed or not.
+    pub fn certified(&self, height: Height) -> Result<Option<(Header, Certificate)>, StoreError> {
+        if height == Height::GENESIS || height > self.stored_height() {
+            return Ok(None);
+        }
+        let CertifiedBlock { block, certificate } = self.stored(height)?;
+        Ok(Some((block.header, certificate)))
+    }
+
+    /// The final block that commits to the roots after `height`.
+    pub fn certifier(&self, height: Height) -> Result<(Header, Certificate), ProofError> {
+        let lag = self.genesis.parameters.root_lag;
+        let needed = Height(height.0.saturating_add(lag));
+        self.certified(needed)?
+            .ok_or(ProofError::NotCertified { height, needed })
+    }
+
+    /// The newest height whose roots a final block commits to.
+    #[must_use]
+    pub fn certified_state_height(&self) -> Height {
+        let by_blocks = self.stored_height().back(self.genesis.parameters.root_lag);
+        by_blocks.min(self.head().id().height)
+    }
+
+    /// Proof of presence or absence of a key in the state after `height`.
+    pub fn prove_state(&self, height: Height, key: &StateKey) -> Result<StateProof, StoreError> {
+        Ok(self.state.prove(height, key)?)
+    }
+
+    /// Path of a transaction's receipt to the receipts root of its block.
+    pub fn prove_receipt(&self, position: Position) -> Result<MerkleProof, ProofError> {
+        let missing = || ProofError::NoTransaction(position.height, position.index);
+        let block = self.block(position.height)?.ok_or_else(missing)?;
+        let receipts = &block.result.receipts;
+        let leaves: Vec<_> = receipts
+            .iter()
+            .map(|receipt| merkle::leaf(self.suite, &encode(receipt)))
+            .collect();
+        let at = usize::try_from(position.index).unwrap_or(usize::MAX);
+        MerkleProof::build(self.suite, &leaves, at).ok_or_else(missing)
+    }
+
+    /// Stored blocks from a height on, until a number or a size is reached, for a peer.
+    pub fn serve(&self, from: Height, count: u32) -> Result<Vec<CertifiedBlock>, StoreError> {
+        let (mut blocks, mut bytes) = (Vec::new(), 0usize);
+        let last = self.stored_height();
+        for height in from.0..from.0.saturating_add(u64::from(count)) {
+            if height > last.0 {
+                break;
+            }
+            let item = self
+                .blocks
+                .get(height)?
+                .ok_or(StoreError::NoBlock(Height(height)))?;
+            bytes = bytes.saturating_add(item.len());
+            // One block always fits a frame; more only together.
+            if bytes > SYNC_BYTES && !blocks.is_empty() {
+                break;
+            }
+            blocks.push(self.decode_stored(Height(height), &item)?);
+        }
+        Ok(blocks)
+    }
+
+    /// Height and hash of the last stored block.
+    pub fn tip(&self) -> Result<(Header, BlockId), StoreError> {
+        let height = self.stored_height();
+        if height == Height::GENESIS {
+            let roots = self.roots(Height::GENESIS)?.unwrap_or_default();
+            let genesis = super::genesis_block(&self.genesis, roots.state)?;
+            return Ok((genesis.block.header.clone(), genesis.id()));
+        }
+        let stored = self.stored(height)?;
+        let id = stored.block.id(self.suite);
+        Ok((stored.block.header, id))
+    }
+}

@@ -1,0 +1,133 @@
+//! Structured logs on standard error.
+
+use std::io::IsTerminal;
+
+use thiserror::Error;
+use tracing_subscriber::EnvFilter;
+
+/// Environment variable whose directives replace those of the configuration.
+pub const VARIABLE: &str = "HAWSER_LOG";
+
+/// Libraries whose events would drown ours; a directive that names them brings them back.
+const QUIET: &str = "arc_malachitebft_core_consensus=warn,arc_malachitebft_core_driver=warn,\
+arc_malachitebft_core_state_machine=warn,arc_malachitebft_core_votekeeper=warn,\
+informalsystems_malachitebft_core_consensus=warn,rustls=warn,hyper=warn,h2=warn,fjall=warn,\
+lsm_tree=warn,tungstenite=warn";
+
+/// Form of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// [`Format::Text`] on a terminal, [`Format::Json`] otherwise.
+    Auto,
+    /// For people, coloured on a terminal.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, Error)]
+pub enum LoggingError {
+    /// The directives are no filter.
+    #[error(
+        "log level `{directives}` is not understood: {reason}; write for example `info` or \
+         `info,hawser_network=debug`"
+    )]
+    Directives {
+        /// As given.
+        directives: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A logger is already there.
+    #[error("logging is already set up")]
+    Already,
+}
+
+/// The filter that directives make, libraries quieted.
+///
+/// # Errors
+/// [`LoggingError::Directives`].
+pub fn filter(directives: &str) -> Result<EnvFilter, LoggingError> {
+    // Without the check of words, "inof" would pass as the name of a module.
+    let word_is_known = |word: &str| {
+        let level = word.rsplit('=').next().unwrap_or(word);
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        LEVELS.contains(&level.to_ascii_lowercase().as_str())
+    };
+    let refuse = |reason: String| LoggingError::Directives {
+        directives: directives.to_owned(),
+        reason,
+    };
+    let words: Vec<_> = directives.split(',').map(str::trim).collect();
+    if let Some(word) = words.iter().find(|word| !word_is_known(word)) {
+        return Err(refuse(format!("`{word}` names no level")));
+    }
+    EnvFilter::builder()
+        .parse(format!("{QUIET},{}", words.join(",")))
+        .map_err(|error| refuse(error.to_string()))
+}
+
+/// Sets up logging for the process and has panics logged. The variable [`VARIABLE`] overrides
+/// `directives`.
+///
+/// # Errors
+/// [`LoggingError`].
+pub fn init(directives: &str, format: Format) -> Result<(), LoggingError> {
+    let from_variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+    let filter = filter(from_variable.as_deref().unwrap_or(directives))?;
+    let terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let done = match format {
+        Format::Json => builder.json().flatten_event(true).try_init(),
+        Format::Auto if !terminal => builder.json().flatten_event(true).try_init(),
+        Format::Auto | Format::Text => builder.with_ansi(terminal).try_init(),
+    };
+    done.map_err(|_| LoggingError::Already)?;
+    let default_hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        tracing::error!(panic = %info, "internal error: a task ended abnormally");
+        default_hook(info);
+    }));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_modules_are_understood_and_typing_errors_refused() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,hawser_network=debug",
+            "info, hawser_node=trace",
+        ] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "inof",
+            "info,hawser_network=loud",
+            "info,,",
+            "=",
+            "a=b=c",
+        ] {
+            assert!(filter(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn libraries_stay_quiet_unless_they_are_named() {
+        assert!(filter("debug").unwrap().to_string().contains("rustls=warn"));
+        let named = filter("debug,rustls=trace").unwrap().to_string();
+        assert!(
+            named.contains("rustls=trace") && !named.contains("rustls=warn"),
+            "{named}"
+        );
+    }
+}

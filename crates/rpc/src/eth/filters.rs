@@ -1,0 +1,334 @@
+//! Filters that clients poll: bounded in number, forgotten when nobody asks.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hawser_ledger::VerifiedTransaction;
+use hawser_primitives::{B256, Height};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::broadcast::{self, error::TryRecvError};
+
+use super::logs::{self, LogFilter, Range};
+use crate::{
+    methods::{Answer, Context},
+    view,
+    wire::{ErrorObject, Params, json},
+};
+
+/// Block hashes in one answer.
+const HASHES_MAX: u64 = 10_000;
+
+enum Kind {
+    /// From this height on.
+    Blocks { next: Height },
+    /// From this height on.
+    Logs {
+        filter: Arc<LogFilter>,
+        next: Height,
+    },
+    /// What entered the pool since the last question; what is not asked for in time is lost.
+    Pending {
+        receiver: broadcast::Receiver<Arc<VerifiedTransaction>>,
+        full: bool,
+    },
+}
+
+struct Filter {
+    kind: Kind,
+    used: Instant,
+}
+
+/// The filters of a chain.
+#[derive(Default)]
+pub(crate) struct Filters(Mutex<BTreeMap<u128, Filter>>);
+
+/// Identifiers cannot be guessed, so that clients do not use up each other's changes.
+fn fresh_id() -> Result<u128, ErrorObject> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| ErrorObject::internal(format!("no randomness: {error}")))?;
+    Ok(u128::from_be_bytes(bytes))
+}
+
+/// A new identifier as clients see it.
+pub(crate) fn fresh_name() -> Result<String, ErrorObject> {
+    Ok(format!("{:#x}", fresh_id()?))
+}
+
+impl Filters {
+    fn insert(&self, kind: Kind, max: usize, idle: Duration) -> Result<String, ErrorObject> {
+        let id = fresh_id()?;
+        let mut filters = self.0.lock();
+        let now = Instant::now();
+        if filters.len() >= max {
+            filters.retain(|_, filter| now.duration_since(filter.used) <= idle);
+        }
+        if filters.len() >= max {
+            return Err(ErrorObject::busy(format!(
+                "{max} filters are open on this chain; close some with eth_uninstallFilter"
+            )));
+        }
+        filters.insert(id, Filter { kind, used: now });
+        Ok(format!("{id:#x}"))
+    }
+
+    fn with<T>(
+        &self,
+        id: &str,
+        idle: Duration,
+        ask: impl FnOnce(&mut Kind) -> Result<T, ErrorObject>,
+    ) -> Result<T, ErrorObject> {
+        let missing =
+            || ErrorObject::server("filter not found; it may have expired: open it again");
+        let id = parse_id(id).ok_or_else(missing)?;
+        let mut filters = self.0.lock();
+        let now = Instant::now();
+        if filters
+            .get(&id)
+            .is_some_and(|filter| now.duration_since(filter.used) > idle)
+        {
+            filters.remove(&id);
+        }
+        let filter = filters.get_mut(&id).ok_or_else(missing)?;
+        filter.used = now;
+        ask(&mut filter.kind)
+    }
+
+    fn remove(&self, id: &str) -> bool {
+        parse_id(id).is_some_and(|id| self.0.lock().remove(&id).is_some())
+    }
+}
+
+fn parse_id(text: &str) -> Option<u128> {
+    u128::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
+fn insert(cx: &Context, kind: Kind) -> Answer {
+    let limits = cx.limits();
+    let idle = Duration::from_millis(limits.filter_idle_ms_max);
+    json(&cx.entry().filters.insert(kind, limits.filters_max, idle)?)
+}
+
+/// `eth_newFilter`
+pub(crate) fn new_filter(cx: &Context, mut params: Params) -> Answer {
+    let filter = LogFilter::read(&mut params, cx.limits(), true)?;
+    params.end()?;
+    let head = cx.store().head().id().height;
+    let next = match filter.range {
+        Range::Hash(_) => {
+            return Err(ErrorObject::invalid_params(
+                "a filter follows new blocks; use eth_getLogs for a block hash",
+            ));
+        }
+        Range::Numbers {
+            from: Some(tag), ..
+        } if tag.is_number() || tag.is_earliest() => super::number_of(tag, head).max(head.next()),
+        Range::Numbers { .. } => head.next(),
+    };
+    insert(
+        cx,
+        Kind::Logs {
+            filter: Arc::new(filter),
+            next,
+        },
+    )
+}
+
+/// `eth_newBlockFilter`
+pub(crate) fn new_block_filter(cx: &Context, params: Params) -> Answer {
+    params.end()?;
+    insert(
+        cx,
+        Kind::Blocks {
+            next: cx.store().head().id().height.next(),
+        },
+    )
+}
+
+/// `eth_newPendingTransactionFilter`
+pub(crate) fn new_pending_filter(cx: &Context, mut params: Params) -> Answer {
+    let full = params.optional("full transactions")?.unwrap_or(false);
+    params.end()?;
+    insert(
+        cx,
+        Kind::Pending {
+            receiver: cx.handle().subscribe_pending(),
+            full,
+        },
+    )
+}
+
+/// `eth_uninstallFilter`
+pub(crate) fn uninstall_filter(cx: &Context, mut params: Params) -> Answer {
+    let id: String = params.required("filter id")?;
+    params.end()?;
+    json(&cx.entry().filters.remove(&id))
+}
+
+enum Poll {
+    Blocks(Height, Height),
+    Logs(Arc<LogFilter>, Height, Height),
+    Pending(Vec<Arc<VerifiedTransaction>>, bool),
+}
+
+/// `eth_getFilterChanges`. An answer that would be too long is given in parts: the next question
+/// goes on where this one ended.
+pub(crate) async fn filter_changes(cx: &Context, mut params: Params) -> Answer {
+    let id: String = params.required("filter id")?;
+    params.end()?;
+    let limits = cx.limits().clone();
+    let idle = Duration::from_millis(limits.filter_idle_ms_max);
+    let head = cx.store().head().id().height;
+    let poll = cx.entry().filters.with(&id, idle, |kind| match kind {
+        Kind::Blocks { next } => {
+            let from = *next;
+            let to = head.min(Height(from.0.saturating_add(HASHES_MAX - 1)));
+            *next = to.next().max(from);
+            Ok(Poll::Blocks(from, to))
+        }
+        Kind::Logs { filter, next } => {
+            let from = *next;
+            let end = from
+                .0
+                .saturating_add(limits.logs_range_max)
+                .saturating_sub(1);
+            let to = head.min(Height(end));
+            *next = to.next().max(from);
+            Ok(Poll::Logs(Arc::clone(filter), from, to))
+        }
+        Kind::Pending { receiver, full } => Ok(Poll::Pending(drain(receiver), *full)),
+    })?;
+    match poll {
+        Poll::Blocks(from, to) => {
+            cx.read(move |store| {
+                let mut hashes: Vec<B256> = Vec::new();
+                for height in from.0..=to.0 {
+                    hashes.extend(store.block(Height(height))?.map(|block| block.hash));
+                }
+                json(&hashes)
+            })
+            .await
+        }
+        Poll::Logs(filter, from, to) => {
+            let entry = Arc::clone(cx.entry());
+            cx.heavy(move |store| {
+                let to = match filter.range {
+                    Range::Numbers { to: Some(tag), .. } if tag.is_number() => {
+                        super::number_of(tag, to).min(to)
+                    }
+                    _ => to,
+                };
+                if from > to {
+                    return json(&Vec::<Value>::new());
+                }
+                let found = logs::search(store, &filter, from, to, limits.logs_results_max)?;
+                if found.next <= to {
+                    entry.filters.with(&id, idle, |kind| {
+                        if let Kind::Logs { next, .. } = kind {
+                            *next = found.next;
+                        }
+                        Ok(())
+                    })?;
+                }
+                json(&found.logs)
+            })
+            .await
+        }
+        Poll::Pending(transactions, true) => {
+            let all: Result<Vec<_>, _> = transactions
+                .iter()
+                .map(|transaction| view::transaction(transaction, None))
+                .collect();
+            json(&all?)
+        }
+        Poll::Pending(transactions, false) => json(
+            &transactions
+                .iter()
+                .map(|transaction| transaction.hash())
+                .collect::<Vec<_>>(),
+        ),
+    }
+}
+
+fn drain(
+    receiver: &mut broadcast::Receiver<Arc<VerifiedTransaction>>,
+) -> Vec<Arc<VerifiedTransaction>> {
+    let mut all = Vec::new();
+    loop {
+        match receiver.try_recv() {
+            Ok(transaction) => all.push(transaction),
+            Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return all,
+        }
+    }
+}
+
+/// `eth_getFilterLogs`: all logs of a log filter's range.
+pub(crate) async fn filter_logs(cx: &Context, mut params: Params) -> Answer {
+    let id: String = params.required("filter id")?;
+    params.end()?;
+    let limits = cx.limits().clone();
+    let idle = Duration::from_millis(limits.filter_idle_ms_max);
+    let filter = cx.entry().filters.with(&id, idle, |kind| match kind {
+        Kind::Logs { filter, .. } => Ok(Arc::clone(filter)),
+        Kind::Blocks { .. } | Kind::Pending { .. } => {
+            Err(ErrorObject::server("this filter is not a log filter"))
+        }
+    })?;
+    cx.heavy(move |store| json(&logs::query(store, &filter, &limits)?))
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocks() -> Kind {
+        Kind::Blocks { next: Height(1) }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn both_sides_of_the_filter_limit() {
+        let filters = Filters::default();
+        let first = filters.insert(blocks(), 2, LONG).unwrap();
+        filters.insert(blocks(), 2, LONG).unwrap();
+        let error = filters.insert(blocks(), 2, LONG).unwrap_err();
+        assert!(
+            error.message.contains("2 filters are open"),
+            "{}",
+            error.message
+        );
+        assert!(filters.remove(&first));
+        assert!(!filters.remove(&first));
+        assert!(filters.insert(blocks(), 2, LONG).is_ok());
+    }
+
+    #[test]
+    fn an_idle_filter_is_forgotten() {
+        let filters = Filters::default();
+        let id = filters.insert(blocks(), 1, LONG).unwrap();
+        assert!(filters.with(&id, LONG, |_| Ok(())).is_ok());
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(
+            filters
+                .with(&id, Duration::from_millis(1), |_| Ok(()))
+                .is_err()
+        );
+        assert!(filters.with(&id, LONG, |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn nonsense_is_no_filter() {
+        let filters = Filters::default();
+        for id in ["", "0x", "1", "0xzz", &format!("0x{}", "f".repeat(40))] {
+            assert!(filters.with(id, LONG, |_| Ok(())).is_err(), "{id}");
+            assert!(!filters.remove(id));
+        }
+    }
+}

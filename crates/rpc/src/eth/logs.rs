@@ -1,0 +1,292 @@
+//! Log filters and the search by them.
+
+use alloy_eips::BlockNumberOrTag;
+use alloy_primitives::{Bloom, BloomInput};
+use alloy_rpc_types_eth::Log as RpcLog;
+use hawser_ledger::Log;
+use hawser_node::store::ChainStore;
+use hawser_primitives::{Address, B256, Height};
+use serde::Deserialize;
+
+use super::number_of;
+use crate::{
+    RpcLimits,
+    methods::{Answer, Context},
+    view,
+    wire::{ErrorObject, Params, code, json},
+};
+
+/// One value or several, any of which will do; null for whatever there is.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<Option<T>>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawFilter {
+    from_block: Option<BlockNumberOrTag>,
+    to_block: Option<BlockNumberOrTag>,
+    block_hash: Option<B256>,
+    address: Option<OneOrMany<Address>>,
+    topics: Option<Vec<Option<OneOrMany<B256>>>>,
+}
+
+/// Which blocks to search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Range {
+    Hash(B256),
+    Numbers {
+        from: Option<BlockNumberOrTag>,
+        to: Option<BlockNumberOrTag>,
+    },
+}
+
+/// A log filter, checked and sorted.
+#[derive(Clone, Debug)]
+pub(crate) struct LogFilter {
+    pub(crate) range: Range,
+    /// Any of these contracts; empty for all.
+    addresses: Vec<Address>,
+    /// Per position any of these; empty for whatever there is.
+    topics: Vec<Vec<B256>>,
+    /// Bits that a bloom must have: per condition any of these blooms.
+    blooms: Vec<Vec<Bloom>>,
+}
+
+/// Topics of a log.
+const TOPICS_MAX: usize = 4;
+
+impl LogFilter {
+    /// Reads a filter object.
+    pub(crate) fn read(
+        params: &mut Params,
+        limits: &RpcLimits,
+        required: bool,
+    ) -> Result<Self, ErrorObject> {
+        let raw: Option<RawFilter> = params.optional("filter")?;
+        let raw = match raw {
+            Some(raw) => raw,
+            None if required => {
+                return Err(ErrorObject::invalid_params(
+                    "missing value for required argument 0 (filter)",
+                ));
+            }
+            None => RawFilter {
+                from_block: None,
+                to_block: None,
+                block_hash: None,
+                address: None,
+                topics: None,
+            },
+        };
+        Self::check(raw, limits)
+    }
+
+    fn check(raw: RawFilter, limits: &RpcLimits) -> Result<Self, ErrorObject> {
+        let range = match raw.block_hash {
+            Some(_) if raw.from_block.is_some() || raw.to_block.is_some() => {
+                return Err(ErrorObject::invalid_params(
+                    "cannot specify both blockHash and fromBlock/toBlock, choose one or the other",
+                ));
+            }
+            Some(hash) => Range::Hash(hash),
+            None => Range::Numbers {
+                from: raw.from_block,
+                to: raw.to_block,
+            },
+        };
+        let addresses = raw.address.map(alternatives).unwrap_or_default();
+        let raw_topics = raw.topics.unwrap_or_default();
+        if raw_topics.len() > TOPICS_MAX {
+            let text = format!(
+                "{} topics exceed the limit of {TOPICS_MAX}",
+                raw_topics.len()
+            );
+            return Err(ErrorObject::invalid_params(text));
+        }
+        let topics: Vec<Vec<B256>> = raw_topics
+            .into_iter()
+            .map(|t| t.map(alternatives).unwrap_or_default())
+            .collect();
+        let most = topics
+            .iter()
+            .map(Vec::len)
+            .max()
+            .unwrap_or(0)
+            .max(addresses.len());
+        if most > limits.logs_alternatives_max {
+            let text = format!(
+                "{most} alternatives for address or topic exceed the limit of {}",
+                limits.logs_alternatives_max
+            );
+            return Err(ErrorObject::new(code::LIMIT_EXCEEDED, text));
+        }
+        let bloom = |bytes: &[u8]| Bloom::from(BloomInput::Raw(bytes));
+        let mut blooms: Vec<Vec<Bloom>> = vec![
+            addresses
+                .iter()
+                .map(|address| bloom(address.as_slice()))
+                .collect(),
+        ];
+        blooms.extend(
+            topics
+                .iter()
+                .map(|any| any.iter().map(|t| bloom(t.as_slice())).collect()),
+        );
+        blooms.retain(|any| !any.is_empty());
+        Ok(Self {
+            range,
+            addresses,
+            topics,
+            blooms,
+        })
+    }
+
+    /// Whether a block with this bloom may have matching logs.
+    pub(crate) fn may_match(&self, bloom: &Bloom) -> bool {
+        self.blooms
+            .iter()
+            .all(|any| any.iter().any(|wanted| bloom.contains(wanted)))
+    }
+
+    /// Whether a log matches. As in geth, a filter with more positions than the log has topics
+    /// does not, even if those are null.
+    pub(crate) fn matches(&self, log: &Log) -> bool {
+        let address =
+            self.addresses.is_empty() || self.addresses.binary_search(&log.address).is_ok();
+        address
+            && self.topics.len() <= log.topics.len()
+            && self
+                .topics
+                .iter()
+                .zip(&log.topics)
+                .all(|(any, topic)| any.is_empty() || any.binary_search(topic).is_ok())
+    }
+}
+
+/// Sorted alternatives; a null among them stands for anything.
+fn alternatives<T: Ord>(values: OneOrMany<T>) -> Vec<T> {
+    let mut list = match values {
+        OneOrMany::One(value) => vec![value],
+        OneOrMany::Many(values) => values
+            .into_iter()
+            .collect::<Option<Vec<T>>>()
+            .unwrap_or_default(),
+    };
+    list.sort_unstable();
+    list.dedup();
+    list
+}
+
+/// Logs found, and how far the search got.
+pub(crate) struct Found {
+    pub(crate) logs: Vec<RpcLog>,
+    /// First height not searched; above `to` when all was.
+    pub(crate) next: Height,
+}
+
+/// Searches a range of heights in order until `results_max` is reached; whole blocks only, except
+/// that the first block with matches always counts.
+pub(crate) fn search(
+    store: &ChainStore,
+    filter: &LogFilter,
+    from: Height,
+    to: Height,
+    results_max: usize,
+) -> Result<Found, ErrorObject> {
+    let wanted = |bytes: &[u8]| Bloom::try_from(bytes).is_ok_and(|bloom| filter.may_match(&bloom));
+    let mut logs = Vec::new();
+    for height in store.blooms(from, to, &wanted)? {
+        let Some(block) = store.block(height)? else {
+            break;
+        };
+        let before = logs.len();
+        let matches = |log: &Log| filter.matches(log);
+        logs.extend(view::block_logs(&block, &matches));
+        if logs.len() > results_max && before > 0 {
+            logs.truncate(before);
+            return Ok(Found { logs, next: height });
+        }
+        if logs.len() > results_max {
+            return Ok(Found {
+                logs,
+                next: height.next(),
+            });
+        }
+    }
+    Ok(Found {
+        logs,
+        next: to.next(),
+    })
+}
+
+/// Searches what a filter names.
+pub(crate) fn query(
+    store: &ChainStore,
+    filter: &LogFilter,
+    limits: &RpcLimits,
+) -> Result<Vec<RpcLog>, ErrorObject> {
+    let head = store.head().id().height;
+    let (from, to) = match filter.range {
+        Range::Hash(hash) => {
+            let height = store.height_of(&hash)?;
+            let height = height.ok_or_else(|| ErrorObject::server("unknown block"))?;
+            (height, height)
+        }
+        Range::Numbers { from, to } => {
+            let resolve = |tag: Option<_>| number_of(tag.unwrap_or_default(), head);
+            let (from, to) = (resolve(from), resolve(to));
+            if from > to && from <= head {
+                return Err(ErrorObject::invalid_params(format!(
+                    "invalid block range: fromBlock {from} is above toBlock {to}"
+                )));
+            }
+            (from, to.min(head))
+        }
+    };
+    if from > head {
+        return Ok(Vec::new());
+    }
+    let span = to.0.saturating_sub(from.0).saturating_add(1);
+    if span > limits.logs_range_max {
+        let end = from
+            .0
+            .saturating_add(limits.logs_range_max)
+            .saturating_sub(1);
+        return Err(ErrorObject::limit(format!(
+            "block range of {span} exceeds the limit of {}; ask for [{}, {}] first and go on from \
+             there",
+            limits.logs_range_max,
+            view::quantity(from.0),
+            view::quantity(end)
+        )));
+    }
+    let found = search(store, filter, from, to, limits.logs_results_max)?;
+    if found.next <= to || found.logs.len() > limits.logs_results_max {
+        let end = found.next.back(1).max(from);
+        return Err(ErrorObject::limit(format!(
+            "query returned more than {} results. Try with this block range [{}, {}], or name \
+             addresses and topics",
+            limits.logs_results_max,
+            view::quantity(from.0),
+            view::quantity(end.0)
+        )));
+    }
+    Ok(found.logs)
+}
+
+/// `eth_getLogs`
+pub(crate) async fn get_logs(cx: &Context, mut params: Params) -> Answer {
+    let filter = LogFilter::read(&mut params, cx.limits(), true)?;
+    params.end()?;
+    let limits = cx.limits().clone();
+    cx.heavy(move |store| json(&query(store, &filter, &limits)?))
+        .await
+}
+
+#[cfg(test)]
+#[path = "logs_tests.rs"]
+mod tests;

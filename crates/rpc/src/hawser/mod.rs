@@ -1,0 +1,12 @@
+//! The chain's own methods: headers as they are signed, certificates, proofs, evidence.
+//!
+//! Numbers in their results are JSON numbers where they are heights, times in milliseconds,
+//! weights and counts, as in the genesis document; `docs/spec/rpc.md` has an example of each.
+
+mod chain;
+mod evidence;
+pub(crate) mod proofs;
+
+pub(crate) use chain::*;
+pub(crate) use evidence::*;
+pub(crate) use proofs::{account_proof, receipt_proof, state_proof, storage_proof};

@@ -1,0 +1,191 @@
+//! The listener: connections, HTTP, WebSocket.
+
+mod http;
+mod origin;
+mod pages;
+mod session;
+mod ws;
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, routing::any};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use pages::{Page, Pages};
+pub(crate) use session::{Connection, Session};
+
+use crate::{Chains, Refusal, RpcConfig, RpcError, methods::Shared};
+use origin::Origins;
+
+/// Connections that are open at the end get this long to finish their answers.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What the routes share.
+pub(crate) struct App {
+    pages: Option<Pages>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) origins: Origins,
+    pub(crate) websockets: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+}
+
+/// The running interface.
+pub struct RpcServer {
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl RpcServer {
+    /// Where it listens; tells the port when the configuration left it open.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops: no new connections, open ones get a few seconds to finish.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.stopped().await;
+    }
+
+    /// Waits until it has stopped.
+    pub async fn stopped(self) {
+        self.stop.cancelled().await;
+        self.tasks.close();
+        if tokio::time::timeout(GRACE, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::debug!("connections were still open at the end");
+        }
+    }
+}
+
+/// Listens and serves until `shutdown` ends.
+///
+/// # Errors
+/// [`RpcError`] when the address is taken or the configuration makes no sense.
+pub async fn serve(
+    config: RpcConfig,
+    chains: Chains,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<RpcServer, RpcError> {
+    config.limits.check()?;
+    let origins = Origins::new(&config)?;
+    let listen = |source| RpcError::Listen {
+        address: config.listen,
+        source,
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let app = Arc::new(App {
+        shared: Arc::new(Shared::new(&config, chains)),
+        origins,
+        pages: config.pages.clone(),
+        websockets: Arc::new(Semaphore::new(config.limits.websockets_max)),
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+    });
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            tokio::select! {
+                () = shutdown => stop.cancel(),
+                () = stop.cancelled() => {}
+            }
+        }
+    });
+    tasks.spawn(accept(listener, app));
+    Ok(RpcServer {
+        address,
+        stop,
+        tasks,
+    })
+}
+
+fn router(app: &Arc<App>) -> Router {
+    Router::new()
+        .route("/", any(http::root))
+        .route("/chain/{id}", any(http::chain))
+        .fallback(http::not_found)
+        .layer(app.origins.layer())
+        .with_state(Arc::clone(app))
+}
+
+async fn accept(listener: TcpListener, app: Arc<App>) {
+    /// A failed accept is mostly for want of file handles; without a pause it would spin.
+    const PAUSE: Duration = Duration::from_millis(50);
+    let router = router(&app);
+    let places = Arc::new(Semaphore::new(app.shared.limits.connections_max));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = app.stop.cancelled() => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            app.shared.observer.refused(Refusal::Connections);
+            refuse(&stream);
+            continue;
+        };
+        let (router, app_) = (router.clone(), Arc::clone(&app));
+        app.tasks.spawn(async move {
+            connection(stream, router, &app_).await;
+            drop(place);
+        });
+    }
+}
+
+/// Tells a client that there is no room, without waiting for anything it does.
+fn refuse(stream: &TcpStream) {
+    const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
+        connection: close\r\ncontent-type: text/plain\r\ncontent-length: 50\r\n\r\n\
+        too many connections to this node; retry shortly.\n";
+    // Whether it arrives does not matter.
+    let _ = stream.try_write(FULL);
+}
+
+async fn connection(stream: TcpStream, router: Router, app: &App) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    let service = TowerToHyperService::new(router);
+    let read = Duration::from_millis(app.shared.limits.read_ms_max);
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(read);
+    let serving = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut serving = std::pin::pin!(serving);
+    let result = tokio::select! {
+        result = serving.as_mut() => result,
+        () = app.stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            match tokio::time::timeout(GRACE, serving).await {
+                Ok(result) => result,
+                Err(_) => return,
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::trace!(%error, "connection");
+    }
+}

@@ -1,0 +1,12 @@
+//! JSON-RPC 2.0 as it travels: messages, parameters, errors.
+
+mod depth;
+mod error;
+mod message;
+mod params;
+
+pub(crate) use depth::depth_within;
+pub use error::ErrorObject;
+pub(crate) use error::code;
+pub(crate) use message::{Call, Incoming, Json, json, notification, parse, response};
+pub(crate) use params::Params;

@@ -1,0 +1,108 @@
+//! One simulated node: replica, vote log and store on a disk in memory.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use hawser_consensus::{Record, Timeouts};
+use hawser_crypto::SecretKey;
+use hawser_ledger::{Certificate, Genesis, state::StateOptions};
+use hawser_node::{
+    chain::{ChainError, Timers, Verifier, VoteLog, boot},
+    pool::PoolLimits,
+    replica::{CheckedBlock, LogEntry, Replica},
+    store::{ChainStore, StoreOptions},
+};
+use hawser_storage::{MemDisk, MemKv};
+
+/// The parts of a node that a crash destroys.
+pub(crate) struct Running {
+    pub(crate) replica: Replica,
+    pub(crate) log: VoteLog,
+    pub(crate) store: Arc<ChainStore>,
+    pub(crate) verifier: Verifier,
+    pub(crate) timers: Timers,
+    /// Entries of the vote log that are not durable yet.
+    pub(crate) unsynced: Vec<LogEntry>,
+    /// Final blocks that wait for execution.
+    pub(crate) commits: VecDeque<(CheckedBlock, Certificate)>,
+    pub(crate) executing: bool,
+}
+
+/// A node and what survives its crashes.
+pub(crate) struct SimNode {
+    pub(crate) key: Arc<SecretKey>,
+    pub(crate) disk: MemDisk,
+    pub(crate) kv: Arc<MemKv>,
+    pub(crate) running: Option<Running>,
+    /// Counts lives, so that what was under way in an earlier one is not delivered to this one.
+    pub(crate) life: u64,
+    pub(crate) skew_ms: i64,
+}
+
+impl SimNode {
+    pub(crate) fn new(key: Arc<SecretKey>, seed: u64, skew_ms: i64) -> Self {
+        Self {
+            key,
+            disk: MemDisk::new(seed),
+            kv: Arc::new(MemKv::new()),
+            running: None,
+            life: 0,
+            skew_ms,
+        }
+    }
+
+    /// Opens what is on the disk; gives the records of agreement that the vote log kept.
+    pub(crate) fn start(&mut self, genesis: &Arc<Genesis>) -> Result<Vec<Record>, ChainError> {
+        // Flushed often, so that crashes meet every stage.
+        let state = StateOptions {
+            overlay_blocks: 4,
+            provable_blocks: 2,
+            ..StateOptions::default()
+        };
+        // The registry is a constant of the program; that it is sound is tested where it is made.
+        let natives = hawser_services::registry().unwrap_or_default();
+        let store = Arc::new(ChainStore::open(
+            Arc::new(self.disk.clone()),
+            Arc::<MemKv>::clone(&self.kv),
+            Arc::clone(genesis),
+            natives,
+            StoreOptions {
+                state,
+                ..StoreOptions::default()
+            },
+            &mut |_, _| {},
+        )?);
+        let verifier = Verifier::new(Arc::clone(&store));
+        let (log, boot) = boot(
+            &store,
+            &verifier,
+            hawser_node::election(genesis)?,
+            Arc::new(self.disk.clone()),
+            Some(Arc::clone(&self.key)),
+            Timeouts::default(),
+            PoolLimits::default(),
+        )?;
+        self.life = self.life.saturating_add(1);
+        let records = boot.records.clone();
+        self.running = Some(Running {
+            replica: Replica::new(boot),
+            log,
+            store,
+            verifier,
+            timers: Timers::default(),
+            unsynced: Vec::new(),
+            commits: VecDeque::new(),
+            executing: false,
+        });
+        Ok(records)
+    }
+
+    /// Ends the process and leaves what the disk kept.
+    pub(crate) fn crash(&mut self, seed: u64) {
+        self.running = None;
+        self.life = self.life.saturating_add(1);
+        self.disk = self.disk.crash(seed);
+        let unpersisted = self.kv.unpersisted() as u64;
+        let kept = usize::try_from(seed % unpersisted.saturating_add(1)).unwrap_or(0);
+        self.kv = Arc::new(self.kv.crash_keeping(kept));
+    }
+}

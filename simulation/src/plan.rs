@@ -1,0 +1,78 @@
+use hawser_crypto::Suite;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// What goes wrong while faults last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Messages lost, in thousandths.
+    pub loss_per_mille: u32,
+    /// Messages delivered twice, in thousandths.
+    pub duplicate_per_mille: u32,
+    /// Longest delay of a message, in milliseconds. Different delays reorder messages.
+    pub delay_ms_max: u64,
+    /// Actions at which a node crashes, in millionths: in the middle of what an event asked for.
+    pub crash_per_million: u32,
+    /// Mean time between partitions, in milliseconds; 0 for none.
+    pub partition_every_ms: u64,
+    /// Offset of a node's clock, at most, in milliseconds.
+    pub clock_skew_ms_max: u64,
+}
+
+/// A run: everything follows from the seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Validators.
+    pub nodes: usize,
+    /// Their suite.
+    pub suite: Suite,
+    /// Faults of the first phase.
+    pub faults: Faults,
+    /// Length of the first phase, in virtual milliseconds.
+    pub faulty_ms: u64,
+    /// Time after the faults within which everything must be executed everywhere, in virtual
+    /// milliseconds.
+    pub healing_ms: u64,
+    /// Transactions that clients submit.
+    pub transactions: usize,
+}
+
+impl Plan {
+    /// Draws a mix of faults from a seed.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let nodes = if rng.random_bool(0.7) { 4 } else { 7 };
+        let suite = if rng.random_bool(0.75) {
+            Suite::Intl
+        } else {
+            Suite::Sm
+        };
+        let mut some = |max: u32| {
+            if rng.random_bool(0.6) {
+                rng.random_range(1..=max)
+            } else {
+                0
+            }
+        };
+        let faults = Faults {
+            loss_per_mille: some(200),
+            duplicate_per_mille: some(100),
+            delay_ms_max: u64::from(some(400)).max(1),
+            crash_per_million: some(1_500),
+            partition_every_ms: u64::from(some(8_000)),
+            clock_skew_ms_max: u64::from(some(600)),
+        };
+        Self {
+            seed,
+            nodes,
+            suite,
+            faults,
+            faulty_ms: rng.random_range(10_000..40_000),
+            healing_ms: 60_000,
+            transactions: rng.random_range(20..120),
+        }
+    }
+}

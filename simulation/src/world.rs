@@ -1,0 +1,707 @@
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    sync::Arc,
+};
+
+use hawser_crypto::{SecretKey, Suite};
+use hawser_ledger::{ChainParameters, Genesis, GenesisAccount, GenesisValidator, PROTOCOL_VERSION};
+use hawser_network::PeerId;
+use hawser_node::replica::{Action, Event, LogEntry, PeerMessage, TimerId, To};
+use hawser_primitives::{B256, Bytes, ChainId, Height, Time, U256, decode_exact, encode, limits};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    Plan, Violation,
+    clients::{Clients, Signed},
+    node::{Running, SimNode},
+    oracle::Oracle,
+};
+
+const CHAIN: ChainId = ChainId(2021);
+/// Virtual start: clocks must not begin at zero.
+const START: Time = Time(1_700_000_000_000);
+/// Shortest way between two nodes, in milliseconds.
+const LINK_MS: u64 = 1;
+
+/// Something that is going to happen.
+enum What {
+    Node {
+        node: usize,
+        life: u64,
+        event: Event,
+    },
+    Timers {
+        node: usize,
+        life: u64,
+    },
+    Execute {
+        node: usize,
+        life: u64,
+    },
+    Restart {
+        node: usize,
+    },
+    Submit,
+    Partition,
+    Heal,
+    EndOfFaults,
+}
+
+struct Scheduled {
+    at: Time,
+    order: u64,
+    what: What,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Hash over everything that happened, in order.
+    pub audit: B256,
+    /// Highest block.
+    pub height: Height,
+    /// Events handled.
+    pub events: u64,
+    /// Crashes.
+    pub crashes: u64,
+    /// Transactions executed.
+    pub executed: usize,
+    /// Virtual milliseconds from the end of the faults until all was executed everywhere.
+    pub healed_ms: u64,
+}
+
+/// A network in virtual time.
+pub struct World {
+    plan: Plan,
+    genesis: Arc<Genesis>,
+    rng: ChaCha8Rng,
+    now: Time,
+    order: u64,
+    heap: BinaryHeap<Reverse<Scheduled>>,
+    nodes: Vec<SimNode>,
+    clients: Clients,
+    oracle: Oracle,
+    /// Nodes on the other side of a partition.
+    cut: BTreeSet<usize>,
+    faulty: bool,
+    submitted: BTreeMap<B256, Signed>,
+    to_submit: usize,
+    audit: B256,
+    events: u64,
+    crashes: u64,
+    replies: u64,
+}
+
+impl World {
+    /// Sets a world up from a plan.
+    pub fn new(plan: Plan) -> Result<Self, Violation> {
+        let fault = |error: &dyn std::fmt::Display| Violation(format!("set-up: {error}"));
+        let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
+        let mut keys = Vec::new();
+        for i in 0..plan.nodes {
+            let mut seed = [0xa5; 32];
+            seed[0] = u8::try_from(i).unwrap_or(u8::MAX);
+            let key = SecretKey::from_seed(plan.suite.vote_scheme(), &seed);
+            keys.push(Arc::new(key.map_err(|error| fault(&error))?));
+        }
+        let clients = Clients::new(CHAIN, plan.suite);
+        let balance = U256::from(1_000_000u64);
+        let genesis = Genesis {
+            protocol_version: PROTOCOL_VERSION,
+            chain_id: CHAIN,
+            name: "simulation".to_owned(),
+            suite: plan.suite,
+            time: START,
+            parameters: ChainParameters {
+                root_lag: rng.random_range(1..=3),
+                ..ChainParameters::default()
+            },
+            validators: keys
+                .iter()
+                .enumerate()
+                .map(|(i, key)| GenesisValidator {
+                    name: format!("node{i}"),
+                    public_key: key.public_key(),
+                    weight: 1,
+                })
+                .collect(),
+            accounts: clients
+                .addresses()
+                .map(|address| {
+                    (
+                        address,
+                        GenesisAccount {
+                            balance,
+                            ..Default::default()
+                        },
+                    )
+                })
+                .collect(),
+        };
+        let set = genesis.validator_set().map_err(|error| fault(&error))?;
+        let skew = i64::try_from(plan.faults.clock_skew_ms_max).unwrap_or(0);
+        let nodes: Vec<_> = keys
+            .into_iter()
+            .map(|key| SimNode::new(key, rng.random(), rng.random_range(-skew..=skew)))
+            .collect();
+        let mut world = Self {
+            oracle: Oracle::new(CHAIN, set, plan.nodes),
+            to_submit: plan.transactions,
+            plan,
+            genesis: Arc::new(genesis),
+            rng,
+            now: START,
+            order: 0,
+            heap: BinaryHeap::new(),
+            nodes,
+            clients,
+            cut: BTreeSet::new(),
+            faulty: true,
+            submitted: BTreeMap::new(),
+            audit: B256::ZERO,
+            events: 0,
+            crashes: 0,
+            replies: 0,
+        };
+        for node in 0..world.nodes.len() {
+            world.start(node)?;
+        }
+        world.schedule(world.plan.faulty_ms, What::EndOfFaults);
+        world.schedule(10, What::Submit);
+        if world.plan.faults.partition_every_ms > 0 {
+            world.schedule(world.plan.faults.partition_every_ms, What::Partition);
+        }
+        Ok(world)
+    }
+
+    /// Runs to the end: faults, healing, and everything executed everywhere.
+    pub fn run(mut self) -> Result<Outcome, Violation> {
+        let healed_from = START.plus_ms(self.plan.faulty_ms);
+        let deadline = healed_from.plus_ms(self.plan.healing_ms);
+        while let Some(Reverse(next)) = self.heap.pop() {
+            self.now = next.at;
+            if self.now > deadline {
+                return Err(self.stuck());
+            }
+            self.step(next.what)?;
+            if !self.faulty && self.to_submit == 0 && self.is_settled() {
+                return Ok(Outcome {
+                    audit: self.audit,
+                    height: self.oracle.highest(),
+                    events: self.events,
+                    crashes: self.crashes,
+                    executed: self
+                        .submitted
+                        .keys()
+                        .filter(|hash| self.is_done(hash))
+                        .count(),
+                    healed_ms: self.now.since_ms(healed_from),
+                });
+            }
+        }
+        Err(self.stuck())
+    }
+
+    fn is_done(&self, hash: &B256) -> bool {
+        self.oracle.executed_at(hash).is_some()
+    }
+
+    /// Whether all nodes are up, equal, and have executed everything that can still be.
+    fn is_settled(&self) -> bool {
+        let highest = self.oracle.highest();
+        let level = self.nodes.iter().all(|node| {
+            node.running.as_ref().is_some_and(|running| {
+                running.replica.tip().height == highest && running.replica.executed() == highest
+            })
+        });
+        level
+            && self
+                .submitted
+                .values()
+                .all(|signed| self.is_done(&signed.hash))
+    }
+
+    fn stuck(&self) -> Violation {
+        let nodes: Vec<_> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(i, node)| match &node.running {
+                Some(running) => {
+                    let agreement = running.replica.agreement();
+                    format!(
+                        "node {i}: tip {}, executed {}, pool {:?}, deciding {:?} round {} ({}), peers {:?}",
+                        running.replica.tip().height,
+                        running.replica.executed(),
+                        running.replica.pool().counts(),
+                        agreement.height(),
+                        agreement.round(),
+                        agreement.step(),
+                        running.replica.peer_heights().map(|(_, h)| h.0).collect::<Vec<_>>(),
+                    )
+                }
+                None => format!("node {i}: down"),
+            })
+            .collect();
+        let open: Vec<_> = self
+            .submitted
+            .keys()
+            .filter(|hash| !self.is_done(hash))
+            .take(5)
+            .collect();
+        Violation(format!(
+            "liveness: not settled {} ms after the faults ended; {}; not executed: {open:?}",
+            self.plan.healing_ms,
+            nodes.join("; ")
+        ))
+    }
+
+    fn schedule(&mut self, after_ms: u64, what: What) {
+        self.order = self.order.saturating_add(1);
+        let at = self.now.plus_ms(after_ms);
+        self.heap.push(Reverse(Scheduled {
+            at,
+            order: self.order,
+            what,
+        }));
+    }
+
+    fn note(&mut self, fact: &[u8]) {
+        let at = self.now.0.to_be_bytes();
+        self.audit = Suite::Intl.hash_parts(&[self.audit.as_slice(), &at, fact]);
+    }
+
+    fn clock(&self, node: usize) -> Time {
+        let skew = self.nodes.get(node).map_or(0, |node| node.skew_ms);
+        Time(self.now.0.saturating_add_signed(skew))
+    }
+
+    fn step(&mut self, what: What) -> Result<(), Violation> {
+        match what {
+            What::Node { node, life, event } => {
+                if self.is_alive(node, life) {
+                    self.handle(node, event)?;
+                }
+            }
+            What::Timers { node, life } => {
+                if self.is_alive(node, life) {
+                    self.fire(node)?;
+                }
+            }
+            What::Execute { node, life } => {
+                if self.is_alive(node, life) {
+                    self.execute(node, life)?;
+                }
+            }
+            What::Restart { node } => {
+                if self
+                    .nodes
+                    .get(node)
+                    .is_some_and(|node| node.running.is_none())
+                {
+                    self.start(node)?;
+                }
+            }
+            What::Submit => self.submit(),
+            What::Partition => self.partition(),
+            What::Heal => self.cut.clear(),
+            What::EndOfFaults => self.end_faults(),
+        }
+        Ok(())
+    }
+
+    fn is_alive(&self, node: usize, life: u64) -> bool {
+        self.nodes
+            .get(node)
+            .is_some_and(|node| node.life == life && node.running.is_some())
+    }
+
+    fn start(&mut self, node: usize) -> Result<(), Violation> {
+        let genesis = Arc::clone(&self.genesis);
+        let Some(sim) = self.nodes.get_mut(node) else {
+            return Ok(());
+        };
+        let records = sim
+            .start(&genesis)
+            .map_err(|error| Violation(format!("restart of {node}: {error}")))?;
+        let stored = sim
+            .running
+            .as_ref()
+            .map_or(Height::GENESIS, |r| r.store.stored_height());
+        self.oracle.on_restart(node, stored)?;
+        // Written before the crash and not yet synced, but found: as durable as the rest now.
+        for record in &records {
+            self.oracle.on_durable(node, record);
+        }
+        // Links to and from everyone who is up.
+        let up: Vec<_> = (0..self.nodes.len())
+            .filter(|other| {
+                *other != node && self.nodes.get(*other).is_some_and(|n| n.running.is_some())
+            })
+            .collect();
+        self.handle(node, Event::Started)?;
+        for other in up {
+            self.later(other, LINK_MS, Event::PeerUp(peer(node)));
+            self.later(node, LINK_MS, Event::PeerUp(peer(other)));
+        }
+        Ok(())
+    }
+
+    fn later(&mut self, node: usize, after_ms: u64, event: Event) {
+        let Some(life) = self.nodes.get(node).map(|node| node.life) else {
+            return;
+        };
+        self.schedule(after_ms, What::Node { node, life, event });
+    }
+
+    fn crash(&mut self, node: usize) {
+        let seed = self.rng.random();
+        self.crashes = self.crashes.saturating_add(1);
+        if let Some(sim) = self.nodes.get_mut(node) {
+            sim.crash(seed);
+        }
+        for other in 0..self.nodes.len() {
+            if other != node {
+                self.later(other, LINK_MS, Event::PeerDown(peer(node)));
+            }
+        }
+        let after = self.rng.random_range(50..5_000);
+        self.schedule(after, What::Restart { node });
+    }
+
+    fn end_faults(&mut self) {
+        self.faulty = false;
+        self.cut.clear();
+        for node in &mut self.nodes {
+            node.skew_ms = 0;
+        }
+    }
+
+    fn partition(&mut self) {
+        if !self.faulty {
+            return;
+        }
+        let count = self.nodes.len();
+        self.cut = (0..count).filter(|_| self.rng.random_bool(0.4)).collect();
+        let length = self.rng.random_range(200..6_000);
+        self.schedule(length, What::Heal);
+        let next = length.saturating_add(self.plan.faults.partition_every_ms);
+        self.schedule(next, What::Partition);
+    }
+
+    /// A client submits a transaction to a random node that is up; clients try again elsewhere.
+    fn submit(&mut self) {
+        if self.to_submit > 0
+            && let Some(signed) = self.clients.next(&mut self.rng, self.now)
+        {
+            self.to_submit = self.to_submit.saturating_sub(1);
+            self.submitted.insert(signed.hash, signed);
+        }
+        self.hand_in();
+        if self.to_submit > 0 || !self.submitted.keys().all(|hash| self.is_done(hash)) {
+            let pause = self.rng.random_range(1..800);
+            self.schedule(pause, What::Submit);
+        }
+    }
+
+    /// Hands every transaction that is not executed to some node again, as a careful client does
+    /// that waits for its receipt.
+    fn hand_in(&mut self) {
+        let open: Vec<Bytes> = self
+            .submitted
+            .values()
+            .filter(|signed| !self.is_done(&signed.hash))
+            .filter(|signed| signed.expires.is_none_or(|at| at > self.now))
+            .map(|signed| signed.raw.clone())
+            .collect();
+        for raw in open {
+            let node = self.rng.random_range(0..self.nodes.len());
+            let candidate = self
+                .nodes
+                .get(node)
+                .and_then(|node| node.running.as_ref())
+                .and_then(|running| running.verifier.candidate(raw).ok());
+            if let Some(candidate) = candidate {
+                self.replies = self.replies.wrapping_add(1);
+                let event = Event::Submitted(vec![(self.replies, candidate)]);
+                self.later(node, LINK_MS, event);
+            }
+        }
+    }
+
+    fn fire(&mut self, node: usize) -> Result<(), Violation> {
+        let now = self.clock(node);
+        loop {
+            let due = self
+                .nodes
+                .get_mut(node)
+                .and_then(|node| node.running.as_mut())
+                .and_then(|running| running.timers.due(now));
+            match due {
+                Some(timer) => self.handle(node, Event::Timer(timer))?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn handle(&mut self, node: usize, event: Event) -> Result<(), Violation> {
+        let now = self.clock(node);
+        self.events = self.events.saturating_add(1);
+        self.note(format!("{node} {event:?}").as_bytes());
+        let Some(running) = self.nodes.get_mut(node).and_then(|n| n.running.as_mut()) else {
+            return Ok(());
+        };
+        let actions = running
+            .replica
+            .handle(now, event)
+            .map_err(|error| Violation(format!("node {node} stops: {error}")))?;
+        self.perform(node, actions)
+    }
+
+    /// Carries actions out as the driver does: all entries of the vote log first, one sync, then
+    /// the rest in order. The node may crash between any two.
+    fn perform(&mut self, node: usize, actions: Vec<Action>) -> Result<(), Violation> {
+        for action in &actions {
+            if let Action::Log(entry) = action {
+                if self.crashes_now(node) {
+                    return Ok(());
+                }
+                let entry = entry.clone();
+                self.with(node, |running| {
+                    running.log.append(&entry)?;
+                    running.unsynced.push(entry);
+                    Ok(())
+                })?;
+            }
+        }
+        if self.crashes_now(node) {
+            return Ok(());
+        }
+        let durable = self.with(node, |running| {
+            running.log.sync()?;
+            Ok(std::mem::take(&mut running.unsynced))
+        })?;
+        for entry in durable.into_iter().flatten() {
+            if let LogEntry::Record(record) = entry {
+                self.oracle.on_durable(node, &record);
+            }
+        }
+        for action in actions {
+            if self.crashes_now(node) {
+                return Ok(());
+            }
+            self.act(node, action)?;
+        }
+        self.with(node, |running| {
+            running.log.rotate(running.store.stored_height())
+        })?;
+        Ok(())
+    }
+
+    /// Runs something on a node that is up; an error of its disk is a violation here, because no
+    /// disk errors are injected.
+    fn with<T>(
+        &mut self,
+        node: usize,
+        work: impl FnOnce(&mut Running) -> Result<T, hawser_node::chain::ChainError>,
+    ) -> Result<Option<T>, Violation> {
+        let Some(running) = self.nodes.get_mut(node).and_then(|n| n.running.as_mut()) else {
+            return Ok(None);
+        };
+        work(running)
+            .map(Some)
+            .map_err(|error| Violation(format!("node {node}: {error}")))
+    }
+
+    fn crashes_now(&mut self, node: usize) -> bool {
+        let rate = self.plan.faults.crash_per_million;
+        if !self.faulty || rate == 0 || self.rng.random_range(0..1_000_000) >= rate {
+            return false;
+        }
+        self.crash(node);
+        true
+    }
+
+    fn act(&mut self, node: usize, action: Action) -> Result<(), Violation> {
+        let life = self.nodes.get(node).map_or(0, |node| node.life);
+        match action {
+            Action::Log(_) | Action::Report(_) | Action::Reply(..) => {}
+            Action::Send { to, bytes, .. } => self.send(node, to, &bytes)?,
+            Action::SetTimer(timer, at) => self.set_timer(node, timer, at)?,
+            Action::ClearTimer(timer) => {
+                self.with(node, |running| {
+                    running.timers.clear(timer);
+                    Ok(())
+                })?;
+            }
+            Action::Verify { transactions, .. } => {
+                let verified = self.with(node, |running| {
+                    let verify = |raw| running.verifier.candidate(raw).ok();
+                    Ok(transactions.into_iter().filter_map(verify).collect())
+                })?;
+                if let Some(candidates) = verified {
+                    self.later(node, 1, Event::Gossiped(candidates));
+                }
+            }
+            Action::Check { hash, block, known } => {
+                let result =
+                    self.with(node, |running| Ok(running.verifier.check(&block, &known)))?;
+                if let Some(result) = result {
+                    let after = self.rng.random_range(0..4);
+                    self.later(node, after, Event::Checked { hash, result });
+                }
+            }
+            Action::Commit { block, certificate } => {
+                self.oracle_commit(node, &block.hash, &certificate)?;
+                let idle = self.with(node, |running| {
+                    running.store.append(&block.block, &certificate)?;
+                    running.commits.push_back((block, certificate));
+                    Ok(!std::mem::replace(&mut running.executing, true))
+                })?;
+                if idle == Some(true) {
+                    let after = self.rng.random_range(0..8);
+                    self.schedule(after, What::Execute { node, life });
+                }
+            }
+            Action::Serve { to, from, count } => {
+                let blocks = self.with(node, |running| Ok(running.store.serve(from, count)?))?;
+                if let Some(blocks) = blocks {
+                    let bytes = encode(&PeerMessage::Blocks(blocks));
+                    self.send(node, To::Peer(to), &bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn oracle_commit(
+        &mut self,
+        node: usize,
+        hash: &B256,
+        certificate: &hawser_ledger::Certificate,
+    ) -> Result<(), Violation> {
+        self.note(format!("{node} commits {hash}").as_bytes());
+        self.oracle.on_commit(node, *hash, certificate)
+    }
+
+    fn execute(&mut self, node: usize, life: u64) -> Result<(), Violation> {
+        let done = self.with(node, |running| {
+            running.executing = false;
+            let Some((block, certificate)) = running.commits.pop_front() else {
+                return Ok(None);
+            };
+            let executed = running.store.execute(&block, certificate)?;
+            let nonces = running.store.nonces_after(&executed)?;
+            if let Some(height) = running.store.flush_due() {
+                running.store.flush_to(height)?;
+            }
+            running.executing = !running.commits.is_empty();
+            Ok(Some((executed, nonces, running.executing)))
+        })?;
+        let Some(Some((executed, nonces, more))) = done else {
+            return Ok(());
+        };
+        self.oracle.on_executed(node, &executed)?;
+        if more {
+            let after = self.rng.random_range(0..8);
+            self.schedule(after, What::Execute { node, life });
+        }
+        if !self.crashes_now(node) {
+            let event = Event::Executed {
+                roots: executed.result.roots,
+                nonces,
+            };
+            self.later(node, 0, event);
+        }
+        Ok(())
+    }
+
+    fn set_timer(&mut self, node: usize, timer: TimerId, at: Time) -> Result<(), Violation> {
+        self.with(node, |running| {
+            running.timers.set(timer, at);
+            Ok(())
+        })?;
+        let life = self.nodes.get(node).map_or(0, |node| node.life);
+        let after = at.since_ms(self.clock(node));
+        self.schedule(after, What::Timers { node, life });
+        Ok(())
+    }
+
+    fn send(&mut self, from: usize, to: To, bytes: &[u8]) -> Result<(), Violation> {
+        let message =
+            decode_exact::<PeerMessage>(bytes, limits::FRAME_BYTES_MAX).map_err(|error| {
+                Violation(format!("node {from} sends what does not decode: {error}"))
+            })?;
+        self.oracle.on_send(from, &message)?;
+        let targets: Vec<_> = match to {
+            To::All => (0..self.nodes.len()).filter(|node| *node != from).collect(),
+            To::Peer(id) => vec![usize::from(id.0[0])],
+        };
+        for target in targets {
+            let copies = if self.faulty && self.rolls(self.plan.faults.duplicate_per_mille) {
+                2
+            } else {
+                1
+            };
+            for _ in 0..copies {
+                self.deliver(from, target, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn rolls(&mut self, per_mille: u32) -> bool {
+        per_mille > 0 && self.rng.random_range(0..1_000) < per_mille
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, bytes: &[u8]) {
+        let mut delay = LINK_MS;
+        if self.faulty {
+            if self.cut.contains(&from) != self.cut.contains(&to)
+                || self.rolls(self.plan.faults.loss_per_mille)
+            {
+                return;
+            }
+            delay = self
+                .rng
+                .random_range(LINK_MS..=self.plan.faults.delay_ms_max.max(LINK_MS));
+        }
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.later(
+            to,
+            delay,
+            Event::Message {
+                from: peer(from),
+                bytes,
+            },
+        );
+    }
+}
+
+fn peer(node: usize) -> PeerId {
+    let mut id = [0; 32];
+    id[0] = u8::try_from(node).unwrap_or(u8::MAX);
+    PeerId(id)
+}

@@ -1,0 +1,146 @@
+//! Finding the binary, running it to its end, free ports, and processes known by their id.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use tokio::process::Command;
+use tokio::time::{Instant, sleep, timeout};
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The binary under test: `HAWSER_BIN`, else `release/hawser` in the build folder.
+///
+/// # Errors
+/// When it is not there: it has to be built first, and a test without it proves nothing.
+pub fn binary() -> Result<PathBuf> {
+    let path = env::var_os("HAWSER_BIN").map_or_else(
+        || {
+            let built = env::var_os("CARGO_TARGET_DIR")
+                .map_or_else(|| repository().join("target"), PathBuf::from);
+            built.join("release/hawser")
+        },
+        PathBuf::from,
+    );
+    ensure!(
+        path.is_file(),
+        "{} is missing: run `make build` first",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// How a run of the binary ended.
+#[derive(Debug)]
+pub struct Run {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Run {
+    /// Both outputs, for searching and for messages.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+}
+
+/// Runs `hawser ARGUMENTS` to its end.
+///
+/// # Errors
+/// When the binary is missing, or has not ended within `limit`: it is killed then.
+pub async fn hawser<A: AsRef<OsStr>>(arguments: &[A], limit: Duration) -> Result<Run> {
+    let mut command = Command::new(binary()?);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let shown: Vec<_> = arguments
+        .iter()
+        .map(|argument| argument.as_ref().to_string_lossy().into_owned())
+        .collect();
+    let output = timeout(limit, command.output())
+        .await
+        .with_context(|| format!("hawser {} has not ended within {limit:?}", shown.join(" ")))??;
+    Ok(Run {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// The first of `count` neighbouring ports that were all free a moment ago.
+///
+/// # Errors
+/// When no such row is found in a fair number of tries.
+pub fn free_ports(count: u16) -> Result<u16> {
+    for _ in 0..200 {
+        let base = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let Some(end) = base.checked_add(count) else {
+            continue;
+        };
+        let row: Vec<_> = (base..end)
+            .map_while(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+            .collect();
+        if row.len() == usize::from(count) {
+            return Ok(base);
+        }
+    }
+    bail!("no {count} neighbouring ports are free")
+}
+
+/// The process id that a node has written into its folder.
+pub(crate) fn read_pid(file: &Path) -> Result<Pid> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let id: i32 = text
+        .trim()
+        .parse()
+        .with_context(|| format!("{}: {text:?}", file.display()))?;
+    Pid::from_raw(id)
+        .filter(|_| id > 1)
+        .with_context(|| format!("{id} is no process id of a node"))
+}
+
+/// True while the process can still act. A zombie, which only waits for its parent, cannot.
+pub(crate) fn is_alive(pid: Pid) -> bool {
+    if test_kill_process(pid).is_err() {
+        return false;
+    }
+    match fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
+        Ok(stat) => !stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('Z')),
+        Err(_) => !Path::new("/proc/self").exists(),
+    }
+}
+
+/// `kill -9`, and waits until the process is gone.
+pub(crate) async fn kill_hard(pid: Pid) -> Result<()> {
+    // It may have ended on its own in this moment, which is as good.
+    let _ = kill_process(pid, Signal::KILL);
+    let end = Instant::now() + Duration::from_secs(20);
+    while is_alive(pid) {
+        ensure!(
+            Instant::now() < end,
+            "process {} survives kill -9",
+            pid.as_raw_nonzero()
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
