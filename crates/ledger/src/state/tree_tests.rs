@@ -54,7 +54,7 @@ impl PageMap {
     }
 
     fn prove(&self, path: &B256, contents: &BTreeMap<B256, Bytes>) -> StateProof {
-        let descent = tree::descend(self, path).unwrap();
+        let descent = tree::descend(self.1, self, path).unwrap();
         let end = match descent.end {
             None => ProofEnd::Empty,
             Some(leaf) if leaf.path == *path => ProofEnd::Value(contents[path].clone()),
@@ -343,7 +343,7 @@ fn a_missing_page_is_corruption_and_not_an_empty_tree() {
     pages.0.remove(&below);
     let paths = (0..=255u8).map(B256::repeat_byte);
     let failed = paths
-        .filter(|path| tree::descend(&pages, path).is_err())
+        .filter(|path| tree::descend(Suite::Intl, &pages, path).is_err())
         .count();
     assert!(failed > 0);
 }

@@ -8,7 +8,7 @@ use crate::state::page::{Page, PageId};
 use crate::state::tree::root_of;
 
 const KEY: &[u8] = b"base";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const BYTES_MAX: usize = 256;
 
 /// What the key-value store holds, written with each flush.

@@ -102,13 +102,11 @@ impl Inner {
     pub(super) fn descend(&self, height: Height, path: &B256) -> Result<Descent, StateError> {
         self.usable()?;
         self.overlay.read().check_provable(height)?;
-        let descent = tree::descend(
-            &PagesAt {
-                inner: self,
-                height,
-            },
-            path,
-        );
+        let pages = PagesAt {
+            inner: self,
+            height,
+        };
+        let descent = tree::descend(self.suite, &pages, path);
         // A flush beyond this height may have begun meanwhile; then the pages are mixed.
         self.overlay.read().check_provable(height)?;
         descent
