@@ -27,6 +27,7 @@ mod light;
 pub mod merkle;
 mod native;
 mod receipt;
+mod settings;
 pub mod state;
 mod transaction;
 mod validators;
@@ -37,13 +38,17 @@ pub use certificate::{
 };
 pub use genesis::{
     Agreement, ChainParameters, Election, FeeMode, Genesis, GenesisAccount, GenesisError,
-    GenesisValidator, PROTOCOL_VERSION,
+    GenesisValidator, PROTOCOL_VERSION, ROOT_LAG_MAX, VALIDATOR_NAME_BYTES_MAX,
 };
-pub use light::{CertifiedHeader, LightClient, LightError};
+pub use light::{COMMITTEES_MAX, CertifiedHeader, CommitteeChange, LightClient, LightError};
 pub use native::{
     Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering, UnsignedNative,
 };
 pub use receipt::{Log, Outcome, Receipt, SkipReason, receipts_root};
+pub use settings::{
+    ChainSettings, SETTINGS_ACCOUNT, SETTINGS_BYTES_MAX, SETTINGS_DELAY, SETTINGS_ENTRIES_MAX,
+    SETTINGS_SLOT, SettingsEntry, SettingsError, SettingsSchedule,
+};
 pub use transaction::{
     Envelope, SignatureStatus, Transaction, TransactionError, VerifiedTransaction,
 };

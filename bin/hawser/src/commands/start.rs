@@ -1,5 +1,6 @@
 //! `hawser start`: one node in the foreground.
 
+mod admission;
 mod observe;
 mod run;
 
