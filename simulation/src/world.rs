@@ -159,6 +159,7 @@ impl World {
                     )
                 })
                 .collect(),
+            governance: None,
         };
         let set = genesis.validator_set().map_err(|error| fault(&error))?;
         let skew = i64::try_from(plan.faults.clock_skew_ms_max).unwrap_or(0);

@@ -27,6 +27,7 @@ fn genesis() -> Arc<Genesis> {
             })
             .collect(),
         accounts: BTreeMap::new(),
+        governance: None,
     })
 }
 
