@@ -166,6 +166,7 @@ impl World {
                     )
                 })
                 .collect(),
+            governance: None,
         };
         let model = Model::new(&genesis).map_err(|error| fault(&error))?;
         let candidates = keys.iter().map(|key| key.public_key()).collect();

@@ -9,7 +9,7 @@ use hawser_primitives::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Block, Header, Roots, Validator, ValidatorSet, ValidatorSetError};
+use crate::{Block, GenesisGovernance, Header, Roots, Validator, ValidatorSet, ValidatorSetError};
 
 /// The protocol version that this code implements.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -147,6 +147,47 @@ pub struct Genesis {
     /// Accounts that exist from the start.
     #[serde(default)]
     pub accounts: BTreeMap<Address, GenesisAccount>,
+    /// Who governs it; without, nobody does: everyone may do everything, and nothing can change.
+    ///
+    /// Encoded as nothing where there is none, so a chain without governance keeps its hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[borsh(
+        serialize_with = "trailing::serialize",
+        deserialize_with = "trailing::deserialize"
+    )]
+    pub governance: Option<GenesisGovernance>,
+}
+
+/// A last field that takes no byte where it is absent.
+mod trailing {
+    use borsh::{
+        BorshDeserialize, BorshSerialize,
+        io::{Read, Result, Write},
+    };
+
+    pub(super) fn serialize<T: BorshSerialize, W: Write>(
+        value: &Option<T>,
+        writer: &mut W,
+    ) -> Result<()> {
+        match value {
+            Some(value) => (1u8, value).serialize(writer),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn deserialize<T: BorshDeserialize, R: Read>(reader: &mut R) -> Result<Option<T>> {
+        let mut mark = [0u8; 1];
+        if reader.read(&mut mark)? == 0 {
+            return Ok(None);
+        }
+        if mark != [1] {
+            return Err(borsh::io::Error::new(
+                borsh::io::ErrorKind::InvalidData,
+                "no section of a genesis begins like this",
+            ));
+        }
+        T::deserialize_reader(reader).map(Some)
+    }
 }
 
 /// Why a genesis cannot start a chain.
@@ -155,6 +196,9 @@ pub enum GenesisError {
     /// Not readable as a genesis.
     #[error("genesis is not readable: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// The section on governance.
+    #[error("governance: {0}")]
+    Governance(String),
     /// Made for a newer or older program.
     #[error("genesis asks for protocol version {0}, this program implements {PROTOCOL_VERSION}")]
     Version(u32),
@@ -312,6 +356,9 @@ impl Genesis {
             return Err(GenesisError::ChainId(self.chain_id));
         }
         self.parameters.check()?;
+        if let Some(governance) = &self.governance {
+            governance.check()?;
+        }
         check_validators(self.suite, &self.validators)
     }
 

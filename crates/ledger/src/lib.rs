@@ -23,6 +23,7 @@
 mod block;
 mod certificate;
 mod genesis;
+mod governance;
 mod light;
 pub mod merkle;
 mod native;
@@ -39,6 +40,10 @@ pub use certificate::{
 pub use genesis::{
     Agreement, ChainParameters, Election, FeeMode, Genesis, GenesisAccount, GenesisError,
     GenesisValidator, PROTOCOL_VERSION, ROOT_LAG_MAX, VALIDATOR_NAME_BYTES_MAX,
+};
+pub use governance::{
+    AUTHORITIES_MAX, AccountMode, GENESIS_MEMBERS_MAX, GOVERNANCE_NAME_BYTES_MAX,
+    GenesisGovernance, GenesisMember, GenesisOrganisation, ORGANISATIONS_MAX, ROOTS_MAX,
 };
 pub use light::{COMMITTEES_MAX, CertifiedHeader, CommitteeChange, LightClient, LightError};
 pub use native::{

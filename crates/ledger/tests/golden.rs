@@ -107,6 +107,7 @@ fn genesis() -> Genesis {
                 ..GenesisAccount::default()
             },
         )]),
+        governance: None,
     }
 }
 

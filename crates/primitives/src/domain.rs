@@ -28,6 +28,12 @@ pub enum Domain {
     StateLeaf,
     /// Evidence record.
     Evidence,
+    /// Content that the governance contract keeps.
+    Governance,
+    /// Entry of the audit trail.
+    Audit,
+    /// Proposal of governance.
+    GovernanceProposal,
     /// Address of an Ed25519 account.
     Ed25519Address,
     /// Schedule of chain settings.
@@ -52,6 +58,9 @@ impl Domain {
             Self::StateNode => b"hawser/stnode/01",
             Self::StateLeaf => b"hawser/stleaf/01",
             Self::Evidence => b"hawser/evidence1",
+            Self::Governance => b"hawser/govblob/1",
+            Self::Audit => b"hawser/audit///1",
+            Self::GovernanceProposal => b"hawser/proposal1",
             Self::Ed25519Address => b"hawser/ed25519a1",
             Self::Settings => b"hawser/settings1",
         }

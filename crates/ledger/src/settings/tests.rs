@@ -27,6 +27,7 @@ fn genesis() -> Genesis {
         parameters: ChainParameters::default(),
         validators: (1..=4).map(|i| validator(i, 1)).collect(),
         accounts: std::collections::BTreeMap::default(),
+        governance: None,
     }
 }
 

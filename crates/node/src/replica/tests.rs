@@ -30,6 +30,7 @@ fn genesis() -> Arc<Genesis> {
             })
             .collect(),
         accounts: BTreeMap::new(),
+        governance: None,
     })
 }
 

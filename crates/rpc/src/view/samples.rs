@@ -44,6 +44,7 @@ pub(crate) fn genesis() -> Genesis {
             weight: 1,
         }],
         accounts: Default::default(),
+        governance: None,
     }
 }
 
