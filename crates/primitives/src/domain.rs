@@ -30,6 +30,8 @@ pub enum Domain {
     Evidence,
     /// Address of an Ed25519 account.
     Ed25519Address,
+    /// Script of a supervision rule, and slots of what rules remember.
+    Policy,
 }
 
 impl Domain {
@@ -51,6 +53,7 @@ impl Domain {
             Self::StateLeaf => b"hawser/stleaf/01",
             Self::Evidence => b"hawser/evidence1",
             Self::Ed25519Address => b"hawser/ed25519a1",
+            Self::Policy => b"hawser/policy//1",
         }
     }
 }
