@@ -38,6 +38,8 @@ pub enum Domain {
     Ed25519Address,
     /// Schedule of chain settings.
     Settings,
+    /// Script of a supervision rule, and slots of what rules remember.
+    Policy,
 }
 
 impl Domain {
@@ -63,6 +65,7 @@ impl Domain {
             Self::GovernanceProposal => b"hawser/proposal1",
             Self::Ed25519Address => b"hawser/ed25519a1",
             Self::Settings => b"hawser/settings1",
+            Self::Policy => b"hawser/policy//1",
         }
     }
 }
