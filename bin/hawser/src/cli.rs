@@ -3,8 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    chain, completions, config, contract, doctor, down, evidence, evm, init, keys, node, start,
-    status, tx, up,
+    chain, completions, config, contract, doctor, down, evidence, evm, gov, init, keys, node, start, status, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -74,6 +73,9 @@ pub(crate) enum Command {
     /// Invite, join, admit and remove nodes
     #[command(subcommand)]
     Node(node::NodeCommand),
+    /// Organisations, permissions, proposals, freezes, the audit trail
+    #[command(subcommand)]
+    Gov(gov::GovCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure four validators against anvil on this machine

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::exit::{Code, Result, fail};
 use crate::output::cell;
 
-/// Errors that are known without an ABI: Solidity's own, and those of the evidence contract
-/// (`examples/solidity/IEvidence.sol`).
-const STANDARD: [&str; 16] = [
+/// Errors that are known without an ABI: Solidity's own, and those of the native contracts
+/// (`examples/solidity/IEvidence.sol`, `IGovernance.sol`).
+const STANDARD: [&str; 18] = [
     "error Error(string reason)",
     "error Panic(uint256 code)",
     "error EmptyBatch()",
@@ -26,6 +26,8 @@ const STANDARD: [&str; 16] = [
     "error NotPayable()",
     "error UnknownFunction(bytes4 selector)",
     "error MalformedCall(string reason)",
+    "error AccessDenied(string rule, string reason)",
+    "error Refused(string reason)",
 ];
 
 /// Bytes from a text of the form `0x…`.
@@ -76,7 +78,8 @@ pub(crate) fn describe_revert(abi: Option<&JsonAbi>, data: &Value) -> Option<Str
         .map(|value| cell(&to_json(value)))
         .collect();
     Some(match error.name.as_str() {
-        "Error" => values.join(", "),
+        "Error" | "Refused" => values.join(", "),
+        "AccessDenied" => format!("access denied by {}", values.join(": ")),
         name => format!("{name}({})", values.join(", ")),
     })
 }

@@ -687,3 +687,6 @@ fn check_organisation(id: u32, organisation: &Organisation) -> Done {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

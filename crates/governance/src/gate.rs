@@ -210,6 +210,10 @@ fn frozen_party(account: &Address, until: Time) -> Finding {
 }
 
 impl Gate for Gatekeeper {
+    fn stands_open(&self, state: &mut dyn GateState) -> Result<bool, StateError> {
+        Ok(state.slot(&ADDRESS, &slots::CHARTER_SLOT)?.is_zero())
+    }
+
     fn open(
         &self,
         state: &mut dyn GateState,
@@ -384,6 +388,11 @@ fn token_transfer(log: &alloy_primitives::Log) -> Option<(B256, Address, Address
 }
 
 impl Guard for Watch {
+    fn needs_effects(&self) -> bool {
+        let rules = self.law.has_asset_rules() && !self.unsigned;
+        self.freezes || self.governance_called || rules || self.supervisor.is_some()
+    }
+
     fn needs_trace(&self) -> bool {
         self.supervisor.is_some()
     }
@@ -424,6 +433,10 @@ impl Guard for Watch {
         transaction: &GateTransaction,
         effects: &Effects<'_>,
     ) -> Result<Verdict, StateError> {
+        if !self.freezes && self.governance_called {
+            let counts = Counts::load(&mut GateWriter(&mut *store)).map_err(gate_error)?;
+            self.freezes = counts.freezes > 0;
+        }
         let moved = self.moves(&mut GateWriter(&mut *store), effects)?;
         let mut verdict = Verdict {
             refuse: moved,

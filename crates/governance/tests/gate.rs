@@ -254,6 +254,8 @@ fn a_frozen_account_finds_every_door_closed() {
 #[test]
 fn a_frozen_contract_runs_for_nobody_and_asset_freezes_hold() {
     let mut chain = chain(AccountMode::Open);
+    let early = delegation_tx(&key(35), 0, who(31), vec![authorize(&key(36), 0, PLAIN)]);
+    assert_eq!(chain.run(early).outcome, Outcome::Success);
     freeze(&mut chain, Target::Contract(PLAIN), NO_EXPIRY);
     let direct = chain.tx(31, Some(PLAIN), 0, vec![1, 2, 3, 4]);
     assert_eq!(chain.pool(&direct).unwrap().rule, "freeze:contract");
@@ -264,7 +266,7 @@ fn a_frozen_contract_runs_for_nobody_and_asset_freezes_hold() {
         assert_eq!(receipt.outcome, Outcome::Reverted, "{by}");
         assert_eq!(rule_of(&receipt), "freeze:account", "{by}");
     }
-    // An account that delegates to frozen code, before or after the freeze.
+    // An account that delegates to frozen code, after the freeze or before.
     let delegate = delegation_tx(
         &key(31),
         chain.nonce(who(31)),
@@ -272,6 +274,8 @@ fn a_frozen_contract_runs_for_nobody_and_asset_freezes_hold() {
         vec![authorize(&key(32), 0, PLAIN)],
     );
     assert_eq!(rule_of(&chain.run(delegate)), "freeze:account");
+    let delegated = chain.tx(35, Some(who(36)), 0, vec![1]);
+    assert_eq!(rule_of(&chain.run(delegated)), "freeze:account");
     let asset = Target::Asset(hawser_governance::token_asset(&TOKEN));
     freeze(&mut chain, asset, NO_EXPIRY);
     let moved = chain.tx(33, Some(TOKEN), 0, [word(who(31)), word(who(32))].concat());

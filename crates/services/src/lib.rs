@@ -20,8 +20,19 @@ pub mod evidence;
 use std::sync::Arc;
 
 use hawser_execution::{NativeRegistry, RegistryError};
+use hawser_governance::{Gatekeeper, Governance};
 
-/// The native contracts that every chain has.
+/// The native contracts that every chain has, behind the gate of governance. On a chain whose genesis
+/// names no governance the gate is open.
 pub fn registry() -> Result<NativeRegistry, RegistryError> {
-    NativeRegistry::new(vec![Arc::new(evidence::Evidence)])
+    registry_with(Gatekeeper::new())
+}
+
+/// As [`registry`], with a gate of one's own, such as one with an engine for supervision rules.
+pub fn registry_with(gate: Gatekeeper) -> Result<NativeRegistry, RegistryError> {
+    let registry = NativeRegistry::new(vec![
+        Arc::new(evidence::Evidence),
+        Arc::new(Governance::default()),
+    ])?;
+    Ok(registry.with_gate(Arc::new(gate)))
 }

@@ -68,6 +68,10 @@ pub(crate) struct InitArgs {
     /// Account with a balance from the start, in wei; may be repeated
     #[arg(long, value_name = "ADDRESS=WEI", value_parser = account)]
     account: Vec<(Address, U256)>,
+    /// Have the chain governed by this many organisations, their keys in DIR/keystore [default: 3]
+    #[arg(long, value_name = "ORGANISATIONS", num_args = 0..=1, default_missing_value = "3",
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::local::demo::ORGANISATIONS_MAX)))]
+    governance: Option<u16>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -138,6 +142,7 @@ pub(crate) fn run(args: &InitArgs, output: Output, lang: Lang) -> Result<()> {
         protection,
         accounts: args.account.iter().copied().collect::<BTreeMap<_, _>>(),
         test_account: local,
+        governance: args.governance,
     };
     let progress = Progress::steps(count as u64, lang.pick("writing nodes", "写入节点"));
     let genesis = plan.write(&|_| progress.advance(1))?;

@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod evidence;
 pub(crate) mod evm;
+pub(crate) mod gov;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod node;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Contract(command) => block_on(contract::run(&command, output)),
         Command::Evidence(command) => block_on(evidence::run(&command, output)),
         Command::Node(command) => block_on(node::run(&command, output, lang)),
+        Command::Gov(command) => block_on(gov::run(&command, output, lang)),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args),
         Command::Evm(command) => evm::run(&command),

@@ -51,6 +51,11 @@ pub(crate) struct UpArgs {
     #[arg(long, env = "HAWSER_UP_CHAIN_ID", value_name = "ID",
         value_parser = clap::value_parser!(u64).range(1..=9_007_199_254_740_991))]
     chain_id: Option<u64>,
+    /// Have the new network governed by this many organisations [default: 3]
+    #[arg(long, env = "HAWSER_UP_GOVERNANCE", value_name = "ORGANISATIONS", num_args = 0..=1,
+        default_missing_value = "3",
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::local::demo::ORGANISATIONS_MAX)))]
+    governance: Option<u16>,
     /// Seconds to wait until the nodes agree
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
         value_parser = clap::value_parser!(u64).range(1..=3600))]

@@ -13,6 +13,7 @@ use hawser_primitives::{Address, ChainId, Time, U256};
 
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::keyfile::{self, Keystore};
+use crate::local::demo;
 use crate::passphrase::{self, Passphrase};
 use crate::{files, identity};
 
@@ -53,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) accounts: BTreeMap<Address, U256>,
     /// Whether there is a test account with a balance, its key in the keystore.
     pub(crate) test_account: bool,
+    /// Organisations that govern it, with their keys in the keystore; `None` for no governance.
+    pub(crate) governance: Option<u16>,
 }
 
 impl Plan {
@@ -99,12 +102,24 @@ impl Plan {
 
     fn genesis(&self, keys: &[Keys], secret: &str, cost: &Params) -> Result<Genesis> {
         let mut accounts = self.accounts.clone();
+        // A thousand coins of 18 decimals, so that examples which move value work too.
+        let funds = U256::from(10u64).pow(U256::from(21u64));
+        let mut test = None;
         if self.test_account {
             let key = SecretKey::generate(Scheme::Secp256k1).or_fail(Code::Failed)?;
-            // A thousand coins of 18 decimals, so that examples which move value work too.
-            accounts.insert(key.address(), U256::from(10u64).pow(U256::from(21u64)));
+            accounts.insert(key.address(), funds);
+            test = Some(key.address());
             Keystore(self.dir.join("keystore")).add(TEST_ACCOUNT, &key, secret, cost)?;
         }
+        let governance = match self.governance {
+            Some(count) => {
+                let keystore = Keystore(self.dir.join("keystore"));
+                let demo = demo::make(count, self.suite, &keystore, secret, cost, test)?;
+                accounts.extend(demo.accounts.into_iter().map(|account| (account, funds)));
+                Some(demo.section)
+            }
+            None => None,
+        };
         let account = |(address, balance): (Address, U256)| {
             let account = GenesisAccount {
                 balance,
@@ -129,10 +144,12 @@ impl Plan {
             parameters: self.parameters.clone(),
             validators: self.nodes.iter().zip(keys).map(validator).collect(),
             accounts: accounts.into_iter().map(account).collect(),
-            governance: None,
+            governance,
         };
         genesis
             .check()
+            .map_err(|error| Failure::new(Code::Usage, error))?;
+        hawser_governance::check_genesis(&genesis)
             .map_err(|error| Failure::new(Code::Usage, error))?;
         Ok(genesis)
     }

@@ -1,5 +1,6 @@
 //! A network's folder on this machine.
 
+pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod pidfile;
 pub(crate) mod ports;

@@ -301,6 +301,12 @@ pub enum Opening {
 
 /// See the module.
 pub trait Gate: Send + Sync {
+    /// Whether nobody is asked anything in this state, which then holds for the whole block.
+    fn stands_open(&self, state: &mut dyn GateState) -> Result<bool, StateError> {
+        let _ = state;
+        Ok(false)
+    }
+
     /// Asked before a transaction runs, and by the pool before it is taken in.
     fn open(
         &self,
@@ -320,6 +326,11 @@ pub trait Gate: Send + Sync {
 
 /// Watches one transaction.
 pub trait Guard {
+    /// Whether the effects matter at all; asked when the transaction has succeeded.
+    fn needs_effects(&self) -> bool {
+        true
+    }
+
     /// Whether effects have to come with the frames.
     fn needs_trace(&self) -> bool {
         false

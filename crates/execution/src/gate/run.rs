@@ -43,6 +43,8 @@ pub(crate) struct GateRun<'a> {
     transaction: Option<GateTransaction>,
     guard: Option<Box<dyn Guard>>,
     needs_trace: bool,
+    /// Whether the gate stands open, once that is known of the block.
+    stands_open: Option<bool>,
     refusal: Option<Finding>,
     checkpoint: Option<JournalCheckpoint>,
     /// Whether the first frame takes the sender's nonce, so that undoing it gives the nonce back.
@@ -63,6 +65,7 @@ impl<'a> GateRun<'a> {
             transaction: None,
             guard: None,
             needs_trace: false,
+            stands_open: None,
             refusal: None,
             checkpoint: None,
             nonce_in_frame: false,
@@ -84,6 +87,7 @@ impl<'a> GateRun<'a> {
         self.notes.clear();
         if !self.keeps_journal {
             self.base.clear();
+            self.stands_open = None;
         }
     }
 
@@ -186,11 +190,34 @@ fn state_error(error: StateError) -> EvmError {
     EvmError::Database(DbError(error))
 }
 
+/// Whether nothing has to be shown to the gate.
+fn stands_open<DB, INSP>(evm: &mut ChainEvm<'_, DB, INSP>) -> Result<bool, EvmError>
+where
+    DB: Database<Error = DbError>,
+{
+    let Some(run) = evm.precompiles.gate.as_mut() else {
+        return Ok(true);
+    };
+    run.reset();
+    if let Some(known) = run.stands_open {
+        return Ok(known);
+    }
+    at_gate!(evm, run, live, base, none => Ok(true));
+    let answer = run.gate.stands_open(&mut live);
+    run.base = base;
+    let answer = answer.map_err(state_error)?;
+    run.stands_open = Some(answer);
+    Ok(answer)
+}
+
 /// Shows the gate an Ethereum transaction (or call) that has passed validation.
 pub(crate) fn begin<DB, INSP>(evm: &mut ChainEvm<'_, DB, INSP>) -> Result<(), EvmError>
 where
     DB: Database<Error = DbError>,
 {
+    if stands_open(evm)? {
+        return Ok(());
+    }
     let Some(run) = &evm.precompiles.gate else {
         return Ok(());
     };
@@ -225,6 +252,9 @@ pub(crate) fn begin_native<DB, INSP>(
 where
     DB: Database<Error = DbError>,
 {
+    if stands_open(evm)? {
+        return Ok(());
+    }
     let Some(run) = &evm.precompiles.gate else {
         return Ok(());
     };
@@ -264,9 +294,6 @@ fn open<DB, INSP>(
 where
     DB: Database<Error = DbError>,
 {
-    if let Some(run) = evm.precompiles.gate.as_mut() {
-        run.reset();
-    }
     at_gate!(evm, run, live, base, none => Ok(()));
     let opening = run.gate.open(&mut live, &transaction);
     run.base = base;
@@ -352,8 +379,8 @@ where
     Ok(result)
 }
 
-fn frame_of<CTX: ContextTr>(
-    context: &mut CTX,
+fn frame_of<DB: Database<Error = DbError>>(
+    context: &mut ChainContext<DB>,
     init: &FrameInit,
     with_selector: bool,
 ) -> Option<GateFrame> {
@@ -367,7 +394,7 @@ fn frame_of<CTX: ContextTr>(
             },
             from: inputs.caller,
             to: Some(inputs.target_address),
-            code: Some(inputs.bytecode_address),
+            code: Some(delegate(context, inputs.bytecode_address)),
             selector: with_selector.then(|| selector(context, inputs)).flatten(),
             value: inputs.transfer_value().unwrap_or_default(),
         }),
@@ -382,6 +409,14 @@ fn frame_of<CTX: ContextTr>(
         }),
         FrameInput::Empty => None,
     }
+}
+
+/// Whose code runs at an address: that of the account it delegates to (EIP-7702), or its own.
+fn delegate<DB: Database>(context: &ChainContext<DB>, address: Address) -> Address {
+    let account = context.journaled_state.inner.state.get(&address);
+    let code = account.and_then(|account| account.info.code.as_ref());
+    code.and_then(|code| code.eip7702_address())
+        .unwrap_or(address)
 }
 
 fn selector<CTX: ContextTr>(context: &mut CTX, inputs: &CallInputs) -> Option<[u8; 4]> {
@@ -424,7 +459,12 @@ pub(crate) fn judge<DB, INSP>(
 where
     DB: Database<Error = DbError>,
 {
-    if !is_guarded(evm) || !result.instruction_result().is_ok() {
+    let guard = evm
+        .precompiles
+        .gate
+        .as_ref()
+        .and_then(|run| run.guard.as_ref());
+    if !guard.is_some_and(|guard| guard.needs_effects()) || !result.instruction_result().is_ok() {
         return Ok((result, gas));
     }
     let Some(checkpoint) = evm.precompiles.gate.as_ref().and_then(|run| run.checkpoint) else {
@@ -433,7 +473,7 @@ where
     let kept = {
         at_gate!(&mut *evm, run, live, base, none => Ok((result, gas)));
         let (transfers, created) = moved(live.context, checkpoint);
-        let logs = live.context.journaled_state.inner.logs.clone();
+        let logs = std::mem::take(&mut live.context.journaled_state.inner.logs);
         let effects = Effects {
             gas_used: gas.total_gas_spent(),
             frames: &run.frames,
@@ -446,6 +486,7 @@ where
             (Some(guard), Some(transaction)) => guard.effects(&mut live, transaction, &effects),
             _ => Ok(super::Verdict::default()),
         };
+        live.context.journaled_state.inner.logs = logs;
         run.base = base;
         let verdict = verdict.map_err(state_error)?;
         for finding in verdict.flags {

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use hawser_execution::Finding;
 use hawser_ledger::{TransactionError, VerifiedTransaction};
 use hawser_primitives::{Address, B256, Bytes};
 use thiserror::Error;
@@ -20,6 +21,9 @@ pub enum SubmitError {
     /// The pool refuses it.
     #[error(transparent)]
     Pool(#[from] PoolError),
+    /// The chain's governance refuses it; executed, it would revert with the same words.
+    #[error("{0}")]
+    Denied(Finding),
     /// More arrives than this node can check.
     #[error("the node is busy: {waiting} submissions wait; retry in a second")]
     Busy {
@@ -49,6 +53,7 @@ impl SubmitError {
                 | TransactionError::Native(_) => "malformed",
             },
             Self::Pool(error) => error.reason(),
+            Self::Denied(_) => "denied",
             Self::Busy { .. } => "busy",
             Self::Store(_) => "store",
             Self::Stopped => "stopped",

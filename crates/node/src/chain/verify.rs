@@ -61,8 +61,15 @@ impl Verifier {
         transaction: Arc<VerifiedTransaction>,
     ) -> Result<Candidate, SubmitError> {
         let failed = |error: &dyn std::fmt::Display| SubmitError::Store(error.to_string());
-        let height = self.store.head().id().height;
+        let head = self.store.head();
+        let height = head.id().height;
         let view = self.store.state(height).map_err(|error| failed(&error))?;
+        let (next, time) = (height.next(), head.block.header.time);
+        let executor = self.store.executor();
+        let denied = executor.check_access(&view, &transaction, next, time);
+        if let Some(finding) = denied.map_err(|error| failed(&error))? {
+            return Err(SubmitError::Denied(finding));
+        }
         let account = view
             .account(&transaction.sender())
             .map_err(|error| failed(&error))?;

@@ -75,6 +75,10 @@ impl From<SubmitError> for ErrorObject {
             SubmitError::Stopped | SubmitError::Pool(PoolError::Stopping) => {
                 Self::new(code::UNAVAILABLE, error.to_string())
             }
+            SubmitError::Denied(finding) => {
+                let data = finding.revert_data();
+                super::revert::error(&data)
+            }
             SubmitError::Store(_) => internal(&error),
             SubmitError::Transaction(_) | SubmitError::Pool(_) => Self::server(error.to_string()),
         }

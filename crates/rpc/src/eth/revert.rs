@@ -37,6 +37,9 @@ pub(crate) fn reason(data: &[u8]) -> Option<String> {
             let number = word(rest, 0)?;
             Some(panic_text(number))
         }
+        hawser_execution::ACCESS_DENIED => {
+            hawser_execution::Finding::from_revert_data(data).map(|finding| finding.to_string())
+        }
         _ => None,
     }
 }

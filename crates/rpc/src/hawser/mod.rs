@@ -5,6 +5,7 @@
 
 mod chain;
 mod evidence;
+mod governance;
 pub(crate) mod proofs;
 
 pub(crate) use chain::*;
@@ -12,3 +13,4 @@ pub(crate) use evidence::*;
 pub(crate) use proofs::{
     account_proof, changes_of_committee, receipt_proof, state_proof, storage_proof,
 };
+pub(crate) use governance::*;

@@ -54,6 +54,7 @@ pub(super) fn create(home: &Home, args: &UpArgs) -> Result<Vec<LocalNode>> {
         protection: Protection::Random,
         accounts: BTreeMap::new(),
         test_account: true,
+        governance: args.governance,
     }
     .write(&|_| {})?;
     home.nodes()
