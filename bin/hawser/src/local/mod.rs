@@ -1,5 +1,6 @@
 //! A network's folder on this machine.
 
+pub(crate) mod demonstration;
 pub(crate) mod generate;
 pub(crate) mod pidfile;
 pub(crate) mod ports;

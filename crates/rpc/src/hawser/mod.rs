@@ -5,8 +5,10 @@
 
 mod chain;
 mod evidence;
+mod links;
 pub(crate) mod proofs;
 
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
+pub(crate) use links::{links, whoami};
 pub(crate) use proofs::{account_proof, receipt_proof, state_proof, storage_proof};
