@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    chain, completions, config, contract, doctor, down, evidence, evm, gov, init, keys, node, start, status, tx, up,
+    cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init, keys, node, start, status, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -58,6 +58,9 @@ pub(crate) enum Command {
     /// Make, import, export and list keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Run an organisation's certificate authority; request, inspect and check certificates
+    #[command(subcommand)]
+    Cert(cert::CertCommand),
     /// Ask a node about its chain
     #[command(subcommand)]
     Chain(chain::ChainCommand),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hawser_crypto::keystore::{self, KeystoreError, Params, ScryptCost};
 use hawser_crypto::{PublicKey, Scheme, SecretKey};
+use hawser_pki::PrivateKey;
 use hawser_primitives::Address;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,13 @@ fn encrypt(key: &SecretKey, passphrase: &str, cost: &Params) -> Result<String> {
 /// Opens a key file.
 pub(crate) fn read(path: &Path, passphrase: &str) -> Result<SecretKey> {
     open(path, passphrase).map_err(|error| failure(path, &error))
+}
+
+/// Opens the key of a certificate: SM2, P-256 or Ed25519.
+pub(crate) fn read_private(path: &Path, passphrase: &str) -> Result<PrivateKey> {
+    let text = files::read_text(path, keystore::FILE_BYTES_MAX as u64)?;
+    PrivateKey::decrypt(&text, passphrase)
+        .context(Code::Config, format!("key file {}", path.display()))
 }
 
 fn failure(path: &Path, error: &Problem) -> Failure {

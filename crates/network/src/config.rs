@@ -5,7 +5,7 @@ use std::time::Duration;
 use hawser_primitives::limits::FRAME_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
-use crate::{NetworkError, NodeIdentity, PeerId};
+use crate::{Credential, NetworkError, PeerId};
 
 /// Largest text of a peer address: a DNS name of 253 octets, a colon and five digits.
 const ADDRESS_LEN_MAX: usize = 259;
@@ -14,7 +14,8 @@ const ADDRESS_LEN_MAX: usize = 259;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerAddress {
-    /// The peer's public key. Whoever proves possession of it is that peer, from any address.
+    /// The peer's name, from its key. Whoever proves possession of the key is that peer, from any
+    /// address.
     pub id: PeerId,
     /// Where to dial it, as `host:port`. Names are resolved again at every attempt.
     pub address: String,
@@ -25,8 +26,8 @@ pub struct PeerAddress {
 pub struct NetworkConfig {
     /// Where to accept links. Port 0 lets the operating system choose.
     pub listen: SocketAddr,
-    /// This node's key.
-    pub identity: NodeIdentity,
+    /// What this node proves itself with.
+    pub credential: Credential,
     /// The admitted peers. An entry for this node itself is ignored, so that all nodes can share
     /// one list.
     pub peers: Vec<PeerAddress>,
@@ -37,10 +38,14 @@ pub struct NetworkConfig {
 impl NetworkConfig {
     /// A configuration with the default limits.
     #[must_use]
-    pub fn new(listen: SocketAddr, identity: NodeIdentity, peers: Vec<PeerAddress>) -> Self {
+    pub fn new(
+        listen: SocketAddr,
+        credential: impl Into<Credential>,
+        peers: Vec<PeerAddress>,
+    ) -> Self {
         Self {
             listen,
-            identity,
+            credential: credential.into(),
             peers,
             limits: Limits::default(),
         }

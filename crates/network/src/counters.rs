@@ -33,6 +33,16 @@ reasons! {
     WrongPeer => "wrong_peer", "the address answered with another key than the configured one";
     /// What the peer presented is not an Ed25519 public key (RFC 8410).
     BadKey => "bad_key", "it presented no Ed25519 public key";
+    /// The peer presented neither key nor certificate.
+    NoCertificate => "no_certificate", "it presented no key or certificate";
+    /// A certificate of the peer's chain is expired or not yet valid.
+    CertificateExpired => "certificate_expired", "its certificate is not valid at this time";
+    /// A certificate of the peer's chain is on a revocation list.
+    CertificateRevoked => "certificate_revoked", "its certificate was revoked";
+    /// The peer's chain is not to be believed for another reason, which the detail gives.
+    CertificateUntrusted => "certificate_untrusted", "its certificate is not trusted";
+    /// The other side does not believe this node's certificate.
+    CertificateRefused => "certificate_refused", "it refused this node's certificate: `hawser cert check` tells why";
     /// The handshake signature does not belong to the presented key.
     BadSignature => "bad_signature", "its handshake signature is wrong";
     /// Handshake records that do not decrypt: replayed, or changed on the way.

@@ -44,6 +44,9 @@ pub enum NetworkError {
     /// The network has been shut down.
     #[error("the network has been shut down")]
     Stopped,
+    /// A certificate, its key or the trust folder.
+    #[error("{0}")]
+    Certificate(String),
     /// The TLS provider refused the identity or the settings.
     #[error("the TLS provider refused the configuration: {0}")]
     Tls(String),

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use hawser_pki::Certificate;
 use hawser_primitives::{ChainId, Time};
 
 use crate::PeerId;
@@ -57,6 +58,8 @@ pub enum DownReason {
     Superseded,
     /// The peer was taken out of the configuration.
     Removed,
+    /// The peer's certificate expired, was revoked or lost its authority while the link was up.
+    Untrusted(String),
     /// The socket or TLS failed.
     Failed(String),
 }
@@ -77,6 +80,7 @@ impl fmt::Display for DownReason {
             Self::Malformed(what) => write!(f, "malformed frame: {what}"),
             Self::Superseded => f.write_str("a newer link of the same peer took over"),
             Self::Removed => f.write_str("the peer was taken out of the configuration"),
+            Self::Untrusted(why) => write!(f, "the peer is no longer trusted: {why}"),
             Self::Failed(error) => write!(f, "the connection failed: {error}"),
         }
     }
@@ -108,6 +112,10 @@ pub struct PeerStatus {
     pub bytes_out: u64,
     /// The last measured round trip of a ping, in microseconds.
     pub round_trip_us: Option<u64>,
+    /// Cipher suite of the present link, by its name in the registry of TLS.
+    pub cipher_suite: Option<String>,
+    /// The certificate that the peer presented on the present link; `None` for raw keys.
+    pub certificate: Option<Certificate>,
     /// Why the last attempt or link failed, in words; `None` if nothing failed yet.
     pub last_error: Option<String>,
     /// Frames waiting to be written.

@@ -43,16 +43,18 @@ pub(crate) enum Bye {
     Refused,
     TooMany,
     Removed,
+    Untrusted,
 }
 
 impl Bye {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Shutdown,
         Self::Duplicate,
         Self::Superseded,
         Self::Refused,
         Self::TooMany,
         Self::Removed,
+        Self::Untrusted,
     ];
 
     pub(crate) const fn text(self) -> &'static str {
@@ -63,6 +65,7 @@ impl Bye {
             Self::Refused => "it received an invalid frame",
             Self::TooMany => "it has too many connections open",
             Self::Removed => "this node was taken out of its configuration",
+            Self::Untrusted => "it no longer trusts this node's certificate",
         }
     }
 }

@@ -9,7 +9,7 @@ use rustls::sign::SigningKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
-use crate::{IdentityError, tls};
+use crate::{IdentityError, raw, tls};
 
 /// PKCS#8 version 1 of an Ed25519 seed up to the 32 bytes of the seed (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] = [
@@ -18,7 +18,9 @@ const PKCS8_PREFIX: [u8; 16] = [
 /// Longest PKCS#8 document read, in bytes. Version 2 with the public key takes 85.
 const PKCS8_LEN_MAX: usize = 512;
 
-/// An Ed25519 public key, which is the name of a node.
+/// The name of a node: its Ed25519 public key or, for a node with certificates, the hash of the
+/// SubjectPublicKeyInfo in them (SM3 for SM2 keys, SHA-256 for others). A certificate renewed for
+/// the same key leaves the name as it is; a new key is a new name, as with raw keys.
 ///
 /// Text form: 64 lower-case hexadecimal digits. Binary form: the 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
@@ -97,7 +99,7 @@ impl NodeIdentity {
             .map_err(|error| IdentityError::PrivateKey(error.to_string()))?;
         let id = key
             .public_key()
-            .and_then(|spki| tls::peer_id_of_spki(spki.as_ref()))
+            .and_then(|spki| raw::peer_id_of_spki(spki.as_ref()))
             .ok_or_else(|| IdentityError::PrivateKey("no Ed25519 public key".into()))?;
         Ok(Self {
             id,

@@ -13,8 +13,10 @@
 //! - Between two nodes at most one link is up. `Up` comes before the first message of a link and
 //!   `Down` after its last; the next `Up` of the same peer comes after that `Down`.
 //! - Everything that a peer or stranger can make this node hold is bounded (see [`Limits`]).
-//! - TLS library types do not appear in the public interface, so that another provider (RFC 8998)
-//!   can take its place.
+//! - TLS library types do not appear in the public interface. The provider of RFC 8998 and the
+//!   usual one serve behind the same types.
+//! - In certificate mode a link lives only as long as the peer's chain is believed: it is judged
+//!   again whenever a certificate file, root or revocation list changes, and when it expires.
 #![cfg_attr(
     test,
     allow(
@@ -25,28 +27,38 @@
     )
 )]
 
+mod chain_verifier;
+mod chains;
 mod config;
 mod counters;
+mod credential;
 mod error;
 mod event;
 mod frame;
 mod gate;
+mod gm;
 mod handle;
 mod handshake;
 mod identity;
 mod link;
+mod listener;
 mod peer;
 mod pending;
+mod probe;
 mod queue;
+mod raw;
 mod service;
 mod tls;
 
 pub use config::{Limits, NetworkConfig, PeerAddress, is_peer_address};
 pub use counters::{Counters, RefusalReason};
+pub use credential::{CertificateFiles, Credential, NodeCertificate};
 pub use error::{IdentityError, NetworkError, SendError};
 pub use event::{Direction, DownReason, Lane, NetworkEvent, PeerStatus};
 pub use handle::NetworkHandle;
 pub use identity::{NodeIdentity, PeerId};
+pub use listener::{ListenerStream, ListenerTls};
+pub use probe::{Probe, ProbeReport, ProbeSuite, probe};
 pub use service::start;
 
 // The payload type of this interface, so that users need not name the crate it comes from.

@@ -33,6 +33,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, peer: &Arc<Peer>, established: Estab
         stream,
         places,
     } = established;
+    link.set_facts(inner.tls.facts(&stream));
     let (reader, writer) = tokio::io::split(stream);
     // The writer starts before the consumer hears of the link, so that a slow consumer does not
     // make this node look dead.
@@ -116,6 +117,15 @@ async fn ended(inner: &Inner, peer: &Peer, link: &Link) -> DownReason {
         reason = link.closed() => reason,
         () = inner.stopped() => DownReason::Shutdown,
         _ = removed.wait_for(|removed| *removed) => DownReason::Removed,
+        why = distrusted(inner, link) => DownReason::Untrusted(why),
+    }
+}
+
+/// Resolves when the peer's certificates are no longer believed; never for raw keys.
+async fn distrusted(inner: &Inner, link: &Link) -> String {
+    match (inner.tls.chains(), link.facts()) {
+        (Some(chains), Some(facts)) => chains.distrusted(&facts.chain).await,
+        _ => std::future::pending().await,
     }
 }
 
@@ -279,6 +289,7 @@ fn farewell(reason: &DownReason) -> Option<Bye> {
         DownReason::Shutdown => Some(Bye::Shutdown),
         DownReason::Superseded => Some(Bye::Superseded),
         DownReason::Removed => Some(Bye::Removed),
+        DownReason::Untrusted(_) => Some(Bye::Untrusted),
         DownReason::Oversize { .. } | DownReason::Malformed(_) => Some(Bye::Refused),
         DownReason::ClosedByPeer(_) | DownReason::Silent { .. } | DownReason::Failed(_) => None,
     }

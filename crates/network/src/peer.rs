@@ -4,8 +4,8 @@
 //! decides alone and says so with `Accept`; the other side follows the highest number it has seen.
 //! That leaves no state in which the two keep different connections.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hawser_primitives::Time;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::counters::Count;
 use crate::frame::Instance;
 use crate::queue::{Outgoing, Pushed, Queue};
+use crate::tls::Facts;
 use crate::{Direction, DownReason, Lane, Limits, PeerId, PeerStatus, SendError};
 
 /// How long a connection from the peer waits for this node's own dial to finish, so that the
@@ -84,6 +85,7 @@ pub(crate) struct Link {
     pub(crate) wake: Notify,
     heard: AtomicU64,
     closed: watch::Sender<Option<DownReason>>,
+    facts: OnceLock<Facts>,
 }
 
 /// What waits to be written.
@@ -130,7 +132,17 @@ impl Link {
             wake: Notify::new(),
             heard: AtomicU64::new(0),
             closed: watch::Sender::new(None),
+            facts: OnceLock::new(),
         })
+    }
+
+    /// Keeps what the handshake said. The first one counts; a link has one handshake.
+    pub(crate) fn set_facts(&self, facts: Facts) {
+        let _ = self.facts.set(facts);
+    }
+
+    pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.facts.get()
     }
 
     /// Queues a frame. Returns how many bulk frames made room for it.
@@ -391,6 +403,12 @@ impl Peer {
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
             round_trip_us: Some(self.round_trip_us.load(Ordering::Relaxed)).filter(|us| *us > 0),
+            cipher_suite: link
+                .as_ref()
+                .and_then(|link| Some(link.facts()?.cipher_suite.clone())),
+            certificate: link
+                .as_ref()
+                .and_then(|link| link.facts()?.chain.first().cloned()),
             last_error: self.last_error.lock().clone(),
             queue_frames,
             queue_bytes,

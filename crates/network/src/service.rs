@@ -40,12 +40,12 @@ pub async fn start(
 ) -> Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>), NetworkError> {
     let NetworkConfig {
         listen,
-        identity,
+        credential,
         peers,
         limits,
     } = config;
     limits.validate()?;
-    let own = identity.peer_id();
+    let own = credential.peer_id();
     let peers = check_peers(peers, own)?;
     let mut instance = Instance::default();
     tls::random(&mut instance)
@@ -57,7 +57,7 @@ pub async fn start(
     let listener = TcpListener::bind(listen).await.map_err(listening)?;
     let local_address = listener.local_addr().map_err(listening)?;
     let admission = Arc::new(Admission::default());
-    let tls = Tls::new(&identity, Arc::clone(&admission))?;
+    let tls = Tls::new(&credential, Arc::clone(&admission))?;
     let (sender, receiver) = mpsc::channel(limits.event_queue_max);
     let inner = Arc::new(Inner {
         own,
@@ -78,6 +78,17 @@ pub async fn start(
     });
     inner.set_peers(peers)?;
     inner.spawn(accept(Arc::clone(&inner), listener));
+    if let Some(chains) = inner.tls.chains().cloned() {
+        inner.spawn({
+            let inner = Arc::clone(&inner);
+            async move {
+                tokio::select! {
+                    () = inner.stopped() => {}
+                    never = chains.watch() => match never {},
+                }
+            }
+        });
+    }
     tracing::info!(%own, address = %local_address, "listening for peers");
     Ok((NetworkHandle::new(inner), receiver))
 }
@@ -95,7 +106,7 @@ pub(crate) struct Inner {
     /// The turns of peers, removed ones included while a link of theirs still departs, so that
     /// events keep their order when a peer is removed and admitted again.
     turns: Mutex<BTreeMap<PeerId, Weak<Turn>>>,
-    tls: Tls,
+    pub(crate) tls: Tls,
     admission: Arc<Admission>,
     pending: Arc<Pending>,
     stop: watch::Sender<bool>,

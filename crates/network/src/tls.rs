@@ -1,49 +1,34 @@
-//! Mutual TLS 1.3 with raw public keys (RFC 7250).
+//! The TLS of links: what both kinds of credential have in common.
 //!
-//! Raw keys and not self-signed X.509 certificates: the only fact that a link certificate could
-//! carry is the key, and the admitted set says which keys count. Without X.509 there is no
-//! certificate parser to attack, nothing that expires and halts a mesh, and the check is a
-//! comparison of 44 bytes. Session resumption is off, so every connection proves possession of
-//! the key anew and a key that is no longer admitted has no ticket to return with.
+//! TLS 1.3 only, mutual, without session resumption: every connection proves possession of the key
+//! anew, and a key that is no longer admitted has no ticket to return with.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use hawser_pki::{Algorithm, Certificate, Distrust};
 use parking_lot::RwLock;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::NoServerSessionStorage;
 use rustls::sign::CertifiedKey;
-use rustls::version::TLS13;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, CommonState, DigitallySignedStruct,
-    DistinguishedName, Error, PeerIncompatible, PeerMisbehaved, ServerConfig, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, CommonState, Error, PeerIncompatible,
+    PeerMisbehaved, ServerConfig, SupportedCipherSuite,
 };
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::{NetworkError, NodeIdentity, PeerId, RefusalReason};
+use crate::chains::{Accepts, Chains, Verdict};
+use crate::{Credential, NetworkError, PeerId, RefusalReason, gm, raw};
 
 /// Names this protocol and its version during the handshake (ALPN, RFC 7301).
-const PROTOCOL: &[u8] = b"hawser/1";
-/// SubjectPublicKeyInfo of an Ed25519 key up to the 32 bytes of the key (RFC 8410, section 4).
-const SPKI_PREFIX: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
+pub(crate) const PROTOCOL: &[u8] = b"hawser/1";
 
 /// An authenticated stream. Nothing outside this module depends on what implements it.
 pub(crate) type Stream = tokio_rustls::TlsStream<TcpStream>;
-
-/// The key inside an Ed25519 SubjectPublicKeyInfo, which has exactly one DER encoding.
-pub(crate) fn peer_id_of_spki(spki: &[u8]) -> Option<PeerId> {
-    let key = spki.strip_prefix(&SPKI_PREFIX)?;
-    key.try_into().ok().map(PeerId)
-}
 
 /// Fills `out` from the operating system's randomness.
 pub(crate) fn random(out: &mut [u8]) -> Result<(), RandomUnavailable> {
@@ -61,7 +46,15 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The keys that may link to this node. Changes take effect at the next handshake.
+/// The provider that goes with keys of a kind.
+pub(crate) fn provider_for(algorithm: Algorithm) -> Arc<CryptoProvider> {
+    match algorithm {
+        Algorithm::Sm2 => Arc::new(gm::provider()),
+        Algorithm::P256 | Algorithm::Ed25519 => provider(),
+    }
+}
+
+/// The peers that may link to this node. Changes take effect at the next handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Admission(RwLock<BTreeSet<PeerId>>);
 
@@ -70,59 +63,91 @@ impl Admission {
         *self.0.write() = ids;
     }
 
-    fn admits(&self, id: &PeerId) -> bool {
+    pub(crate) fn admits(&self, id: &PeerId) -> bool {
         self.0.read().contains(id)
     }
 }
 
-/// Makes both ends of a link from this node's identity.
+/// Makes both ends of a link from this node's credential.
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
-    certified: Arc<CertifiedKey>,
-    acceptor: TlsAcceptor,
+    admission: Arc<Admission>,
+    mode: Mode,
+}
+
+enum Mode {
+    RawKey {
+        certified: Arc<CertifiedKey>,
+        acceptor: TlsAcceptor,
+    },
+    Certificate(Arc<Chains>),
+}
+
+/// What a finished handshake says about the other side.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    /// Name of the cipher suite as the registry of TLS has it.
+    pub(crate) cipher_suite: String,
+    /// The certificates that it presented, the leaf first; none for raw keys.
+    pub(crate) chain: Vec<Certificate>,
 }
 
 impl Tls {
     pub(crate) fn new(
-        identity: &NodeIdentity,
+        credential: &Credential,
         admission: Arc<Admission>,
     ) -> Result<Self, NetworkError> {
-        let provider = provider();
-        let spki = [&SPKI_PREFIX[..], &identity.peer_id().0].concat();
-        let certified = Arc::new(CertifiedKey::new(
-            vec![CertificateDer::from(spki)],
-            identity.signing_key(),
-        ));
-        let verifier = Verifier {
-            provider: Arc::clone(&provider),
-            accepts: Accepts::Any(admission),
+        let (provider, mode) = match credential {
+            Credential::RawKey(identity) => {
+                let provider = provider();
+                let certified = raw::certified(identity);
+                let config = raw::server(&provider, &certified, Arc::clone(&admission))
+                    .map_err(|error| NetworkError::Tls(error.to_string()))?;
+                let acceptor = TlsAcceptor::from(Arc::new(for_links(config)));
+                let mode = Mode::RawKey {
+                    certified,
+                    acceptor,
+                };
+                (provider, mode)
+            }
+            Credential::Certificate(certificate) => {
+                let chains = certificate.chains();
+                (provider_for(chains.algorithm()), Mode::Certificate(chains))
+            }
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13])
-            .map_err(tls_error)?
-            .with_client_cert_verifier(Arc::new(verifier))
-            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(
-                Arc::clone(&certified),
-            )));
-        config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.max_early_data_size = 0;
         Ok(Self {
             provider,
-            certified,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            admission,
+            mode,
         })
+    }
+
+    /// What is watched and asked again in certificate mode.
+    pub(crate) const fn chains(&self) -> Option<&Arc<Chains>> {
+        match &self.mode {
+            Mode::RawKey { .. } => None,
+            Mode::Certificate(chains) => Some(chains),
+        }
     }
 
     /// The side that was dialled. Returns who dialled.
     pub(crate) async fn accept(&self, tcp: TcpStream) -> Result<(PeerId, Stream), Refusal> {
-        let stream = self
-            .acceptor
+        let verdict = Verdict::default();
+        let acceptor = match &self.mode {
+            Mode::RawKey { acceptor, .. } => acceptor.clone(),
+            Mode::Certificate(chains) => {
+                let accepts = Accepts::Admitted(Arc::clone(&self.admission));
+                let config = chains
+                    .server(&self.provider, accepts, &verdict)
+                    .map_err(|error| Refusal::other(error.to_string()))?;
+                TlsAcceptor::from(Arc::new(for_links(config)))
+            }
+        };
+        let stream = acceptor
             .accept(tcp)
             .await
-            .map_err(|error| Refusal::of(&error))?;
-        let id = authenticated(stream.get_ref().1)?;
+            .map_err(|error| Refusal::of(&error).explained(&verdict))?;
+        let id = self.authenticated(stream.get_ref().1)?;
         Ok((id, stream.into()))
     }
 
@@ -132,190 +157,97 @@ impl Tls {
         tcp: TcpStream,
         expected: PeerId,
     ) -> Result<Stream, Refusal> {
-        let verifier = Verifier {
-            provider: Arc::clone(&self.provider),
-            accepts: Accepts::One(expected),
+        let verdict = Verdict::default();
+        let config = match &self.mode {
+            Mode::RawKey { certified, .. } => raw::client(&self.provider, certified, expected),
+            Mode::Certificate(chains) => {
+                chains.client(&self.provider, Accepts::One(expected), &verdict)
+            }
         };
-        let resolver = AlwaysResolvesClientRawPublicKeys::new(Arc::clone(&self.certified));
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&TLS13])
-            .map_err(|error| Refusal::other(error.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_client_cert_resolver(Arc::new(resolver));
+        let mut config = config.map_err(|error| Refusal::other(error.to_string()))?;
+        harden_client(&mut config);
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        config.resumption = Resumption::disabled();
-        // The key is the name; a server name would only tell an observer something.
-        config.enable_sni = false;
         let name =
             ServerName::try_from("hawser").map_err(|error| Refusal::other(error.to_string()))?;
         let stream = TlsConnector::from(Arc::new(config))
             .connect(name, tcp)
             .await
-            .map_err(|error| Refusal::of(&error))?;
-        if authenticated(stream.get_ref().1)? != expected {
+            .map_err(|error| Refusal::of(&error).explained(&verdict))?;
+        if self.authenticated(stream.get_ref().1)? != expected {
             return Err(Refusal::because(RefusalReason::WrongPeer));
         }
         Ok(stream.into())
     }
-}
 
-fn tls_error(error: Error) -> NetworkError {
-    NetworkError::Tls(error.to_string())
-}
-
-/// The peer of a finished handshake. The handshake guarantees all of this; it is read once more
-/// here so that a change of provider cannot silently weaken it.
-fn authenticated(state: &CommonState) -> Result<PeerId, Refusal> {
-    if state.alpn_protocol() != Some(PROTOCOL) {
-        return Err(Refusal::because(RefusalReason::Incompatible));
-    }
-    match state.peer_certificates() {
-        Some([key]) => peer_id_of_spki(key).ok_or(Refusal::because(RefusalReason::BadKey)),
-        _ => Err(Refusal::because(RefusalReason::BadKey)),
-    }
-}
-
-/// Whom a verifier accepts.
-#[derive(Debug)]
-enum Accepts {
-    Any(Arc<Admission>),
-    One(PeerId),
-}
-
-struct Verifier {
-    provider: Arc<CryptoProvider>,
-    accepts: Accepts,
-}
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier")
-            .field("accepts", &self.accepts)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Verifier {
-    fn check_key(
-        &self,
-        key: &CertificateDer<'_>,
-        more: &[CertificateDer<'_>],
-    ) -> Result<(), Error> {
-        let id = match peer_id_of_spki(key) {
-            Some(id) if more.is_empty() => id,
-            _ => return Err(CertificateError::BadEncoding.into()),
-        };
-        let accepted = match &self.accepts {
-            Accepts::Any(admission) => admission.admits(&id),
-            Accepts::One(expected) => *expected == id,
-        };
-        if accepted {
-            Ok(())
-        } else {
-            // Sent as the alert access_denied, by which the other side can name the cause.
-            Err(CertificateError::ApplicationVerificationFailure.into())
+    /// The peer of a finished handshake. The handshake guarantees all of this; it is read once more
+    /// here so that a change of provider cannot silently weaken it.
+    fn authenticated(&self, state: &CommonState) -> Result<PeerId, Refusal> {
+        if state.alpn_protocol() != Some(PROTOCOL) {
+            return Err(Refusal::because(RefusalReason::Incompatible));
+        }
+        let bad = || Refusal::because(RefusalReason::BadKey);
+        match (&self.mode, state.peer_certificates()) {
+            (Mode::RawKey { .. }, Some([key])) => raw::peer_id_of_spki(key).ok_or_else(bad),
+            (Mode::Certificate(chains), Some([leaf, ..])) => {
+                let leaf = Certificate::from_der(leaf).map_err(|_| bad())?;
+                if !chains.accepts(leaf.public_key().algorithm()) {
+                    return Err(bad());
+                }
+                Ok(PeerId(leaf.public_key().id()))
+            }
+            _ => Err(bad()),
         }
     }
 
-    fn check_signature(
-        &self,
-        message: &[u8],
-        key: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        if signed.scheme != SignatureScheme::ED25519 {
-            return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+    pub(crate) fn facts(&self, stream: &Stream) -> Facts {
+        let state = stream.get_ref().1;
+        let chain = match &self.mode {
+            Mode::RawKey { .. } => Vec::new(),
+            Mode::Certificate(_) => certificates(state.peer_certificates()),
+        };
+        Facts {
+            cipher_suite: state
+                .negotiated_cipher_suite()
+                .map(suite_name)
+                .unwrap_or_default(),
+            chain,
         }
-        verify_tls13_signature_with_raw_key(
-            message,
-            &SubjectPublicKeyInfoDer::from(key.as_ref()),
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
     }
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.check_key(end_entity, intermediates)
-            .map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.check_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
+pub(crate) fn certificates(presented: Option<&[CertificateDer<'_>]>) -> Vec<Certificate> {
+    presented
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|der| Certificate::from_der(der).ok())
+        .collect()
 }
 
-impl ClientCertVerifier for Verifier {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+/// The name of a suite in the registry of TLS.
+pub(crate) fn suite_name(suite: SupportedCipherSuite) -> String {
+    if suite.suite() == gm::SUITE {
+        return "TLS_SM4_GCM_SM3".to_owned();
     }
+    format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1)
+}
 
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        self.check_key(end_entity, intermediates)
-            .map(|()| ClientCertVerified::assertion())
-    }
+fn for_links(mut config: ServerConfig) -> ServerConfig {
+    harden_server(&mut config);
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config
+}
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(PeerIncompatible::Tls12NotOffered.into())
-    }
+/// No resumption, no early data.
+pub(crate) fn harden_server(config: &mut ServerConfig) {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+}
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.check_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
+/// No resumption; the key is the name, so a server name would only tell an observer something.
+pub(crate) fn harden_client(config: &mut ClientConfig) {
+    config.resumption = Resumption::disabled();
+    config.enable_sni = false;
 }
 
 /// A failed handshake: the named reason for the counters, and what TLS said for the log.
@@ -355,12 +287,33 @@ impl Refusal {
         }
     }
 
+    /// Puts what a verifier found in place of the few words that TLS has for it.
+    fn explained(self, verdict: &Verdict) -> Self {
+        match verdict.take() {
+            Some(distrust) => Self {
+                reason: reason_of_distrust(&distrust),
+                detail: distrust.to_string(),
+            },
+            None => self,
+        }
+    }
+
     /// As seen by the side that dialled, for which an unaccepted key has another name.
     pub(crate) fn seen_by_dialler(mut self) -> Self {
         if self.reason == RefusalReason::UnknownPeer {
             self.reason = RefusalReason::WrongPeer;
         }
         self
+    }
+}
+
+fn reason_of_distrust(distrust: &Distrust) -> RefusalReason {
+    match distrust {
+        Distrust::Expired { .. } | Distrust::NotYetValid { .. } => {
+            RefusalReason::CertificateExpired
+        }
+        Distrust::Revoked { .. } => RefusalReason::CertificateRevoked,
+        _ => RefusalReason::CertificateUntrusted,
     }
 }
 
@@ -374,7 +327,8 @@ fn reason_of(error: &Error) -> RefusalReason {
             RefusalReason::BadSignature
         }
         Error::DecryptError => RefusalReason::Undecryptable,
-        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => RefusalReason::BadKey,
+        Error::NoCertificatesPresented => RefusalReason::NoCertificate,
+        Error::InvalidCertificate(_) => RefusalReason::BadKey,
         Error::PeerIncompatible(
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::ServerDoesNotSupportTls12Or13
@@ -384,6 +338,15 @@ fn reason_of(error: &Error) -> RefusalReason {
         ) => RefusalReason::TlsVersion,
         Error::AlertReceived(AlertDescription::AccessDenied) => RefusalReason::RefusedByPeer,
         Error::AlertReceived(AlertDescription::ProtocolVersion) => RefusalReason::TlsVersion,
+        Error::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateRequired
+            | AlertDescription::UnknownCA,
+        ) => RefusalReason::CertificateRefused,
         Error::AlertReceived(_) => RefusalReason::Alert,
         Error::InvalidMessage(_) => RefusalReason::NotTls,
         _ => RefusalReason::Incompatible,
@@ -391,23 +354,5 @@ fn reason_of(error: &Error) -> RefusalReason {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_exact_encoding_of_an_ed25519_key_is_read() {
-        let good = [&SPKI_PREFIX[..], &[7; 32]].concat();
-        assert_eq!(peer_id_of_spki(&good), Some(PeerId([7; 32])));
-        for cut in 0..good.len() {
-            assert_eq!(peer_id_of_spki(&good[..cut]), None);
-        }
-        let mut longer = good.clone();
-        longer.push(0);
-        assert_eq!(peer_id_of_spki(&longer), None);
-        for i in 0..SPKI_PREFIX.len() {
-            let mut other = good.clone();
-            other[i] ^= 1;
-            assert_eq!(peer_id_of_spki(&other), None, "byte {i}");
-        }
-    }
-}
+#[path = "tls_tests.rs"]
+mod tests;

@@ -1,5 +1,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
+use hawser_network::{ListenerTls, NetworkHandle};
+
 use crate::{Pages, RpcError, RpcObserver, observer::NoObserver};
 
 /// Which web pages may call.
@@ -30,6 +32,10 @@ pub struct RpcConfig {
     pub observer: Arc<dyn RpcObserver>,
     /// Files for browsers, served beside JSON-RPC; default none.
     pub pages: Option<Pages>,
+    /// TLS, and whose client certificates are believed; default none: plain HTTP.
+    pub tls: Option<ListenerTls>,
+    /// The node's links, for `hawser_links`; default none.
+    pub links: Option<NetworkHandle>,
 }
 
 impl RpcConfig {
@@ -48,6 +54,8 @@ impl RpcConfig {
             limits: RpcLimits::default(),
             observer: Arc::new(NoObserver),
             pages: None,
+            tls: None,
+            links: None,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hawser_network::NetworkHandle;
 use hawser_node::{chain::ChainHandle, store::ChainStore};
+use hawser_pki::ClientIdentity;
 use hawser_primitives::Bytes;
 use serde_json::json as object;
 use tokio::time::timeout;
@@ -29,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) chains: Chains,
     pub(crate) client_version: String,
     pub(crate) observer: Arc<dyn RpcObserver>,
+    pub(crate) links: Option<NetworkHandle>,
 }
 
 impl Shared {
@@ -39,6 +42,7 @@ impl Shared {
             chains,
             client_version: config.client_version.clone(),
             observer: Arc::clone(&config.observer),
+            links: config.links.clone(),
         }
     }
 }
@@ -48,11 +52,30 @@ impl Shared {
 pub(crate) struct Context {
     shared: Arc<Shared>,
     entry: Arc<Entry>,
+    client: Option<Arc<ClientIdentity>>,
 }
 
 impl Context {
-    pub(crate) const fn new(shared: Arc<Shared>, entry: Arc<Entry>) -> Self {
-        Self { shared, entry }
+    pub(crate) const fn new(
+        shared: Arc<Shared>,
+        entry: Arc<Entry>,
+        client: Option<Arc<ClientIdentity>>,
+    ) -> Self {
+        Self {
+            shared,
+            entry,
+            client,
+        }
+    }
+
+    /// Whom the client's certificate names; `None` without TLS or without a certificate.
+    pub(crate) fn client(&self) -> Option<&ClientIdentity> {
+        self.client.as_deref()
+    }
+
+    /// The node's links.
+    pub(crate) fn links(&self) -> Option<&NetworkHandle> {
+        self.shared.links.as_ref()
     }
 
     pub(crate) fn limits(&self) -> &RpcLimits {
@@ -173,6 +196,7 @@ pub const METHODS: &[&str] = &[
     "hawser_getStorageProof",
     "hawser_getValidators",
     "hawser_governance",
+    "hawser_links",
     "hawser_member",
     "hawser_members",
     "hawser_nodeStatus",
@@ -182,6 +206,7 @@ pub const METHODS: &[&str] = &[
     "hawser_sendRawTransaction",
     "hawser_status",
     "hawser_version",
+    "hawser_whoami",
     "hawser_why",
     "net_listening",
     "net_peerCount",
@@ -354,6 +379,8 @@ async fn dispatch_hawser(cx: &Context, method: &'static str, params: Params) -> 
         "hawser_nodeStatus" => hawser::node_status(cx, params).await,
         "hawser_chains" => hawser::chains(cx, params),
         "hawser_version" => hawser::version(cx, params),
+        "hawser_links" => hawser::links(cx, params),
+        "hawser_whoami" => hawser::whoami(cx, params),
         "hawser_getGenesis" => hawser::genesis(cx, params),
         "hawser_getCommitteeChanges" => hawser::changes_of_committee(cx, params).await,
         "hawser_getSettings" => hawser::settings(cx, params).await,

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use hawser_node::config::{self as node_config, KEYS, Loaded, NodeConfig, Overrides};
+use hawser_network::{CertificateFiles, NodeCertificate};
+use hawser_node::config::{
+    self as node_config, CredentialKind, KEYS, Loaded, NodeConfig, Overrides, RevocationKind,
+};
 use serde_json::{Map, Value, json};
 
 use crate::exit::{Code, OrFail, Result, fail};
@@ -166,12 +169,7 @@ fn problems(config: &NodeConfig) -> Vec<String> {
         problems.push(format!("node.passphrase_file: {failure}"));
         None
     });
-    check_key(
-        &config.node.identity_key,
-        "node.identity_key",
-        passphrase.as_deref(),
-        &mut problems,
-    );
+    check_credential(config, passphrase.as_deref(), &mut problems);
     if config.chains.is_empty() {
         problems.push("chains: none; add a [[chains]] with the path of its genesis".to_owned());
     }
@@ -203,6 +201,38 @@ fn problems(config: &NodeConfig) -> Vec<String> {
         }
     }
     problems
+}
+
+/// The node's own key and, where it has one, its certificate.
+fn check_credential(config: &NodeConfig, passphrase: Option<&String>, problems: &mut Vec<String>) {
+    let (path, network) = (&config.node.identity_key, &config.network);
+    let (CredentialKind::Certificate, Some(chain), Some(trust)) =
+        (network.credential, &network.certificate, &network.trust_dir)
+    else {
+        return check_key(path, "node.identity_key", passphrase, problems);
+    };
+    if !path.is_file() {
+        problems.push(format!("node.identity_key: {} is missing", path.display()));
+    }
+    let Some(passphrase) = passphrase else {
+        return;
+    };
+    let key = match keyfile::read_private(path, passphrase) {
+        Ok(key) => key,
+        Err(failure) => return problems.push(format!("node.identity_key: {failure}")),
+    };
+    let files = CertificateFiles {
+        chain: chain.clone(),
+        trust: trust.clone(),
+        crl_required: network.revocation == RevocationKind::Required,
+    };
+    match NodeCertificate::open(key, files) {
+        Ok(certificate) => {
+            let distrust = certificate.own_distrust();
+            problems.extend(distrust.map(|why| format!("network.certificate: {why}")));
+        }
+        Err(error) => problems.push(format!("network.certificate: {error}")),
+    }
 }
 
 fn check_key(path: &Path, key: &str, passphrase: Option<&String>, problems: &mut Vec<String>) {

@@ -105,6 +105,7 @@ async fn remote(url: &str, timeout: Duration) -> NodeReport {
         genesis: None,
         version: None,
         rpc: Some(url.to_owned()),
+        cipher_suites: Vec::new(),
         waiting: Vec::new(),
         problem: None,
     };

@@ -288,10 +288,15 @@ fn show(args: &ShowArgs, output: Output) -> Result<()> {
 
 fn print(info: &KeyInfo, output: Output) -> Result<()> {
     let public_key = info.public_key.as_ref();
-    // The name that peers know a node by, where the key can be a node's.
-    let node_id = public_key
-        .filter(|key| key.scheme() == Scheme::Ed25519)
-        .map(|key| hex::encode(key.as_bytes()));
+    // The name that peers know a node by, where the key can be a node's: an SM2 key in a
+    // certificate, an Ed25519 key as it is.
+    let node_id = public_key.and_then(|key| match key.scheme() {
+        Scheme::Ed25519 => Some(hex::encode(key.as_bytes())),
+        Scheme::Sm2 => hawser_pki::PublicKey::from_account_key(key)
+            .ok()
+            .map(|key| hex::encode(key.id())),
+        Scheme::Secp256k1 => None,
+    });
     let value = json!({
         "name": info.name,
         "scheme": info.scheme,

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod cert;
 pub(crate) mod chain;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Start(args) => start::run(&args),
         Command::Config(command) => config::run(&command, output),
         Command::Keys(command) => keys::run(&command, output),
+        Command::Cert(command) => block_on(cert::run(&command, output, lang)),
         Command::Chain(command) => block_on(chain::run(&command, output)),
         Command::Tx(command) => block_on(tx::run(&command, output)),
         Command::Contract(command) => block_on(contract::run(&command, output)),

@@ -7,7 +7,11 @@ mod run;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args};
-use hawser_node::config::{self as node_config, KEYS, LogFormat, NodeConfig, Overrides};
+use hawser_network::{CertificateFiles, Credential, ListenerTls, NodeCertificate};
+use hawser_node::config::{
+    self as node_config, ClientsKind, CredentialKind, KEYS, LogFormat, NodeConfig, Overrides,
+    RevocationKind,
+};
 use hawser_ops::logging;
 
 use crate::exit::{Code, OrFail, Result, fail};
@@ -111,7 +115,9 @@ pub(crate) fn run(args: &StartArgs) -> Result<()> {
 
 /// What the node signs and proves itself with.
 pub(crate) struct Keys {
-    identity: hawser_network::NodeIdentity,
+    credential: Credential,
+    /// For the interface to clients, where it has a certificate.
+    rpc_tls: Option<ListenerTls>,
     /// In the order of the configured chains.
     votes: Vec<Option<hawser_crypto::SecretKey>>,
 }
@@ -121,7 +127,8 @@ fn open_keys(config: &NodeConfig, args: &PassphraseArgs) -> Result<Keys> {
         (Some(path), _) | (None, Some(path)) => passphrase::from_file(path)?,
         (None, None) => args.existing("the node's keys")?,
     };
-    let identity = keyfile::read(&config.node.identity_key, &passphrase)?;
+    let credential = credential(config, &passphrase)?;
+    let rpc_tls = rpc_tls(config, &passphrase)?;
     let votes = config
         .chains
         .iter()
@@ -134,9 +141,50 @@ fn open_keys(config: &NodeConfig, args: &PassphraseArgs) -> Result<Keys> {
         })
         .collect::<Result<_>>()?;
     Ok(Keys {
-        identity: crate::identity::of_key(&identity)?,
+        credential,
+        rpc_tls,
         votes,
     })
+}
+
+fn credential(config: &NodeConfig, passphrase: &Passphrase) -> Result<Credential> {
+    let key = &config.node.identity_key;
+    let network = &config.network;
+    let (CredentialKind::Certificate, Some(chain), Some(trust)) =
+        (network.credential, &network.certificate, &network.trust_dir)
+    else {
+        let identity = keyfile::read(key, passphrase)?;
+        return Ok(crate::identity::of_key(&identity)?.into());
+    };
+    let files = CertificateFiles {
+        chain: chain.clone(),
+        trust: trust.clone(),
+        crl_required: network.revocation == RevocationKind::Required,
+    };
+    let key = keyfile::read_private(key, passphrase)?;
+    let certificate = NodeCertificate::open(key, files).or_fail(Code::Config)?;
+    if let Some(distrust) = certificate.own_distrust() {
+        // No reason to stay down: a renewed certificate or root is picked up while running.
+        tracing::error!(%distrust, "peers that trust as this node does will refuse its certificate");
+    }
+    Ok(certificate.into())
+}
+
+fn rpc_tls(config: &NodeConfig, passphrase: &Passphrase) -> Result<Option<ListenerTls>> {
+    let rpc = &config.rpc;
+    let (Some(chain), Some(key)) = (&rpc.tls_certificate, &rpc.tls_key) else {
+        return Ok(None);
+    };
+    let files = CertificateFiles {
+        chain: chain.clone(),
+        trust: rpc.tls_client_trust_dir.clone().unwrap_or_default(),
+        crl_required: false,
+    };
+    let key = keyfile::read_private(key, passphrase)?;
+    let required = rpc.tls_clients == ClientsKind::Required;
+    ListenerTls::open(key, files, required, &[b"http/1.1"])
+        .context(Code::Config, "rpc.tls_certificate")
+        .map(Some)
 }
 
 /// Finds a port in use before anything is opened, and names who has it.

@@ -86,12 +86,14 @@ fn table(reports: &[NodeReport], lang: Lang) -> String {
                     .map(|pending| pending.saturating_add(report.queued.unwrap_or(0))),
             ),
             report.version.clone().unwrap_or_default(),
+            report.cipher_suites.join(", "),
             report.rpc.clone().unwrap_or_default(),
         ]
     };
     let head = match lang {
         Lang::En => [
-            "node", "pid", "state", "height", "executed", "peers", "lag", "pool", "version", "rpc",
+            "node", "pid", "state", "height", "executed", "peers", "lag", "pool", "version",
+            "links", "rpc",
         ],
         Lang::Zh => [
             "节点",
@@ -103,6 +105,7 @@ fn table(reports: &[NodeReport], lang: Lang) -> String {
             "落后",
             "交易池",
             "版本",
+            "链路套件",
             "接口",
         ],
     };

@@ -14,6 +14,7 @@ use hawser_primitives::{Address, ChainId, Time, U256};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::keyfile::{self, Keystore};
 use crate::local::demo;
+use crate::local::demonstration;
 use crate::passphrase::{self, Passphrase};
 use crate::{files, identity};
 
@@ -79,6 +80,15 @@ impl Plan {
             .map(|_| Keys::generate(self.suite))
             .collect::<Result<_>>()?;
         let genesis = self.genesis(&keys, &secret, &cost)?;
+        let trust = match self.suite {
+            Suite::Intl => None,
+            Suite::Sm => Some(demonstration::authorities(
+                &self.dir,
+                &self.nodes,
+                &secret,
+                &cost,
+            )?),
+        };
         let text = genesis.to_json().or_fail(Code::Failed)?;
         for (i, (node, own)) in self.nodes.iter().zip(&keys).enumerate() {
             let dir = self.dir.join(format!("node{i}"));
@@ -91,6 +101,9 @@ impl Plan {
             )?;
             keyfile::write(&dir.join("keys/vote.pem"), &own.vote, &secret, &cost)?;
             files::write_public(&dir.join("genesis.json"), &text)?;
+            if let Some(trust) = &trust {
+                trust.equip(&dir, i, node, &own.identity)?;
+            }
             let config = self.config(i, node, &keys, passphrase_file);
             files::write_public(&dir.join("node.toml"), &config)?;
             step(i);
@@ -166,11 +179,15 @@ impl Plan {
                 ));
             }
         }
+        let certificates = self.suite == Suite::Sm;
         document(&|path| match path {
             "node.name" => Some(quote(&node.name)),
             "node.data_dir" => Some(quote("data")),
             "node.identity_key" => Some(quote("keys/identity.pem")),
             "node.passphrase_file" => passphrase.map(quote),
+            "network.credential" if certificates => Some(quote("certificate")),
+            "network.certificate" if certificates => Some(quote("certs/node.pem")),
+            "network.trust_dir" if certificates => Some(quote("certs/trust")),
             "network.listen" => Some(quote(&node.listen)),
             "network.peers" => Some(peers.clone()),
             "chains" => Some(
@@ -191,10 +208,22 @@ struct Keys {
 
 impl Keys {
     fn generate(suite: Suite) -> Result<Self> {
-        let identity = SecretKey::generate(Scheme::Ed25519).or_fail(Code::Failed)?;
+        let scheme = match suite {
+            Suite::Intl => Scheme::Ed25519,
+            // Links of RFC 8998, by certificates.
+            Suite::Sm => Scheme::Sm2,
+        };
+        let identity = SecretKey::generate(scheme).or_fail(Code::Failed)?;
+        let peer_id = match suite {
+            Suite::Intl => identity::of_key(&identity)?.peer_id(),
+            Suite::Sm => {
+                let key = hawser_pki::PublicKey::from_account_key(&identity.public_key());
+                PeerId(key.or_fail(Code::Failed)?.id())
+            }
+        };
         Ok(Self {
             vote: SecretKey::generate(suite.vote_scheme()).or_fail(Code::Failed)?,
-            peer_id: identity::of_key(&identity)?.peer_id(),
+            peer_id,
             identity,
         })
     }
@@ -286,7 +315,7 @@ pub(crate) fn hosted_nodes(hosts: &[String], ports: Ports) -> Result<Vec<NodePla
 
 /// Refuses a folder that holds a network already.
 pub(crate) fn refuse_existing(dir: &Path) -> Result<()> {
-    let taken = ["genesis.json", "node0", "passphrase"]
+    let taken = ["genesis.json", "node0", "passphrase", "authorities"]
         .into_iter()
         .map(|name| dir.join(name))
         .find(|path| path.exists());

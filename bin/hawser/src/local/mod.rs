@@ -1,6 +1,7 @@
 //! A network's folder on this machine.
 
 pub(crate) mod demo;
+pub(crate) mod demonstration;
 pub(crate) mod generate;
 pub(crate) mod pidfile;
 pub(crate) mod ports;

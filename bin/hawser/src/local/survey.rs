@@ -45,6 +45,8 @@ pub(crate) struct NodeReport {
     pub(crate) genesis: Option<String>,
     pub(crate) version: Option<String>,
     pub(crate) rpc: Option<String>,
+    /// Cipher suites of its links, each once.
+    pub(crate) cipher_suites: Vec<String>,
     /// What the node waits for, in its own words.
     pub(crate) waiting: Vec<String>,
     /// Why it did not answer.
@@ -82,6 +84,7 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
         genesis: None,
         version: None,
         rpc: node.rpc(),
+        cipher_suites: Vec::new(),
         waiting: Vec::new(),
         problem: None,
     };
@@ -99,7 +102,11 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
 pub(crate) async fn question(report: &mut NodeReport, client: &Client) {
     let status = client.call("hawser_status", json!([]));
     let version = client.call("hawser_version", json!([]));
-    let (status, version) = futures_util::future::join(status, version).await;
+    let links = client.call("hawser_links", json!([]));
+    let (status, version, links) = futures_util::future::join3(status, version, links).await;
+    if let Ok(links) = links {
+        report.cipher_suites = suites(&links);
+    }
     match status {
         Ok(status) => fill(report, &status),
         Err(failure) => report.problem = Some(failure.message),
@@ -107,6 +114,14 @@ pub(crate) async fn question(report: &mut NodeReport, client: &Client) {
     if let Ok(version) = version {
         report.version = short_version(text(&version, "client"));
     }
+}
+
+/// The cipher suites among links, each once.
+fn suites(links: &Value) -> Vec<String> {
+    let all = links.as_array().into_iter().flatten();
+    let names = all.filter_map(|link| link.get("cipherSuite")?.as_str());
+    let distinct: std::collections::BTreeSet<_> = names.collect();
+    distinct.into_iter().map(str::to_owned).collect()
 }
 
 /// The version within a client's name such as `Hawser/v0.1.0/linux-x86_64/rust`.
@@ -180,6 +195,7 @@ pub(crate) fn blank(name: &str) -> NodeReport {
         genesis: None,
         version: None,
         rpc: None,
+        cipher_suites: Vec::new(),
         waiting: Vec::new(),
         problem: None,
     }

@@ -12,6 +12,7 @@ mod pem;
 mod web3;
 
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::{KeyError, Scheme, SecretKey};
 
@@ -166,6 +167,29 @@ pub fn decrypt(text: &str, passphrase: &str) -> Result<SecretKey, KeystoreError>
     } else {
         Err(KeystoreError::UnknownFormat)
     }
+}
+
+/// Encrypts a private key that is PKCS#8 in DER already, of a kind that no account has.
+///
+/// # Errors
+/// As [`encrypt`].
+pub fn seal_pkcs8(der: &[u8], passphrase: &str, params: &Params) -> Result<String, KeystoreError> {
+    if passphrase.is_empty() {
+        return Err(KeystoreError::EmptyPassphrase);
+    }
+    pem::seal(der, passphrase, params.pem)
+}
+
+/// Decrypts a PEM key file of any kind of key, within the same bounds as [`decrypt`].
+///
+/// # Errors
+/// As [`decrypt`].
+pub fn open_pkcs8(text: &str, passphrase: &str) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(KeystoreError::TooLarge { len: text.len() });
+    }
+    let plain = pem::open(text.trim(), passphrase)?;
+    Ok(Zeroizing::new(plain.as_bytes().to_vec()))
 }
 
 /// Turns a cost into parameters, unless it is over the limits.

@@ -25,19 +25,29 @@ pub(super) fn encrypt(
     passphrase: &str,
     cost: ScryptCost,
 ) -> Result<String, KeystoreError> {
-    let failed = KeystoreError::Malformed("the key could not be written as PKCS#8");
+    let plain = to_pkcs8(key).map_err(|_| UNWRITABLE)?;
+    seal(plain.as_bytes(), passphrase, cost)
+}
+
+const UNWRITABLE: KeystoreError =
+    KeystoreError::Malformed("the key could not be written as PKCS#8");
+
+/// Encrypts PKCS#8 in DER.
+pub(super) fn seal(
+    der: &[u8],
+    passphrase: &str,
+    cost: ScryptCost,
+) -> Result<String, KeystoreError> {
     let salt: [u8; 16] = random()?;
     let params =
-        pbes2::Parameters::generate_scrypt_aes256cbc(scrypt_params(cost)?, &salt, random()?);
-    let encrypted = match (params, to_pkcs8(key)) {
-        (Ok(params), Ok(plain)) => plain
-            .decode_msg::<PrivateKeyInfoRef<'_>>()
-            .map_err(pkcs8::Error::from)
-            .and_then(|info| info.encrypt_with_params(params, passphrase))
-            .and_then(|document| Ok(document.to_pem(LABEL, LineEnding::LF)?)),
-        _ => return Err(failed),
-    };
-    encrypted.map(|text| text.to_string()).map_err(|_| failed)
+        pbes2::Parameters::generate_scrypt_aes256cbc(scrypt_params(cost)?, &salt, random()?)
+            .map_err(|_| UNWRITABLE)?;
+    PrivateKeyInfoRef::try_from(der)
+        .map_err(pkcs8::Error::from)
+        .and_then(|info| info.encrypt_with_params(params, passphrase))
+        .and_then(|document| Ok(document.to_pem(LABEL, LineEnding::LF)?))
+        .map(|text| text.to_string())
+        .map_err(|_| UNWRITABLE)
 }
 
 /// The key as `PrivateKeyInfo` of version 1, which every OpenSSL reads.
@@ -63,13 +73,22 @@ fn to_pkcs8(key: &SecretKey) -> pkcs8::Result<SecretDocument> {
 }
 
 pub(super) fn decrypt(text: &str, passphrase: &str) -> Result<SecretKey, KeystoreError> {
+    let plain = open(text, passphrase)?;
+    let info: PrivateKeyInfoRef<'_> = plain
+        .decode_msg()
+        .map_err(|_| KeystoreError::WrongPassphrase)?;
+    from_pkcs8(info)
+}
+
+/// The decrypted PKCS#8.
+pub(super) fn open(text: &str, passphrase: &str) -> Result<SecretDocument, KeystoreError> {
     let (_, document) =
         Document::from_pem(text).map_err(|_| KeystoreError::Malformed("not valid PEM"))?;
     let encrypted: EncryptedPrivateKeyInfoRef<'_> = document
         .decode_msg()
         .map_err(|_| KeystoreError::Malformed("not an encrypted PKCS#8 key"))?;
     check_cost(&encrypted.encryption_algorithm)?;
-    let plain = encrypted.decrypt(passphrase).map_err(|error| match error {
+    encrypted.decrypt(passphrase).map_err(|error| match error {
         pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::UnsupportedAlgorithm { oid }) => {
             KeystoreError::Unsupported {
                 what: "algorithm",
@@ -81,11 +100,7 @@ pub(super) fn decrypt(text: &str, passphrase: &str) -> Result<SecretKey, Keystor
         }
         // Padding that does not fit, or fits by chance around bytes that are no structure.
         _ => KeystoreError::WrongPassphrase,
-    })?;
-    let info: PrivateKeyInfoRef<'_> = plain
-        .decode_msg()
-        .map_err(|_| KeystoreError::WrongPassphrase)?;
-    from_pkcs8(info)
+    })
 }
 
 /// Bounds the memory and time that the file asks for.

@@ -81,7 +81,7 @@ pub const PEER_FIELDS: &[Field] = &[
         name: "id",
         kind: Kind::Text(64),
         required: true,
-        doc: "the peer's identity: 64 hexadecimal digits, as `hawser keys show` prints it",
+        doc: "the peer's identity: 64 hexadecimal digits, as `hawser keys show` or `hawser cert inspect` prints it",
     },
     Field {
         name: "address",
@@ -137,7 +137,7 @@ pub const KEYS: &[Key] = &[
         "node.identity_key",
         Kind::Path,
         "\"keys/identity.pem\"",
-        "encrypted Ed25519 key with which the node proves who it is to its peers",
+        "encrypted key with which the node proves who it is to its peers: Ed25519, or the key of network.certificate",
     ),
     key(
         "node.pid_file",
@@ -162,6 +162,30 @@ pub const KEYS: &[Key] = &[
         Kind::Tables(1_024, PEER_FIELDS),
         "[]",
         "the admitted peers; nobody else gets a link. An entry for this node itself is ignored",
+    ),
+    key(
+        "network.credential",
+        Kind::Choice(&["raw-key", "certificate"]),
+        "\"raw-key\"",
+        "what links are proved with: node.identity_key alone, or an X.509 certificate for it; all nodes of a network do the same",
+    ),
+    key(
+        "network.certificate",
+        Kind::OptionalPath,
+        "\"\"",
+        "PEM file with the certificate of node.identity_key, then the intermediates above it; an SM2 one makes links of RFC 8998. Read again when it changes",
+    ),
+    key(
+        "network.trust_dir",
+        Kind::OptionalPath,
+        "\"\"",
+        "folder with the organisations' certificates in roots/, intermediates/ and revocation lists in crls/, all PEM. Read again when it changes",
+    ),
+    key(
+        "network.revocation",
+        Kind::Choice(&["if-present", "required"]),
+        "\"if-present\"",
+        "required: peers whose authority has no current revocation list in network.trust_dir are refused",
     ),
     key(
         "network.handshake_timeout_ms",
@@ -210,6 +234,30 @@ pub const KEYS: &[Key] = &[
         Kind::OptionalSocket,
         "\"127.0.0.1:8545\"",
         "JSON-RPC over HTTP and WebSocket, both on this port; empty: off",
+    ),
+    key(
+        "rpc.tls_certificate",
+        Kind::OptionalPath,
+        "\"\"",
+        "PEM file with a certificate (profile tls-server), then its intermediates: HTTPS and WSS instead of HTTP and WS, by RFC 8998 for an SM2 one. Read again when it changes",
+    ),
+    key(
+        "rpc.tls_key",
+        Kind::OptionalPath,
+        "\"\"",
+        "encrypted key of rpc.tls_certificate; opens with the passphrase of the node's keys",
+    ),
+    key(
+        "rpc.tls_client_trust_dir",
+        Kind::OptionalPath,
+        "\"\"",
+        "folder as network.trust_dir: clients are asked for a certificate of these organisations; empty: not asked",
+    ),
+    key(
+        "rpc.tls_clients",
+        Kind::Choice(&["optional", "required"]),
+        "\"optional\"",
+        "required: clients without a certificate are refused",
     ),
     key(
         "rpc.cors",

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::{Item, Value, check, nearest, shorten};
 use super::error::{ConfigError, Problem, Source};
 use super::keys::{KEYS, Kind, find};
-use super::sections::NodeConfig;
+use super::sections::{ClientsKind, CredentialKind, NodeConfig};
 
 /// Largest configuration file read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -292,6 +292,33 @@ fn relations(config: &NodeConfig, settings: &BTreeMap<&'static str, Setting>) ->
             "at least twice network.ping_interval_ms ({})",
             network.ping_interval_ms
         ),
+    );
+    let certificates = network.credential == CredentialKind::Certificate;
+    for (present, key) in [
+        (network.certificate.is_some(), "network.certificate"),
+        (network.trust_dir.is_some(), "network.trust_dir"),
+    ] {
+        rule(
+            present || !certificates,
+            key,
+            "given, as network.credential is \"certificate\"".to_owned(),
+        );
+    }
+    let rpc = &config.rpc;
+    rule(
+        rpc.tls_key.is_some() == rpc.tls_certificate.is_some(),
+        "rpc.tls_key",
+        "given together with rpc.tls_certificate, or neither".to_owned(),
+    );
+    rule(
+        rpc.tls_certificate.is_some() || rpc.tls_client_trust_dir.is_none(),
+        "rpc.tls_client_trust_dir",
+        "given together with rpc.tls_certificate".to_owned(),
+    );
+    rule(
+        rpc.tls_client_trust_dir.is_some() || rpc.tls_clients == ClientsKind::Optional,
+        "rpc.tls_clients",
+        "optional where rpc.tls_client_trust_dir is not given".to_owned(),
     );
     let consensus = &config.consensus;
     let longest = consensus

@@ -43,7 +43,7 @@ pub struct NodeSection {
     pub name: String,
     /// Folder for everything that the node keeps.
     pub data_dir: PathBuf,
-    /// Encrypted Ed25519 key of the node.
+    /// Encrypted key of the node: Ed25519, or that of its certificate.
     pub identity_key: PathBuf,
     /// File that holds the process id while the node runs.
     #[serde(deserialize_with = "optional_path")]
@@ -61,6 +61,16 @@ pub struct NetworkSection {
     pub listen: SocketAddr,
     /// The admitted peers.
     pub peers: Vec<PeerSection>,
+    /// What links are proved with.
+    pub credential: CredentialKind,
+    /// The node's certificate chain.
+    #[serde(deserialize_with = "optional_path")]
+    pub certificate: Option<PathBuf>,
+    /// Roots, intermediates and revocation lists.
+    #[serde(deserialize_with = "optional_path")]
+    pub trust_dir: Option<PathBuf>,
+    /// Whether current revocation lists are needed.
+    pub revocation: RevocationKind,
     /// Time for connecting and authenticating, in milliseconds.
     pub handshake_timeout_ms: u64,
     /// A link idle for this long is probed, in milliseconds.
@@ -73,6 +83,36 @@ pub struct NetworkSection {
     pub queue_bytes_max: usize,
     /// Most authenticated links.
     pub connections_max: usize,
+}
+
+/// What links are proved with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialKind {
+    /// The identity key alone (RFC 7250).
+    RawKey,
+    /// An X.509 certificate for it.
+    Certificate,
+}
+
+/// Whether current revocation lists are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevocationKind {
+    /// Lists that are there count.
+    IfPresent,
+    /// Without a current list of its authority a peer is refused.
+    Required,
+}
+
+/// Whether clients of the interface need a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientsKind {
+    /// They may show one.
+    Optional,
+    /// They have to.
+    Required,
 }
 
 /// An admitted peer.
@@ -109,6 +149,17 @@ pub struct RpcSection {
     /// HTTP and WebSocket; `None` for off.
     #[serde(deserialize_with = "optional_socket")]
     pub http: Option<SocketAddr>,
+    /// Certificate chain of the interface; `None` for no TLS.
+    #[serde(deserialize_with = "optional_path")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Its encrypted key.
+    #[serde(deserialize_with = "optional_path")]
+    pub tls_key: Option<PathBuf>,
+    /// Whose client certificates are believed; `None` asks for none.
+    #[serde(deserialize_with = "optional_path")]
+    pub tls_client_trust_dir: Option<PathBuf>,
+    /// Whether clients need a certificate.
+    pub tls_clients: ClientsKind,
     /// Origins whose web pages may call; `auto` and `*` as the key's documentation says.
     pub cors: Vec<String>,
     /// Most HTTP connections at a time.

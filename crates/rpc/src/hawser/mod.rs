@@ -6,6 +6,7 @@
 mod chain;
 mod evidence;
 mod governance;
+mod links;
 pub(crate) mod proofs;
 
 pub(crate) use chain::*;
@@ -14,3 +15,4 @@ pub(crate) use proofs::{
     account_proof, changes_of_committee, receipt_proof, state_proof, storage_proof,
 };
 pub(crate) use governance::*;
+pub(crate) use links::{links, whoami};

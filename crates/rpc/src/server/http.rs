@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
+use hawser_pki::ClientIdentity;
 use hawser_primitives::ChainId;
 
 use super::{App, Session, pages, ws};
@@ -73,7 +74,8 @@ async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Respon
         let error = ErrorObject::new(code::UNAVAILABLE, text);
         return refusal(StatusCode::NOT_FOUND, error);
     };
-    let cx = Context::new(Arc::clone(&app.shared), entry);
+    let client = request.extensions().get::<Arc<ClientIdentity>>().cloned();
+    let cx = Context::new(Arc::clone(&app.shared), entry, client);
     match *request.method() {
         Method::POST => post(&app, &cx, request).await,
         Method::GET => upgrade(app, cx, request).await,

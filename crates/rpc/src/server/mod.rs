@@ -8,12 +8,14 @@ mod ws;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::any};
+use axum::{Extension, Router, routing::any};
+use hawser_network::ListenerTls;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
@@ -28,8 +30,12 @@ use origin::Origins;
 /// Connections that are open at the end get this long to finish their answers.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Longest TLS handshake with a client.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
 /// What the routes share.
 pub(crate) struct App {
+    tls: Option<ListenerTls>,
     pages: Option<Pages>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) origins: Origins,
@@ -90,6 +96,7 @@ pub async fn serve(
     let address = listener.local_addr().map_err(listen)?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let app = Arc::new(App {
+        tls: config.tls.clone(),
         shared: Arc::new(Shared::new(&config, chains)),
         origins,
         pages: config.pages.clone(),
@@ -106,6 +113,15 @@ pub async fn serve(
             }
         }
     });
+    if let Some(tls) = config.tls.clone() {
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tls.watch() => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
     tasks.spawn(accept(listener, app));
     Ok(RpcServer {
         address,
@@ -143,12 +159,14 @@ async fn accept(listener: TcpListener, app: Arc<App>) {
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             app.shared.observer.refused(Refusal::Connections);
-            refuse(&stream);
+            if app.tls.is_none() {
+                refuse(&stream);
+            }
             continue;
         };
         let (router, app_) = (router.clone(), Arc::clone(&app));
         app.tasks.spawn(async move {
-            connection(stream, router, &app_).await;
+            welcome(stream, router, &app_).await;
             drop(place);
         });
     }
@@ -163,10 +181,36 @@ fn refuse(stream: &TcpStream) {
     let _ = stream.try_write(FULL);
 }
 
-async fn connection(stream: TcpStream, router: Router, app: &App) {
+/// Shakes hands where TLS is on, then serves.
+async fn welcome(stream: TcpStream, router: Router, app: &App) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let Some(tls) = &app.tls else {
+        return connection(stream, router, app).await;
+    };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)) => shaken,
+        () = app.stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok((stream, client))) => {
+            let router = match client {
+                // Every request of the connection carries it.
+                Some(client) => router.layer(Extension(Arc::new(client))),
+                None => router,
+            };
+            connection(stream, router, app).await;
+        }
+        Ok(Err(error)) => tracing::debug!(error, "TLS with a client"),
+        Err(_) => tracing::debug!("a client's TLS handshake took too long"),
+    }
+}
+
+async fn connection<S>(stream: S, router: Router, app: &App)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = TowerToHyperService::new(router);
     let read = Duration::from_millis(app.shared.limits.read_ms_max);
     let mut builder = hyper::server::conn::http1::Builder::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hawser_ledger::Genesis;
-use hawser_network::{NetworkConfig, NetworkHandle};
+use hawser_network::{ListenerTls, NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
 use hawser_node::config::{ChainSection, NodeConfig};
 use hawser_node::{Node, store};
@@ -33,7 +33,7 @@ pub(super) fn run(config: NodeConfig, keys: Keys) -> Result<()> {
 
 async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     let metrics = Metrics::new();
-    let own = keys.identity.peer_id();
+    let own = keys.credential.peer_id();
     metrics.set_node(&NodeInfo {
         name: config.node.name.clone(),
         id: own.to_string(),
@@ -45,7 +45,7 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
 
     let network = NetworkConfig {
         listen: config.network.listen,
-        identity: keys.identity,
+        credential: keys.credential,
         // With what was admitted and removed since the configuration was written.
         peers: Vec::new(),
         limits: config.network.limits(),
@@ -59,7 +59,7 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
 
     let started = start_chains(&config, keys.votes, &node, &metrics);
     let served = match started {
-        Ok(chains) => interface(&config, &chains, &metrics)
+        Ok(chains) => interface(&config, &chains, &metrics, keys.rpc_tls, &node)
             .await
             .map(|rpc| (chains, rpc)),
         Err(failure) => Err(failure),
@@ -105,6 +105,8 @@ async fn interface(
     config: &NodeConfig,
     chains: &[(ChainHandle, ChainMetrics)],
     metrics: &Metrics,
+    tls: Option<ListenerTls>,
+    node: &Node,
 ) -> Result<Option<RpcServer>> {
     let Some(listen) = config.rpc.http else {
         return Ok(None);
@@ -141,6 +143,8 @@ async fn interface(
         limits,
         observer: Arc::new(Calls(metrics.clone())),
         pages: Some(Arc::new(console)),
+        tls,
+        links: Some(node.network().clone()),
         ..RpcConfig::new(listen)
     };
     let server = hawser_rpc::serve(rpc, offered, std::future::pending())
