@@ -5,8 +5,10 @@
 
 mod chain;
 mod evidence;
+mod login;
 pub(crate) mod proofs;
 
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
+pub(crate) use login::{authenticate, challenge, login, logout};
 pub(crate) use proofs::{account_proof, receipt_proof, state_proof, storage_proof};

@@ -1,0 +1,11 @@
+use hawser_primitives::Address;
+
+/// Who a client's TLS certificate says it is. The listener that checked the certificate gives it;
+/// one without TLS gives none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The account that the certificate is bound to; `None` where it is bound to none.
+    pub account: Option<Address>,
+    /// Subject of the certificate, for the audit log.
+    pub subject: String,
+}
