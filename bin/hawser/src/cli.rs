@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    chain, completions, config, contract, doctor, down, evidence, evm, init, keys, start, status,
-    tx, up,
+    audit, chain, completions, config, contract, doctor, down, evidence, evm, init, keys, proxy,
+    start, status, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -71,6 +71,11 @@ pub(crate) enum Command {
     /// Register files as evidence, look them up, prove them
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
+    /// Sign requests of Ethereum tools to a chain whose reads are signed
+    Proxy(Box<proxy::ProxyArgs>),
+    /// Show, check and export a node's audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure four validators against anvil on this machine

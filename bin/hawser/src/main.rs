@@ -23,6 +23,7 @@ mod passphrase;
 mod progress;
 mod quantity;
 mod send;
+mod time;
 mod values;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod audit;
 pub(crate) mod chain;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -10,6 +11,7 @@ pub(crate) mod evidence;
 pub(crate) mod evm;
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod proxy;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod tx;
@@ -38,6 +40,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Evidence(command) => block_on(evidence::run(&command, output)),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args),
+        Command::Proxy(args) => block_on(proxy::run(&args, output, lang)),
+        Command::Audit(command) => audit::run(&command, output, lang),
         Command::Evm(command) => evm::run(&command),
         Command::Completions(args) => completions::run(&args),
     }
