@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use hawser_crypto::{Scheme, SecretKey, Suite};
-use hawser_ledger::{Call, Ordering, UnsignedNative};
+use hawser_ledger::{Call, Ordering, SETTINGS_ACCOUNT, UnsignedNative};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Time, U256};
 use hawser_services::evidence::{self, Algorithm, Record};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+
+use crate::settings::Patch;
 
 const GAS: u64 = 500_000;
 const LIFETIME_MS: u64 = 120_000;
@@ -64,22 +66,8 @@ impl Clients {
 
     /// The next transaction of a random client.
     pub(crate) fn next(&mut self, rng: &mut ChaCha8Rng, now: Time) -> Option<Signed> {
-        let index = rng.random_range(0..self.clients.len());
-        let unordered = rng.random_bool(0.4);
         let to = Address::repeat_byte(rng.random_range(0x80..=0xff));
         let value = U256::from(rng.random_range(0u64..1_000));
-        let client = self.clients.get_mut(index)?;
-        let ordering = if unordered {
-            self.salt = self.salt.saturating_add(1);
-            Ordering::Unordered {
-                expires: now.plus_ms(LIFETIME_MS),
-                salt: self.salt,
-            }
-        } else {
-            let nonce = client.nonce;
-            client.nonce = nonce.saturating_add(1);
-            Ordering::Sequential { nonce }
-        };
         let calls = if rng.random_bool(0.3) {
             self.salt = self.salt.saturating_add(1);
             vec![Call::Call {
@@ -95,6 +83,39 @@ impl Clients {
                     input: Bytes::new(),
                 })
                 .collect()
+        };
+        self.sign(rng, now, calls)
+    }
+
+    /// A change of settings, signed by a random client.
+    pub(crate) fn change(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        now: Time,
+        patch: &Patch,
+    ) -> Option<Signed> {
+        let call = Call::Call {
+            to: SETTINGS_ACCOUNT,
+            value: U256::ZERO,
+            input: patch.encode(),
+        };
+        self.sign(rng, now, vec![call])
+    }
+
+    fn sign(&mut self, rng: &mut ChaCha8Rng, now: Time, calls: Vec<Call>) -> Option<Signed> {
+        let index = rng.random_range(0..self.clients.len());
+        let unordered = rng.random_bool(0.4);
+        let client = self.clients.get_mut(index)?;
+        let ordering = if unordered {
+            self.salt = self.salt.saturating_add(1);
+            Ordering::Unordered {
+                expires: now.plus_ms(LIFETIME_MS),
+                salt: self.salt,
+            }
+        } else {
+            let nonce = client.nonce;
+            client.nonce = nonce.saturating_add(1);
+            Ordering::Sequential { nonce }
         };
         let native = UnsignedNative {
             chain_id: self.chain,

@@ -5,7 +5,8 @@
 //! was broken. The same seed gives the same run, to the same audit hash.
 //! Not for: the driver's threads and sockets, which the end-to-end tests run for real.
 //!
-//! Entry type: [`World`]. Oracles: agreement, certificates, equal roots, no double vote, votes
+//! Entry type: [`World`]. Oracles: agreement, certificates of the committee of their height, no vote
+//! by anyone outside it, settings as the executed changes say, equal roots, no double vote, votes
 //! durable before they leave, nothing stored is forgotten, no transaction executed twice, and
 //! progress within a bound after the faults end.
 #![cfg_attr(
@@ -22,6 +23,7 @@ mod clients;
 mod node;
 mod oracle;
 mod plan;
+mod settings;
 mod world;
 
 pub use oracle::Violation;

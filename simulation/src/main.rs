@@ -40,12 +40,13 @@ fn main() -> ExitCode {
         let repeated = arguments.twice.then(run);
         match &outcome {
             Ok(o) => println!(
-                "seed {seed}: ok, {} nodes, {}, height {}, {} transactions, {} events, {} crashes, \
+                "seed {seed}: ok, {} nodes, {}, height {}, {} transactions, {} changes, {} events, {} crashes, \
                  settled {} ms after the faults, audit {}",
                 plan.nodes,
                 plan.suite,
                 o.height,
                 o.executed,
+                o.changes,
                 o.events,
                 o.crashes,
                 o.healed_ms,

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use hawser_consensus::{Record, Timeouts};
 use hawser_crypto::SecretKey;
+use hawser_execution::NativeRegistry;
 use hawser_ledger::{Certificate, Genesis, state::StateOptions};
 use hawser_node::{
     chain::{ChainError, Timers, Verifier, VoteLog, boot},
@@ -11,7 +12,10 @@ use hawser_node::{
     replica::{CheckedBlock, LogEntry, Replica},
     store::{ChainStore, StoreOptions},
 };
+use hawser_services::evidence::Evidence;
 use hawser_storage::{MemDisk, MemKv};
+
+use crate::settings::Changer;
 
 /// The parts of a node that a crash destroys.
 pub(crate) struct Running {
@@ -29,7 +33,8 @@ pub(crate) struct Running {
 
 /// A node and what survives its crashes.
 pub(crate) struct SimNode {
-    pub(crate) key: Arc<SecretKey>,
+    /// Its vote key; `None` for an observer.
+    pub(crate) key: Option<Arc<SecretKey>>,
     pub(crate) disk: MemDisk,
     pub(crate) kv: Arc<MemKv>,
     pub(crate) running: Option<Running>,
@@ -39,7 +44,7 @@ pub(crate) struct SimNode {
 }
 
 impl SimNode {
-    pub(crate) fn new(key: Arc<SecretKey>, seed: u64, skew_ms: i64) -> Self {
+    pub(crate) fn new(key: Option<Arc<SecretKey>>, seed: u64, skew_ms: i64) -> Self {
         Self {
             key,
             disk: MemDisk::new(seed),
@@ -58,8 +63,14 @@ impl SimNode {
             provable_blocks: 2,
             ..StateOptions::default()
         };
-        // The registry is a constant of the program; that it is sound is tested where it is made.
-        let natives = hawser_services::registry().unwrap_or_default();
+        // A constant of the program; that the two addresses differ is plain to see.
+        let natives = NativeRegistry::new(vec![
+            Arc::new(Evidence),
+            Arc::new(Changer {
+                genesis: Arc::clone(genesis),
+            }),
+        ])
+        .unwrap_or_default();
         let store = Arc::new(ChainStore::open(
             Arc::new(self.disk.clone()),
             Arc::<MemKv>::clone(&self.kv),
@@ -75,9 +86,8 @@ impl SimNode {
         let (log, boot) = boot(
             &store,
             &verifier,
-            hawser_node::election(genesis)?,
             Arc::new(self.disk.clone()),
-            Some(Arc::clone(&self.key)),
+            self.key.clone(),
             Timeouts::default(),
             PoolLimits::default(),
         )?;

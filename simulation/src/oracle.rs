@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hawser_consensus::{Message, Record};
-use hawser_ledger::VoteKind;
-use hawser_ledger::{Certificate, Roots, ValidatorSet};
-use hawser_node::{replica::PeerMessage, store::ExecutedBlock};
-use hawser_primitives::{B256, ChainId, Height, Round, encode};
+use hawser_ledger::{Block, Certificate, Roots, ValidatorSet, VoteKind};
+use hawser_node::{
+    Rules,
+    replica::{CheckedBlock, PeerMessage},
+    store::ExecutedBlock,
+};
+use hawser_primitives::{Address, B256, ChainId, Height, Round, encode};
+
+use crate::settings::Model;
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +29,10 @@ type VoteSlot = (usize, Height, Round, VoteKind);
 #[derive(Debug)]
 pub(crate) struct Oracle {
     chain: ChainId,
-    set: ValidatorSet,
+    model: Model,
+    /// Height up to which the model knows every change.
+    modelled: Height,
+    addresses: Vec<Option<Address>>,
     blocks: BTreeMap<Height, B256>,
     roots: BTreeMap<Height, Roots>,
     votes: BTreeMap<VoteSlot, Option<B256>>,
@@ -34,10 +42,14 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    pub(crate) fn new(chain: ChainId, set: ValidatorSet, nodes: usize) -> Self {
+    /// `addresses` are those of the nodes' vote keys.
+    pub(crate) fn new(chain: ChainId, model: Model, addresses: Vec<Option<Address>>) -> Self {
+        let nodes = addresses.len();
         Self {
             chain,
-            set,
+            model,
+            modelled: Height::GENESIS,
+            addresses,
             blocks: BTreeMap::new(),
             roots: BTreeMap::new(),
             votes: BTreeMap::new(),
@@ -51,20 +63,22 @@ impl Oracle {
     pub(crate) fn on_commit(
         &mut self,
         node: usize,
-        hash: B256,
+        block: &CheckedBlock,
         certificate: &Certificate,
     ) -> Result<(), Violation> {
-        let height = certificate.height;
-        if certificate.block_hash != hash {
+        let (height, hash) = (certificate.height, block.hash);
+        if certificate.block_hash != hash || block.block.header.height != height {
             return Err(Violation(format!(
                 "node {node}: certificate of {height} names another"
             )));
         }
-        certificate.verify(self.chain, &self.set).map_err(|error| {
+        let set = self.set_of(height)?;
+        certificate.verify(self.chain, set).map_err(|error| {
             Violation(format!(
                 "node {node}: certificate of block {height}: {error}"
             ))
         })?;
+        self.check_settings(&block.block)?;
         let agreed = *self.blocks.entry(height).or_insert(hash);
         if agreed != hash {
             return Err(Violation(format!(
@@ -77,13 +91,66 @@ impl Oracle {
         Ok(())
     }
 
+    /// The committee of a height. Nobody can get there before the block that had the last word on
+    /// it was executed somewhere.
+    fn set_of(&self, height: Height) -> Result<&ValidatorSet, Violation> {
+        if height > Rules::known_until(self.modelled) {
+            return Err(Violation(format!(
+                "settings: someone works on block {height}, but only {} is executed",
+                self.modelled
+            )));
+        }
+        Ok(self.model.set(height))
+    }
+
+    /// A final block obeys the settings of its height.
+    fn check_settings(&self, block: &Block) -> Result<(), Violation> {
+        let header = &block.header;
+        let (height, next) = (header.height, header.height.next());
+        self.set_of(next)?;
+        let settings = self.model.at(height);
+        let right = header.version == settings.protocol_version
+            && header.validators == self.model.set_hash(height)
+            && header.next_validators == self.model.set_hash(next)
+            && block.body_bytes() as u64 <= settings.parameters.block_bytes_max;
+        if right {
+            Ok(())
+        } else {
+            Err(Violation(format!(
+                "settings: block {height} has {header:?} where {settings:?} governs"
+            )))
+        }
+    }
+
+    /// What the settings of every height must be.
+    pub(crate) const fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// A node executed a block.
     pub(crate) fn on_executed(
         &mut self,
         node: usize,
         block: &ExecutedBlock,
+        rules: &Rules,
     ) -> Result<(), Violation> {
         let roots = block.result.roots;
+        if roots.height > self.modelled {
+            self.model.executed(block).map_err(Violation)?;
+            self.modelled = roots.height;
+        }
+        for height in roots.height.0..=Rules::known_until(roots.height).0 {
+            let (height, model) = (Height(height), &self.model);
+            if rules.settings(height).as_ref() != model.at(height) {
+                return Err(Violation(format!(
+                    "settings: after block {} node {node} has {:?} for block {height}, where the \
+                     changes give {:?}",
+                    roots.height,
+                    rules.settings(height),
+                    model.at(height)
+                )));
+            }
+        }
         let agreed = *self.roots.entry(roots.height).or_insert(roots);
         if agreed != roots {
             return Err(Violation(format!(
@@ -123,10 +190,18 @@ impl Oracle {
         let PeerMessage::Agreement(message) = message else {
             return Ok(());
         };
-        let own = |address| self.set.index_of(address).is_some();
+        let own = self.addresses.get(node).copied().flatten();
+        let outsider = |height, validator: &Address| match self.set_of(height) {
+            Ok(set) if set.get(validator).is_some() => Ok(()),
+            Ok(_) => Err(Violation(format!(
+                "node {node} sends an act of {validator}, who has no vote on block {height}"
+            ))),
+            Err(violation) => Err(violation),
+        };
         let record = match message {
-            Message::Vote(signed) if own(&signed.vote.validator) => {
+            Message::Vote(signed) if own == Some(signed.vote.validator) => {
                 let vote = &signed.vote;
+                outsider(vote.height, &vote.validator)?;
                 let slot = (node, vote.height, vote.round, vote.kind);
                 let first = *self.votes.entry(slot).or_insert(vote.block);
                 if first != vote.block {
@@ -137,7 +212,10 @@ impl Oracle {
                 }
                 Record::Vote(signed.clone())
             }
-            Message::Proposal(signed) => Record::Proposal(signed.clone()),
+            Message::Proposal(signed) => {
+                outsider(signed.proposal.height, &signed.proposal.proposer)?;
+                Record::Proposal(signed.clone())
+            }
             _ => return Ok(()),
         };
         let durable = self.durable_records.get(node);

@@ -24,7 +24,7 @@ pub struct Faults {
 pub struct Plan {
     /// The seed.
     pub seed: u64,
-    /// Validators.
+    /// Validators at the start.
     pub nodes: usize,
     /// Their suite.
     pub suite: Suite,
@@ -37,6 +37,12 @@ pub struct Plan {
     pub healing_ms: u64,
     /// Transactions that clients submit.
     pub transactions: usize,
+    /// Further nodes that follow from the start and may join the committee.
+    pub candidates: usize,
+    /// Nodes without a vote key.
+    pub observers: usize,
+    /// Changes of committee or parameters that clients submit among the transactions.
+    pub changes: usize,
 }
 
 impl Plan {
@@ -65,14 +71,28 @@ impl Plan {
             partition_every_ms: u64::from(some(8_000)),
             clock_skew_ms_max: u64::from(some(600)),
         };
+        let faulty_ms = rng.random_range(10_000..40_000);
+        let transactions = rng.random_range(20..120);
+        let changing = rng.random_bool(0.6);
+        let mut few = |max: usize| {
+            if changing {
+                rng.random_range(0..=max)
+            } else {
+                0
+            }
+        };
+        let (candidates, observers) = (few(3), few(1));
         Self {
             seed,
             nodes,
             suite,
             faults,
-            faulty_ms: rng.random_range(10_000..40_000),
+            faulty_ms,
             healing_ms: 60_000,
-            transactions: rng.random_range(20..120),
+            transactions,
+            candidates,
+            observers,
+            changes: few(8),
         }
     }
 }

@@ -4,10 +4,10 @@ use std::{
     sync::Arc,
 };
 
-use hawser_crypto::{SecretKey, Suite};
+use hawser_crypto::{PublicKey, SecretKey, Suite};
 use hawser_ledger::{ChainParameters, Genesis, GenesisAccount, GenesisValidator, PROTOCOL_VERSION};
 use hawser_network::PeerId;
-use hawser_node::replica::{Action, Event, LogEntry, PeerMessage, TimerId, To};
+use hawser_node::replica::{Action, CheckedBlock, Event, LogEntry, PeerMessage, TimerId, To};
 use hawser_primitives::{B256, Bytes, ChainId, Height, Time, U256, decode_exact, encode, limits};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +17,7 @@ use crate::{
     clients::{Clients, Signed},
     node::{Running, SimNode},
     oracle::Oracle,
+    settings::{Model, Patch},
 };
 
 const CHAIN: ChainId = ChainId(2021);
@@ -88,6 +89,8 @@ pub struct Outcome {
     pub crashes: u64,
     /// Transactions executed.
     pub executed: usize,
+    /// Changes of settings that took effect.
+    pub changes: usize,
     /// Virtual milliseconds from the end of the faults until all was executed everywhere.
     pub healed_ms: u64,
 }
@@ -108,6 +111,9 @@ pub struct World {
     faulty: bool,
     submitted: BTreeMap<B256, Signed>,
     to_submit: usize,
+    to_change: usize,
+    /// Vote keys of all nodes that have one.
+    candidates: Vec<PublicKey>,
     audit: B256,
     events: u64,
     crashes: u64,
@@ -120,7 +126,7 @@ impl World {
         let fault = |error: &dyn std::fmt::Display| Violation(format!("set-up: {error}"));
         let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
         let mut keys = Vec::new();
-        for i in 0..plan.nodes {
+        for i in 0..plan.nodes.saturating_add(plan.candidates) {
             let mut seed = [0xa5; 32];
             seed[0] = u8::try_from(i).unwrap_or(u8::MAX);
             let key = SecretKey::from_seed(plan.suite.vote_scheme(), &seed);
@@ -140,6 +146,7 @@ impl World {
             },
             validators: keys
                 .iter()
+                .take(plan.nodes)
                 .enumerate()
                 .map(|(i, key)| GenesisValidator {
                     name: format!("node{i}"),
@@ -159,16 +166,28 @@ impl World {
                     )
                 })
                 .collect(),
+            governance: None,
         };
-        let set = genesis.validator_set().map_err(|error| fault(&error))?;
+        let model = Model::new(&genesis).map_err(|error| fault(&error))?;
+        let candidates = keys.iter().map(|key| key.public_key()).collect();
         let skew = i64::try_from(plan.faults.clock_skew_ms_max).unwrap_or(0);
-        let nodes: Vec<_> = keys
-            .into_iter()
+        let voters = keys.into_iter().map(Some);
+        let nodes: Vec<_> = voters
+            .chain((0..plan.observers).map(|_| None))
             .map(|key| SimNode::new(key, rng.random(), rng.random_range(-skew..=skew)))
             .collect();
         let mut world = Self {
-            oracle: Oracle::new(CHAIN, set, plan.nodes),
+            oracle: Oracle::new(
+                CHAIN,
+                model,
+                nodes
+                    .iter()
+                    .map(|node| node.key.as_ref().map(|key| key.address()))
+                    .collect(),
+            ),
             to_submit: plan.transactions,
+            to_change: plan.changes,
+            candidates,
             plan,
             genesis: Arc::new(genesis),
             rng,
@@ -217,6 +236,7 @@ impl World {
                         .keys()
                         .filter(|hash| self.is_done(hash))
                         .count(),
+                    changes: self.oracle.model().changes(),
                     healed_ms: self.now.since_ms(healed_from),
                 });
             }
@@ -236,7 +256,10 @@ impl World {
                 running.replica.tip().height == highest && running.replica.executed() == highest
             })
         });
+        // A change takes effect without anybody's doing.
+        let in_effect = self.to_change == 0 && self.oracle.model().last_change() <= highest;
         level
+            && in_effect
             && self
                 .submitted
                 .values()
@@ -419,8 +442,20 @@ impl World {
             self.to_submit = self.to_submit.saturating_sub(1);
             self.submitted.insert(signed.hash, signed);
         }
+        let left = self.to_change.saturating_add(self.to_submit).max(1);
+        if self.to_change > 0 && self.rng.random_range(0..left) < self.to_change {
+            let current = self.oracle.model().latest();
+            let patch = Patch::draw(&mut self.rng, &self.candidates, current);
+            if let Some(signed) = self.clients.change(&mut self.rng, self.now, &patch) {
+                self.to_change = self.to_change.saturating_sub(1);
+                self.submitted.insert(signed.hash, signed);
+            }
+        }
         self.hand_in();
-        if self.to_submit > 0 || !self.submitted.keys().all(|hash| self.is_done(hash)) {
+        if self.to_submit > 0
+            || self.to_change > 0
+            || !self.submitted.keys().all(|hash| self.is_done(hash))
+        {
             let pause = self.rng.random_range(1..800);
             self.schedule(pause, What::Submit);
         }
@@ -574,7 +609,7 @@ impl World {
                 }
             }
             Action::Commit { block, certificate } => {
-                self.oracle_commit(node, &block.hash, &certificate)?;
+                self.oracle_commit(node, &block, &certificate)?;
                 let idle = self.with(node, |running| {
                     running.store.append(&block.block, &certificate)?;
                     running.commits.push_back((block, certificate));
@@ -599,11 +634,11 @@ impl World {
     fn oracle_commit(
         &mut self,
         node: usize,
-        hash: &B256,
+        block: &CheckedBlock,
         certificate: &hawser_ledger::Certificate,
     ) -> Result<(), Violation> {
-        self.note(format!("{node} commits {hash}").as_bytes());
-        self.oracle.on_commit(node, *hash, certificate)
+        self.note(format!("{node} commits {}", block.hash).as_bytes());
+        self.oracle.on_commit(node, block, certificate)
     }
 
     fn execute(&mut self, node: usize, life: u64) -> Result<(), Violation> {
@@ -618,12 +653,17 @@ impl World {
                 running.store.flush_to(height)?;
             }
             running.executing = !running.commits.is_empty();
-            Ok(Some((executed, nonces, running.executing)))
+            Ok(Some((
+                executed,
+                nonces,
+                running.store.rules(),
+                running.executing,
+            )))
         })?;
-        let Some(Some((executed, nonces, more))) = done else {
+        let Some(Some((executed, nonces, rules, more))) = done else {
             return Ok(());
         };
-        self.oracle.on_executed(node, &executed)?;
+        self.oracle.on_executed(node, &executed, &rules)?;
         if more {
             let after = self.rng.random_range(0..8);
             self.schedule(after, What::Execute { node, life });
@@ -633,6 +673,7 @@ impl World {
                 roots: executed.result.roots,
                 nonces,
                 skipped: executed.skipped(),
+                rules,
             };
             self.later(node, 0, event);
         }

@@ -51,6 +51,7 @@ fn without_faults_nothing_waits_for_a_timer() {
             faults: Faults::default(),
             nodes,
             transactions: 20,
+            changes: 0,
             ..Plan::draw(1)
         };
         let outcome = run(plan);
@@ -91,4 +92,54 @@ fn partitions_alone_heal() {
             ..Plan::draw(seed)
         });
     }
+}
+
+#[test]
+fn committee_and_parameters_change_under_all_faults() {
+    let mut changes = 0;
+    for seed in 300..306 {
+        let outcome = run(Plan {
+            candidates: 3,
+            observers: 1,
+            changes: 10,
+            ..Plan::draw(seed)
+        });
+        changes += outcome.changes;
+    }
+    assert!(changes >= 30, "only {changes} changes took effect");
+}
+
+#[test]
+fn committee_changes_hold_under_crashes_and_partitions_together() {
+    let faults = Faults {
+        crash_per_million: 6_000,
+        partition_every_ms: 2_500,
+        delay_ms_max: 60,
+        loss_per_mille: 50,
+        ..Faults::default()
+    };
+    for seed in 400..404 {
+        let outcome = run(Plan {
+            faults,
+            candidates: 2,
+            changes: 12,
+            faulty_ms: 30_000,
+            ..Plan::draw(seed)
+        });
+        assert!(outcome.crashes > 0 && outcome.changes > 0, "{outcome:?}");
+    }
+}
+
+#[test]
+fn without_faults_every_change_takes_effect_at_once() {
+    let outcome = run(Plan {
+        faults: Faults::default(),
+        candidates: 3,
+        observers: 1,
+        changes: 6,
+        transactions: 40,
+        ..Plan::draw(2)
+    });
+    assert!(outcome.changes >= 4, "{outcome:?}");
+    assert!(outcome.healed_ms < 2_000, "{outcome:?}");
 }

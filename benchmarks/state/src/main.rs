@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use measure::Figures;
 
 /// Each with what sets it apart.
-const ENGINES: [(&str, &str); 8] = [
+const ENGINES: [(&str, &str); 9] = [
     (
         "ours",
         "flushed every 32 blocks and persisted with each flush, 1024 blocks of history",
@@ -36,6 +36,10 @@ const ENGINES: [(&str, &str); 8] = [
     (
         "qmdb",
         "current unordered fixed, MMR, SHA-256, durable with every batch, pruned",
+    ),
+    (
+        "qmdb-ordered",
+        "the same with keys in order, which lets it prove absence",
     ),
 ];
 
@@ -175,7 +179,8 @@ fn engine_run(engine: &str, keys: u64, seconds: f64, folder: &Path) -> Result<Fi
             let opened = nomt_engine::Engine::<nomt_engine::Blake3>::open(folder, keys)?;
             block_on(measure::measure(engine, opened, keys, seconds, folder))
         }
-        "qmdb" => qmdb::run(engine, keys, seconds, folder),
+        "qmdb" => qmdb::by_hash::run(engine, keys, seconds, folder),
+        "qmdb-ordered" => qmdb::by_key::run(engine, keys, seconds, folder),
         _ => bail!("no engine '{engine}'"),
     }
 }

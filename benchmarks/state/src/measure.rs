@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::workload::{BATCH, NEW, Random, Update, batch};
 
-/// Keys per batch while the store is filled.
+/// Fewest keys per batch while the store is filled.
 const LOAD_BATCH: u64 = 20_000;
 const READS: u64 = 100_000;
 const PROOFS: u64 = 1_000;
@@ -65,11 +65,11 @@ pub async fn measure<E: Engine>(
     let start = Instant::now();
     let mut loaded = 0;
     while loaded < keys {
-        let end = (loaded + LOAD_BATCH).min(keys);
+        let end = (loaded + LOAD_BATCH.max(keys / 50)).min(keys);
         let updates: Vec<_> = (loaded..end).map(|n| (n, random.word())).collect();
         engine.batch(&updates).await?;
         loaded = end;
-        if loaded % 500_000 == 0 {
+        if loaded % 1_000_000 == 0 {
             eprintln!(
                 "  loaded {loaded} in {:.0} s",
                 start.elapsed().as_secs_f64()

@@ -35,6 +35,8 @@ pub struct Ours {
     store: StateStore,
     mode: Mode,
     next: u64,
+    /// While the store is filled, batches are large and each is flushed.
+    loading: bool,
     reading: Duration,
     committing: Duration,
     flushing: Duration,
@@ -68,6 +70,7 @@ impl Ours {
             store,
             mode,
             next: 0,
+            loading: true,
             reading,
             committing,
             flushing,
@@ -109,6 +112,10 @@ impl Engine for Ours {
         self.store.commit(height, &changes)?;
         self.committing += thread_cpu()?.saturating_sub(read);
         self.updates += updates.len();
+        if self.loading {
+            self.store.flush(height)?;
+            return Ok(());
+        }
         let due = if self.mode.every_batch {
             Some(height)
         } else {
@@ -140,6 +147,7 @@ impl Engine for Ours {
     }
 
     fn loaded(&mut self) {
+        self.loading = false;
         let zero = Duration::ZERO;
         (self.reading, self.committing, self.flushing, self.updates) = (zero, zero, zero, 0);
     }

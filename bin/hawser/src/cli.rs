@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, chain, completions, config, contract, doctor, down, evidence, evm, init, keys, proxy,
-    start, status, tx, up,
+    audit, chain, completions, config, contract, doctor, down, evidence, evm, init, keys, node,
+    proxy, start, status, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Register files as evidence, look them up, prove them
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
+    /// Invite, join, admit and remove nodes
+    #[command(subcommand)]
+    Node(node::NodeCommand),
     /// Sign requests of Ethereum tools to a chain whose reads are signed
     Proxy(Box<proxy::ProxyArgs>),
     /// Show, check and export a node's audit log

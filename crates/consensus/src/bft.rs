@@ -21,6 +21,8 @@ use crate::{
 const FUTURE_HEIGHTS_MAX: usize = 4;
 /// Messages kept per such height and validator.
 const FUTURE_MESSAGES_PER_VALIDATOR: usize = 8;
+/// Validators that there is room for at least: a committee may grow while the node runs.
+const FUTURE_VALIDATORS_MIN: usize = 100;
 
 /// What a timer guards.
 #[derive(
@@ -254,6 +256,7 @@ impl Bft {
         let per_height = set
             .validators()
             .len()
+            .max(FUTURE_VALIDATORS_MIN)
             .saturating_mul(FUTURE_MESSAGES_PER_VALIDATOR);
         let state = State::new(
             Ctx,

@@ -1,33 +1,17 @@
 use std::sync::Arc;
 
 use hawser_ledger::ValidatorSet;
-use hawser_primitives::{Height, Round};
+use hawser_primitives::{B256, Height, Round};
 
-/// Names the committee that decides a height. Later elections (stake, delegate, sortition) stand
-/// beside [`FixedElection`] behind this trait.
+/// Names the committee that decides a height. Who implements it knows how members are chosen: by
+/// governance today; later elections (stake, delegate, sortition) stand beside it.
 pub trait Election: Send + Sync {
     /// The committee of a height. Every replica gives the same answer for a height whose
-    /// predecessors it has executed.
+    /// settings it knows; for later ones, the newest committee that it knows of.
     fn committee(&self, height: Height) -> Arc<ValidatorSet>;
-}
 
-/// Proof of authority: the committee that genesis names.
-pub struct FixedElection {
-    set: Arc<ValidatorSet>,
-}
-
-impl FixedElection {
-    /// A committee that stays.
-    #[must_use]
-    pub fn new(set: ValidatorSet) -> Self {
-        Self { set: Arc::new(set) }
-    }
-}
-
-impl Election for FixedElection {
-    fn committee(&self, _height: Height) -> Arc<ValidatorSet> {
-        Arc::clone(&self.set)
-    }
+    /// Hash of that committee, as headers carry it.
+    fn committee_hash(&self, height: Height) -> B256;
 }
 
 /// Position of the proposer of a round.

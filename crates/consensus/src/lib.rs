@@ -26,7 +26,7 @@ mod election;
 mod message;
 
 pub use bft::{Bft, BftConfig, BftError, Output, Step, Timeouts, Timer, TimerKind};
-pub use election::{Election, FixedElection, proposer_index};
+pub use election::{Election, proposer_index};
 pub use message::{
     CertificateKind, Message, PolkaCertificate, Proposal, Record, RoundCertificate, RoundSignature,
     SignedProposal, SignedVote, Vote,

@@ -1,14 +1,21 @@
 //! What can be said of a transaction before any state is known.
 
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
-use hawser_ledger::{Call, Envelope, Transaction};
+use hawser_ledger::{
+    Call, Envelope, Transaction, VerifiedTransaction,
+    state::{StateError, StateRead},
+};
+use hawser_primitives::{Height, Time};
 use revm::{
     context::Cfg, context_interface::cfg::GasParams, interpreter::InitialAndFloorGas,
     primitives::eip3860::MAX_INITCODE_SIZE,
 };
 use thiserror::Error;
 
-use crate::{Executor, batch};
+use crate::{
+    CommittedState, Executor, Finding, GateBlock, GateCall, GateTransaction, Opening, batch,
+    transaction::recover,
+};
 
 /// Why a transaction cannot be executed whatever the state is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -66,6 +73,60 @@ impl Executor {
         } else {
             Ok(())
         }
+    }
+}
+
+impl Executor {
+    /// Asks the gate whether a transaction may run on a state, so that the pool refuses it with the
+    /// words that its receipt would carry. `height`
+    /// and `time` are those of the block to come, as far as they are known; `None` when it may run.
+    pub fn check_access(
+        &self,
+        state: &dyn StateRead,
+        transaction: &VerifiedTransaction,
+        height: Height,
+        time: Time,
+    ) -> Result<Option<Finding>, StateError> {
+        let Some(gate) = self.natives().gate() else {
+            return Ok(None);
+        };
+        let (calls, authorities) = match transaction.transaction().envelope() {
+            Envelope::Native(native) => (
+                native.body.calls.iter().map(GateCall::from).collect(),
+                Vec::new(),
+            ),
+            Envelope::Ethereum(envelope) => {
+                let call = GateCall {
+                    to: envelope.to(),
+                    value: envelope.value(),
+                    input: envelope.input().clone(),
+                };
+                let authorizations = envelope.authorization_list().unwrap_or_default();
+                let authorities = authorizations
+                    .iter()
+                    .filter_map(|authorization| recover(authorization).authority())
+                    .collect();
+                (vec![call], authorities)
+            }
+        };
+        let asked = GateTransaction {
+            hash: transaction.hash(),
+            kind: transaction.transaction().kind(),
+            sender: transaction.sender(),
+            calls,
+            authorities,
+            unsigned: false,
+            block: GateBlock {
+                height,
+                time,
+                suite: self.config().suite,
+                chain_id: self.config().chain_id,
+            },
+        };
+        Ok(match gate.open(&mut CommittedState(state), &asked)? {
+            Opening::Refused(finding) => Some(finding),
+            Opening::Guarded(_) | Opening::Unguarded => None,
+        })
     }
 }
 

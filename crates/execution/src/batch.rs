@@ -29,6 +29,7 @@ use crate::{
     block::Executed,
     error::{DbError, EvmError},
     evm::ChainEvm,
+    gate,
     handler::{ChainHandler, Fees},
 };
 
@@ -151,15 +152,22 @@ impl Batch<'_> {
         let limit = self.native.body.gas_limit;
         let intrinsic = self.validate(evm)?;
         evm.ctx.set_tx(self.tx_env(None));
+        gate::begin_native(evm, self.native, self.sender)?;
         load_accounts::<_, EvmError>(evm)?;
 
         // The checkpoint to which a failure reverts. Its depth is given back at once: inspectors
         // take the journal's depth for that of the call, and the calls here are outermost.
         let checkpoint = evm.ctx.journal_mut().checkpoint();
         evm.ctx.journal_mut().checkpoint_commit();
+        gate::protect(evm, checkpoint, false);
         let mut gas = GasTracker::new(limit, limit - intrinsic.initial_regular_gas(), 0);
-        let mut last = None;
-        for (index, call) in self.native.body.calls.iter().enumerate() {
+        let mut last = gate::refused(evm, gas.remaining());
+        let calls = if last.is_none() {
+            self.native.body.calls.as_slice()
+        } else {
+            &[]
+        };
+        for (index, call) in calls.iter().enumerate() {
             let result = self.call(evm, frames, index, call, &mut gas)?;
             take_error::<EvmError, _>(evm.ctx.error())?;
             let failed = !result.instruction_result().is_ok();
@@ -180,8 +188,8 @@ impl Batch<'_> {
         let result_gas = settle(evm.ctx.cfg().gas_params(), &mut gas, &last, intrinsic);
         let result = ChainHandler::new(Fees::Zero).execution_result(evm, last, result_gas)?;
         Ok(Executed {
+            created: self.created.filter(|_| result.is_success()),
             result,
-            created: self.created,
         })
     }
 

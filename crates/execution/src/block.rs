@@ -18,6 +18,7 @@ use crate::{
     database::BlockDb,
     error::EvmError,
     evm::ChainEvm,
+    gate,
     genesis::record_parent,
     handler::{ChainHandler, Fees},
     transaction::tx_env,
@@ -185,6 +186,9 @@ impl Executor {
     ) -> Result<BlockOutput, ExecutionError> {
         let db = BlockDb::new(self.database(state, hashes));
         let mut evm = self.evm(state, db, self.config().cfg_env(), &input.context, ());
+        if let Some(gate) = evm.precompiles.gate.as_mut() {
+            gate.keeps_journal = true;
+        }
         record_parent(&mut evm, input.context.height, input.context.parent_hash)?;
         let mut meter = BlockMeter::new(self, input.context, input.seen_unordered);
         let mut receipts = Vec::with_capacity(input.transactions.len());
@@ -233,9 +237,13 @@ impl Executor {
                 let limit = transaction.transaction().gas_limit();
                 let used = executed.result.tx_gas_used();
                 meter.record(transaction.sender(), limit, used, mark);
+                gate::settle(evm)?;
                 Ok(Ok(executed))
             }
-            Err(EvmError::Transaction(invalid)) => Ok(Err(skip_reason(&invalid))),
+            Err(EvmError::Transaction(invalid)) => {
+                gate::discard(evm);
+                Ok(Err(skip_reason(&invalid)))
+            }
             Err(error) => Err(error.into()),
         }
     }

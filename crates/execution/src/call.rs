@@ -224,6 +224,9 @@ impl Executor {
         let mut prepared = self.prepare(state, hashes, context, request)?;
         let tx = tx_env(&request.request, self.config().chain_id, prepared.gas)?;
         let mut evm = self.query_evm(state, &mut prepared, request.gas_cap, ())?;
+        if let Some(gate) = evm.precompiles.gate.as_mut() {
+            gate.reads_only = true;
+        }
         Ok(run(&mut evm, tx)?.into())
     }
 }

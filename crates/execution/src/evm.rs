@@ -1,6 +1,6 @@
 use std::fmt;
 
-use hawser_ledger::state::StateRead;
+use hawser_ledger::{ChainParameters, state::StateRead};
 use revm::{
     Context, Database, Journal,
     context::{BlockEnv, CfgEnv, Evm, TxEnv},
@@ -28,6 +28,7 @@ pub(crate) type ChainEvm<'a, DB, INSP> = Evm<
 
 /// Executes transactions and calls of one chain. Holds no state but a cache of analysed code, so
 /// one instance serves block execution and queries at once.
+#[derive(Clone)]
 pub struct Executor {
     config: ExecutionConfig,
     natives: NativeRegistry,
@@ -51,6 +52,19 @@ impl Executor {
             config,
             natives,
             code: CodeCache::default(),
+        }
+    }
+
+    /// The same executor under other parameters; the two share their cache of code.
+    #[must_use]
+    pub fn with_parameters(&self, parameters: ChainParameters) -> Self {
+        Self {
+            config: ExecutionConfig {
+                parameters,
+                ..self.config.clone()
+            },
+            natives: self.natives.clone(),
+            code: self.code.clone(),
         }
     }
 

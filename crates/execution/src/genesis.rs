@@ -75,6 +75,16 @@ impl Executor {
             }
             put(&mut changes, address, 1, balance, code);
         }
+        for contract in self.natives().contracts() {
+            let start = contract.genesis(genesis);
+            for (slot, value) in start.slots {
+                let key = StateKey::Storage(contract.address(), slot);
+                if let Some(value) = StorageValue::encode(value) {
+                    changes.entries.insert(key, Some(value));
+                }
+            }
+            changes.blobs.extend(start.blobs);
+        }
         changes
     }
 }

@@ -6,20 +6,25 @@ use revm::{
     context_interface::{
         ContextTr, JournalTr, LocalContextTr,
         context::take_error,
-        journaled_state::account::JournaledAccountTr,
+        journaled_state::{JournalCheckpoint, account::JournaledAccountTr},
         result::{HaltReason, InvalidTransaction, ResultGas},
     },
     handler::{
-        EvmTr, FrameResult, Handler, post_execution,
-        pre_execution::{self, validate_account_nonce_and_code_with_components},
+        EvmTr, FrameResult, Handler, ItemOrResult, execution, post_execution,
+        pre_execution::{
+            self, PreExecutionOutput, validate_account_nonce_and_code_with_components,
+        },
     },
-    inspector::InspectorHandler,
-    interpreter::{InitialAndFloorGas, interpreter::EthInterpreter},
+    inspector::{InspectorEvmTr, InspectorHandler},
+    interpreter::{
+        GasTracker, InitialAndFloorGas, interpreter::EthInterpreter, interpreter_action::FrameInit,
+    },
 };
 
 use crate::{
     error::{DbError, EvmError},
     evm::ChainEvm,
+    gate,
 };
 
 /// Who pays for gas in the engine.
@@ -44,6 +49,29 @@ impl<DB, INSP> ChainHandler<'_, DB, INSP> {
             fees,
             types: PhantomData,
         }
+    }
+}
+
+impl<'a, DB, INSP> ChainHandler<'a, DB, INSP>
+where
+    DB: Database<Error = DbError>,
+{
+    /// Ends a transaction that the gate has refused: nonce and intrinsic gas are taken, nothing
+    /// runs. `None` for one that may run.
+    fn refused(
+        &mut self,
+        evm: &mut ChainEvm<'a, DB, INSP>,
+        gas: &mut GasTracker,
+    ) -> Result<Option<FrameResult>, EvmError> {
+        let Some(mut result) = gate::refused(evm, gas.remaining()) else {
+            return Ok(None);
+        };
+        evm.ctx().journal_mut().checkpoint_commit();
+        if evm.ctx.tx.kind().is_create() {
+            gate::take_nonce(evm)?;
+        }
+        self.last_frame_result(evm, &mut result, gas)?;
+        Ok(Some(result))
     }
 }
 
@@ -80,6 +108,90 @@ where
         Ok(())
     }
 
+    fn pre_execution(
+        &self,
+        evm: &mut Self::Evm,
+        gas: &mut GasTracker,
+    ) -> Result<Option<PreExecutionOutput>, EvmError> {
+        gate::begin(evm)?;
+        self.load_accounts(evm)?;
+        let checkpoint = evm.ctx().journal_mut().checkpoint();
+        let creates = evm.ctx.tx.kind().is_create();
+        gate::protect(evm, checkpoint, creates);
+        // What the gate refuses must not leave delegations behind either.
+        let eip7702_refund = if gate::refused(evm, 0).is_some() {
+            0
+        } else {
+            match self.apply_eip7702_auth_list(evm, gas)? {
+                Some(refund) => refund,
+                None => {
+                    evm.ctx().journal_mut().checkpoint_revert(checkpoint);
+                    return Ok(None);
+                }
+            }
+        };
+        Ok(Some(PreExecutionOutput {
+            eip7702_refund,
+            checkpoint,
+        }))
+    }
+
+    fn execution(
+        &mut self,
+        evm: &mut Self::Evm,
+        checkpoint: JournalCheckpoint,
+        gas: &mut GasTracker,
+    ) -> Result<Option<FrameResult>, EvmError> {
+        if let Some(result) = self.refused(evm, gas)? {
+            return Ok(Some(result));
+        }
+        let Some(first) = self.first_frame_input(evm, gas)? else {
+            execution::runtime_oog_unwind(evm.ctx(), checkpoint)?;
+            return Ok(None);
+        };
+        evm.ctx().journal_mut().checkpoint_commit();
+        let mut result = self.run_exec_loop(evm, first)?;
+        self.last_frame_result(evm, &mut result, gas)?;
+        Ok(Some(result))
+    }
+
+    fn run_exec_loop(
+        &mut self,
+        evm: &mut Self::Evm,
+        first: FrameInit,
+    ) -> Result<FrameResult, EvmError> {
+        let guarded = gate::is_guarded(evm);
+        if guarded && let Some(refused) = gate::check_frame(evm, &first)? {
+            return Ok(refused);
+        }
+        if let ItemOrResult::Result(result) = evm.frame_init(first)? {
+            return Ok(result);
+        }
+        loop {
+            let result = match evm.frame_run()? {
+                ItemOrResult::Item(init) => {
+                    let refused = if guarded {
+                        gate::check_frame(evm, &init)?
+                    } else {
+                        None
+                    };
+                    match refused {
+                        // No frame was made, so none is popped.
+                        Some(refused) => refused,
+                        None => match evm.frame_init(init)? {
+                            ItemOrResult::Item(_) => continue,
+                            ItemOrResult::Result(result) => result,
+                        },
+                    }
+                }
+                ItemOrResult::Result(result) => result,
+            };
+            if let Some(result) = evm.frame_return_result(result)? {
+                return Ok(result);
+            }
+        }
+    }
+
     fn reimburse_caller(
         &self,
         evm: &mut Self::Evm,
@@ -109,6 +221,7 @@ where
         gas: ResultGas,
     ) -> Result<ExecutionResult<HaltReason>, EvmError> {
         take_error::<EvmError, _>(evm.ctx().error())?;
+        let (result, gas) = gate::judge(evm, result, gas)?;
         evm.precompiles.blobs.settle(evm.ctx.journal_mut());
         let result = post_execution::output(evm.ctx(), result, gas);
         evm.ctx().journal_mut().commit_tx();
@@ -123,6 +236,7 @@ where
         error: EvmError,
     ) -> Result<ExecutionResult<HaltReason>, EvmError> {
         evm.precompiles.blobs.discard();
+        gate::discard(evm);
         evm.ctx().local_mut().clear();
         evm.ctx().journal_mut().discard_tx();
         evm.frame_stack().clear();
@@ -136,4 +250,59 @@ where
     INSP: Inspector<crate::evm::ChainContext<DB>, EthInterpreter>,
 {
     type IT = EthInterpreter;
+
+    fn inspect_execution(
+        &mut self,
+        evm: &mut Self::Evm,
+        checkpoint: JournalCheckpoint,
+        gas: &mut GasTracker,
+    ) -> Result<Option<FrameResult>, EvmError> {
+        if let Some(result) = self.refused(evm, gas)? {
+            return Ok(Some(result));
+        }
+        let Some(first) = self.first_frame_input(evm, gas)? else {
+            execution::runtime_oog_unwind(evm.ctx(), checkpoint)?;
+            return Ok(None);
+        };
+        evm.ctx().journal_mut().checkpoint_commit();
+        let mut result = self.inspect_run_exec_loop(evm, first)?;
+        self.last_frame_result(evm, &mut result, gas)?;
+        Ok(Some(result))
+    }
+
+    fn inspect_run_exec_loop(
+        &mut self,
+        evm: &mut Self::Evm,
+        first: FrameInit,
+    ) -> Result<FrameResult, EvmError> {
+        let guarded = gate::is_guarded(evm);
+        if guarded && let Some(refused) = gate::check_frame(evm, &first)? {
+            return Ok(refused);
+        }
+        if let ItemOrResult::Result(result) = evm.inspect_frame_init(first)? {
+            return Ok(result);
+        }
+        loop {
+            let result = match evm.inspect_frame_run()? {
+                ItemOrResult::Item(init) => {
+                    let refused = if guarded {
+                        gate::check_frame(evm, &init)?
+                    } else {
+                        None
+                    };
+                    match refused {
+                        Some(refused) => refused,
+                        None => match evm.inspect_frame_init(init)? {
+                            ItemOrResult::Item(_) => continue,
+                            ItemOrResult::Result(result) => result,
+                        },
+                    }
+                }
+                ItemOrResult::Result(result) => result,
+            };
+            if let Some(result) = evm.frame_return_result(result)? {
+                return Ok(result);
+            }
+        }
+    }
 }

@@ -17,6 +17,7 @@ use revm::{
 use crate::{
     CallEnv, NativeFailure, NativeRegistry, NativeState, SPEC,
     error::DbError,
+    gate::{GateBlock, GateRun},
     native::{BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS},
     revert_text,
 };
@@ -51,6 +52,19 @@ impl Blobs {
         }
     }
 
+    /// Keeps content that no contract put, at once.
+    pub(crate) fn keep(&mut self, hash: B256, content: Bytes) {
+        self.kept.insert(hash, content);
+    }
+
+    /// Content put since the block began. What a revert undid may be among it; nobody names it.
+    pub(crate) fn recent(&self, hash: &B256) -> Option<Bytes> {
+        let pending = self.pending.iter().find(|(_, name, _)| name == hash);
+        pending
+            .map(|(_, _, content)| content.clone())
+            .or_else(|| self.kept.get(hash).cloned())
+    }
+
     pub(crate) fn discard(&mut self) {
         self.pending.clear();
     }
@@ -69,6 +83,7 @@ pub(crate) struct ChainPrecompiles<'a> {
     block: NativeBlock,
     pub(crate) transaction_hash: B256,
     pub(crate) blobs: Blobs,
+    pub(crate) gate: Option<GateRun<'a>>,
 }
 
 impl<'a> ChainPrecompiles<'a> {
@@ -89,7 +104,23 @@ impl<'a> ChainPrecompiles<'a> {
             block,
             transaction_hash: B256::ZERO,
             blobs: Blobs::default(),
+            gate: natives.gate().map(|gate| {
+                let block = GateBlock {
+                    height: block.height,
+                    time: block.time,
+                    suite: block.suite,
+                    chain_id: block.chain_id,
+                };
+                GateRun::new(gate, block)
+            }),
         }
+    }
+
+    /// The gate and what it sees the state through.
+    pub(crate) fn gate_parts(
+        &mut self,
+    ) -> (&mut Option<GateRun<'a>>, &mut Blobs, &'a dyn StateRead) {
+        (&mut self.gate, &mut self.blobs, self.state)
     }
 }
 

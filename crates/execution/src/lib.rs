@@ -31,6 +31,7 @@ mod database;
 mod error;
 mod estimate;
 mod evm;
+mod gate;
 mod genesis;
 mod handler;
 mod host;
@@ -59,10 +60,15 @@ pub use call::{CallOutcome, CallRequest, CallResult};
 pub use config::{BlockContext, BlockHashes, ExecutionConfig, NoHashes, SPEC};
 pub use error::ExecutionError;
 pub use evm::Executor;
+pub use gate::{
+    ACCESS_DENIED, CommittedState, Effects, FINDING_TEXT_MAX, Finding, FrameKind, GATE_FRAMES_MAX,
+    Gate, GateBlock, GateCall, GateFrame, GateState, GateStore, GateTransaction, Guard, NOTES_MAX,
+    Note, NoteKind, Opening, ValueTransfer, Verdict,
+};
 pub use genesis::{HISTORY_ADDRESS, HISTORY_WINDOW, NATIVE_CODE};
 pub use native::{
     BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS, CallEnv, NativeContract, NativeFailure,
-    NativeRegistry, NativeResult, NativeState, RegistryError, revert_text,
+    NativeGenesis, NativeRegistry, NativeResult, NativeState, RegistryError, revert_text,
 };
 pub use simulate::{SIMULATE_BLOCKS_MAX, SIMULATE_CALLS_MAX, SimulatedBlock, SimulatedCall};
 pub use trace::{TRACE_BYTES_MAX, TRACE_STEPS_MAX, TraceOutcome};

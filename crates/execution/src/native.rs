@@ -1,11 +1,12 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use hawser_crypto::Suite;
+use hawser_ledger::Genesis;
 use hawser_primitives::{Address, B256, Bytes, ChainId, Domain, Height, Time, U256};
 use revm::precompile::{PrecompileSpecId, Precompiles};
 use thiserror::Error;
 
-use crate::SPEC;
+use crate::{SPEC, gate::Gate};
 
 /// A contract written in Rust. It has a fixed address, answers EVM and native calls alike, and its
 /// storage is that of an EVM account, so reverts, gas and state proofs are the EVM's own.
@@ -21,6 +22,21 @@ pub trait NativeContract: Send + Sync {
 
     /// Runs one call. Everything it changed is undone when it fails.
     fn call(&self, env: &CallEnv, state: &mut dyn NativeState) -> NativeResult;
+
+    /// What its storage holds when a chain with this genesis starts.
+    fn genesis(&self, genesis: &Genesis) -> NativeGenesis {
+        let _ = genesis;
+        NativeGenesis::default()
+    }
+}
+
+/// Storage that a native contract starts with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NativeGenesis {
+    /// Slots that are not zero.
+    pub slots: BTreeMap<B256, B256>,
+    /// Content by its hash.
+    pub blobs: BTreeMap<B256, Bytes>,
 }
 
 /// Return data, or why there is none.
@@ -119,10 +135,11 @@ pub enum RegistryError {
     Reserved(&'static str, Address),
 }
 
-/// The native contracts of a chain.
+/// The native contracts of a chain, and the gate of its transactions.
 #[derive(Clone, Default)]
 pub struct NativeRegistry {
     contracts: BTreeMap<Address, Arc<dyn NativeContract>>,
+    gate: Option<Arc<dyn Gate>>,
 }
 
 impl NativeRegistry {
@@ -145,10 +162,27 @@ impl NativeRegistry {
         Ok(registry)
     }
 
+    /// The same contracts, with a gate that every transaction passes.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Arc<dyn Gate>) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// The gate, if there is one.
+    #[must_use]
+    pub fn gate(&self) -> Option<&dyn Gate> {
+        self.gate.as_deref()
+    }
+
     /// Whether a native contract is at this address.
     #[must_use]
     pub fn contains(&self, address: &Address) -> bool {
         self.contracts.contains_key(address)
+    }
+
+    pub(crate) fn contracts(&self) -> impl Iterator<Item = &dyn NativeContract> {
+        self.contracts.values().map(AsRef::as_ref)
     }
 
     pub(crate) fn get(&self, address: &Address) -> Option<&Arc<dyn NativeContract>> {

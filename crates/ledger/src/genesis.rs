@@ -9,10 +9,16 @@ use hawser_primitives::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Block, Header, Roots, Validator, ValidatorSet, ValidatorSetError};
+use crate::{Block, GenesisGovernance, Header, Roots, Validator, ValidatorSet, ValidatorSetError};
 
 /// The protocol version that this code implements.
 pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Largest [`ChainParameters::root_lag`].
+pub const ROOT_LAG_MAX: u64 = 16;
+
+/// Longest name of a validator, in bytes.
+pub const VALIDATOR_NAME_BYTES_MAX: usize = 128;
 
 /// How a committee agrees on a block.
 #[derive(
@@ -141,6 +147,47 @@ pub struct Genesis {
     /// Accounts that exist from the start.
     #[serde(default)]
     pub accounts: BTreeMap<Address, GenesisAccount>,
+    /// Who governs it; without, nobody does: everyone may do everything, and nothing can change.
+    ///
+    /// Encoded as nothing where there is none, so a chain without governance keeps its hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[borsh(
+        serialize_with = "trailing::serialize",
+        deserialize_with = "trailing::deserialize"
+    )]
+    pub governance: Option<GenesisGovernance>,
+}
+
+/// A last field that takes no byte where it is absent.
+mod trailing {
+    use borsh::{
+        BorshDeserialize, BorshSerialize,
+        io::{Read, Result, Write},
+    };
+
+    pub(super) fn serialize<T: BorshSerialize, W: Write>(
+        value: &Option<T>,
+        writer: &mut W,
+    ) -> Result<()> {
+        match value {
+            Some(value) => (1u8, value).serialize(writer),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn deserialize<T: BorshDeserialize, R: Read>(reader: &mut R) -> Result<Option<T>> {
+        let mut mark = [0u8; 1];
+        if reader.read(&mut mark)? == 0 {
+            return Ok(None);
+        }
+        if mark != [1] {
+            return Err(borsh::io::Error::new(
+                borsh::io::ErrorKind::InvalidData,
+                "no section of a genesis begins like this",
+            ));
+        }
+        T::deserialize_reader(reader).map(Some)
+    }
 }
 
 /// Why a genesis cannot start a chain.
@@ -149,6 +196,9 @@ pub enum GenesisError {
     /// Not readable as a genesis.
     #[error("genesis is not readable: {0}")]
     Malformed(#[from] serde_json::Error),
+    /// The section on governance.
+    #[error("governance: {0}")]
+    Governance(String),
     /// Made for a newer or older program.
     #[error("genesis asks for protocol version {0}, this program implements {PROTOCOL_VERSION}")]
     Version(u32),
@@ -168,6 +218,12 @@ pub enum GenesisError {
     /// The committee is unusable.
     #[error("validators: {0}")]
     Validators(#[from] ValidatorSetError),
+    /// A name over [`VALIDATOR_NAME_BYTES_MAX`].
+    #[error(
+        "a validator's name of {0} bytes is longer than {VALIDATOR_NAME_BYTES_MAX} bytes; shorten \
+         it"
+    )]
+    NameTooLong(usize),
     /// A vote key of another scheme than the suite's.
     #[error("validator {name} has a {found} key; suite {suite} votes with {expected}")]
     VoteScheme {
@@ -182,28 +238,10 @@ pub enum GenesisError {
     },
 }
 
-impl Genesis {
-    /// Reads and checks a genesis document (JSON).
-    pub fn from_json(text: &str) -> Result<Self, GenesisError> {
-        let genesis: Self = serde_json::from_str(text)?;
-        genesis.check()?;
-        Ok(genesis)
-    }
-
-    /// The document as people read it.
-    pub fn to_json(&self) -> Result<String, GenesisError> {
-        Ok(serde_json::to_string_pretty(self)?)
-    }
-
-    /// Checks that a chain can start from it.
+impl ChainParameters {
+    /// Checks that every parameter is within its range.
     pub fn check(&self) -> Result<(), GenesisError> {
-        if self.protocol_version != PROTOCOL_VERSION {
-            return Err(GenesisError::Version(self.protocol_version));
-        }
-        if self.chain_id.0 == 0 || self.chain_id.0 > (1 << 53) - 1 {
-            return Err(GenesisError::ChainId(self.chain_id));
-        }
-        let p = &self.parameters;
+        let p = self;
         let range = |name, found, ok: bool, range| {
             if ok {
                 Ok(())
@@ -214,7 +252,7 @@ impl Genesis {
         range(
             "root_lag",
             p.root_lag,
-            (1..=16).contains(&p.root_lag),
+            (1..=ROOT_LAG_MAX).contains(&p.root_lag),
             "1..=16",
         )?;
         range(
@@ -260,28 +298,73 @@ impl Genesis {
             (100..=60_000).contains(&p.clock_drift_ms_max),
             "100..=60000",
         )?;
-        for validator in &self.validators {
-            let (found, expected) = (validator.public_key.scheme(), self.suite.vote_scheme());
-            if found != expected {
-                return Err(GenesisError::VoteScheme {
-                    name: validator.name.clone(),
-                    found,
-                    suite: self.suite,
-                    expected,
-                });
-            }
-        }
-        self.validator_set()?;
         Ok(())
+    }
+}
+
+impl From<&GenesisValidator> for Validator {
+    fn from(named: &GenesisValidator) -> Self {
+        Self {
+            public_key: named.public_key.clone(),
+            weight: named.weight,
+        }
+    }
+}
+
+/// Checks names, vote keys and weights of a committee.
+pub(crate) fn check_validators(
+    suite: Suite,
+    validators: &[GenesisValidator],
+) -> Result<(), GenesisError> {
+    for validator in validators {
+        if validator.name.len() > VALIDATOR_NAME_BYTES_MAX {
+            return Err(GenesisError::NameTooLong(validator.name.len()));
+        }
+        let (found, expected) = (validator.public_key.scheme(), suite.vote_scheme());
+        if found != expected {
+            return Err(GenesisError::VoteScheme {
+                name: validator.name.clone(),
+                found,
+                suite,
+                expected,
+            });
+        }
+    }
+    ValidatorSet::new(validators.iter().map(Into::into).collect())?;
+    Ok(())
+}
+
+impl Genesis {
+    /// Reads and checks a genesis document (JSON).
+    pub fn from_json(text: &str) -> Result<Self, GenesisError> {
+        let genesis: Self = serde_json::from_str(text)?;
+        genesis.check()?;
+        Ok(genesis)
+    }
+
+    /// The document as people read it.
+    pub fn to_json(&self) -> Result<String, GenesisError> {
+        Ok(serde_json::to_string_pretty(self)?)
+    }
+
+    /// Checks that a chain can start from it.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        if self.protocol_version != PROTOCOL_VERSION {
+            return Err(GenesisError::Version(self.protocol_version));
+        }
+        if self.chain_id.0 == 0 || self.chain_id.0 > (1 << 53) - 1 {
+            return Err(GenesisError::ChainId(self.chain_id));
+        }
+        self.parameters.check()?;
+        if let Some(governance) = &self.governance {
+            governance.check()?;
+        }
+        check_validators(self.suite, &self.validators)
     }
 
     /// The first committee.
     pub fn validator_set(&self) -> Result<ValidatorSet, ValidatorSetError> {
-        let member = |v: &GenesisValidator| Validator {
-            public_key: v.public_key.clone(),
-            weight: v.weight,
-        };
-        ValidatorSet::new(self.validators.iter().map(member).collect())
+        ValidatorSet::new(self.validators.iter().map(Into::into).collect())
     }
 
     /// Hash of the document; names the chain beyond its id.

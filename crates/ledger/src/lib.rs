@@ -24,10 +24,12 @@ mod block;
 mod certificate;
 mod diagnose;
 mod genesis;
+mod governance;
 mod light;
 pub mod merkle;
 mod native;
 mod receipt;
+mod settings;
 pub mod state;
 mod transaction;
 mod validators;
@@ -38,13 +40,21 @@ pub use certificate::{
 };
 pub use genesis::{
     Agreement, ChainParameters, Election, FeeMode, Genesis, GenesisAccount, GenesisError,
-    GenesisValidator, PROTOCOL_VERSION,
+    GenesisValidator, PROTOCOL_VERSION, ROOT_LAG_MAX, VALIDATOR_NAME_BYTES_MAX,
 };
-pub use light::{CertifiedHeader, LightClient, LightError};
+pub use governance::{
+    AUTHORITIES_MAX, AccountMode, GENESIS_MEMBERS_MAX, GOVERNANCE_NAME_BYTES_MAX,
+    GenesisGovernance, GenesisMember, GenesisOrganisation, ORGANISATIONS_MAX, ROOTS_MAX,
+};
+pub use light::{COMMITTEES_MAX, CertifiedHeader, CommitteeChange, LightClient, LightError};
 pub use native::{
     Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering, UnsignedNative,
 };
 pub use receipt::{Log, Outcome, Receipt, SkipReason, receipts_root};
+pub use settings::{
+    ChainSettings, SETTINGS_ACCOUNT, SETTINGS_BYTES_MAX, SETTINGS_DELAY, SETTINGS_ENTRIES_MAX,
+    SETTINGS_SLOT, SettingsEntry, SettingsError, SettingsSchedule,
+};
 pub use transaction::{
     Envelope, SignatureStatus, Transaction, TransactionError, VerifiedTransaction,
 };

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::{
-    Block, Call, Certificate, ChainParameters, CommitSignature, Genesis, GenesisAccount,
-    GenesisValidator, Header, Log, Ordering, Outcome, PROTOCOL_VERSION, Receipt, Roots, SkipReason,
-    UnsignedNative, ValidatorSet, VoteKind,
+    Block, Call, Certificate, ChainParameters, CommitSignature, CommitteeChange, Genesis,
+    GenesisAccount, GenesisValidator, Header, Log, Ordering, Outcome, PROTOCOL_VERSION, Receipt,
+    Roots, SETTINGS_SLOT, SettingsSchedule, SkipReason, UnsignedNative, ValidatorSet, VoteKind,
     merkle::MerkleProof,
     proposal_message, receipts_root,
     state::{Account, StateKey},
@@ -107,7 +107,17 @@ fn genesis() -> Genesis {
                 ..GenesisAccount::default()
             },
         )]),
+        governance: None,
     }
+}
+
+fn schedule() -> SettingsSchedule {
+    let mut schedule = SettingsSchedule::of_genesis(&genesis());
+    let mut settings = schedule.latest().settings.clone();
+    settings.validators[0].weight = 5;
+    settings.parameters.heartbeat_ms = 1_000;
+    schedule.change(Suite::Intl, Height(3), settings).unwrap();
+    schedule
 }
 
 fn certificate() -> Certificate {
@@ -190,6 +200,24 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
             StateKey::Storage(Address::repeat_byte(1), B256::repeat_byte(2))
                 .path(Suite::Sm)
                 .to_vec(),
+        ),
+        ("settings", schedule().to_bytes().to_vec()),
+        (
+            "settings hash, intl",
+            SettingsSchedule::hash_of(Suite::Intl, &schedule().to_bytes()).to_vec(),
+        ),
+        (
+            "settings hash, sm",
+            SettingsSchedule::hash_of(Suite::Sm, &schedule().to_bytes()).to_vec(),
+        ),
+        ("settings slot", SETTINGS_SLOT.to_vec()),
+        (
+            "committee change",
+            encode(&CommitteeChange {
+                header: header(),
+                certificate: certificate(),
+                next: set,
+            }),
         ),
         (
             "merkle proof",

@@ -194,6 +194,15 @@ impl Limits {
     }
 }
 
+/// Whether a text can be dialled: `host:port`, not too long, with a port other than 0.
+#[must_use]
+pub fn is_peer_address(text: &str) -> bool {
+    text.len() <= ADDRESS_LEN_MAX
+        && text.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+        })
+}
+
 /// Checks a list of peers and drops the entry of `own`.
 pub(crate) fn check_peers(
     peers: Vec<PeerAddress>,
@@ -204,11 +213,7 @@ pub(crate) fn check_peers(
         if !seen.insert(peer.id) {
             return Err(NetworkError::DuplicatePeer(peer.id));
         }
-        let valid = peer.address.len() <= ADDRESS_LEN_MAX
-            && peer.address.rsplit_once(':').is_some_and(|(host, port)| {
-                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
-            });
-        if !valid {
+        if !is_peer_address(&peer.address) {
             let address = peer.address.chars().take(ADDRESS_LEN_MAX).collect();
             return Err(NetworkError::Address {
                 id: peer.id,

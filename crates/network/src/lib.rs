@@ -41,7 +41,7 @@ mod queue;
 mod service;
 mod tls;
 
-pub use config::{Limits, NetworkConfig, PeerAddress};
+pub use config::{Limits, NetworkConfig, PeerAddress, is_peer_address};
 pub use counters::{Counters, RefusalReason};
 pub use error::{IdentityError, NetworkError, SendError};
 pub use event::{Direction, DownReason, Lane, NetworkEvent, PeerStatus};

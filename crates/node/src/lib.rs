@@ -16,22 +16,11 @@
 pub mod chain;
 pub mod config;
 mod node;
+pub mod peers;
 pub mod pool;
 pub mod replica;
+mod rules;
 pub mod store;
 
-use std::sync::Arc;
-
-use hawser_consensus::{Election, FixedElection};
-use hawser_ledger::{Genesis, ValidatorSetError};
-
-pub use node::{Node, NodeError};
-
-/// The election that a genesis asks for.
-pub fn election(genesis: &Genesis) -> Result<Arc<dyn Election>, ValidatorSetError> {
-    match genesis.parameters.election {
-        hawser_ledger::Election::Fixed => {
-            Ok(Arc::new(FixedElection::new(genesis.validator_set()?)))
-        }
-    }
-}
+pub use node::{Admitter, Node, NodeError};
+pub use rules::Rules;

@@ -10,6 +10,8 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     chain::{self, Chain, ChainError, ChainHandle, ChainSetup, Input},
+    config::PeerSection,
+    peers::{self, PeerNames},
     replica::Event,
 };
 
@@ -37,10 +39,27 @@ pub enum NodeError {
 
 type Routes = Arc<RwLock<BTreeMap<ChainId, mpsc::Sender<Input>>>>;
 
+/// Changes who may connect to a running node.
+#[derive(Clone)]
+pub struct Admitter {
+    network: NetworkHandle,
+    names: PeerNames,
+}
+
+impl Admitter {
+    /// Replaces the admitted peers and their names: new ones are dialled, links to missing ones are
+    /// closed.
+    pub fn set(&self, all: &[PeerSection]) -> Result<(), NodeError> {
+        self.network.set_peers(peers::addresses(all))?;
+        *self.names.write() = peers::names(all);
+        Ok(())
+    }
+}
+
 /// A running node.
 pub struct Node {
     network: NetworkHandle,
-    configured_peers: usize,
+    names: PeerNames,
     routes: Routes,
     chains: RwLock<BTreeMap<ChainId, Chain>>,
     router: JoinHandle<()>,
@@ -49,13 +68,12 @@ pub struct Node {
 impl Node {
     /// Opens the links. Chains are added afterwards.
     pub async fn start(config: NetworkConfig) -> Result<Self, NodeError> {
-        let configured_peers = config.peers.len();
         let (network, events) = hawser_network::start(config).await?;
         let routes = Routes::default();
         let router = tokio::spawn(route(events, Arc::clone(&routes)));
         Ok(Self {
             network,
-            configured_peers,
+            names: PeerNames::default(),
             routes,
             chains: RwLock::default(),
             router,
@@ -72,10 +90,13 @@ impl Node {
         if self.chains.read().contains_key(&id) {
             return Err(NodeError::AlreadyRuns(id));
         }
-        let chain = Chain::start(setup, self.network.clone(), self.configured_peers, progress)
-            .map_err(|source| NodeError::Chain {
-                id,
-                source: Box::new(source),
+        let names = Arc::clone(&self.names);
+        let chain =
+            Chain::start(setup, self.network.clone(), names, progress).map_err(|source| {
+                NodeError::Chain {
+                    id,
+                    source: Box::new(source),
+                }
             })?;
         let (handle, inputs) = (chain.handle().clone(), chain.inputs());
         self.routes.write().insert(id, inputs.clone());
@@ -111,6 +132,15 @@ impl Node {
             .values()
             .map(|chain| chain.handle().clone())
             .collect()
+    }
+
+    /// Admits and removes peers while the node runs.
+    #[must_use]
+    pub fn admitter(&self) -> Admitter {
+        Admitter {
+            network: self.network.clone(),
+            names: Arc::clone(&self.names),
+        }
     }
 
     /// The links.

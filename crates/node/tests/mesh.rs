@@ -92,6 +92,7 @@ impl Mesh {
             parameters: ChainParameters::default(),
             validators,
             accounts: [(client().address(), account)].into(),
+            governance: None,
         })
     }
 

@@ -28,8 +28,18 @@ pub enum Domain {
     StateLeaf,
     /// Evidence record.
     Evidence,
+    /// Content that the governance contract keeps.
+    Governance,
+    /// Entry of the audit trail.
+    Audit,
+    /// Proposal of governance.
+    GovernanceProposal,
     /// Address of an Ed25519 account.
     Ed25519Address,
+    /// Schedule of chain settings.
+    Settings,
+    /// Script of a supervision rule, and slots of what rules remember.
+    Policy,
 }
 
 impl Domain {
@@ -50,7 +60,12 @@ impl Domain {
             Self::StateNode => b"hawser/stnode/01",
             Self::StateLeaf => b"hawser/stleaf/01",
             Self::Evidence => b"hawser/evidence1",
+            Self::Governance => b"hawser/govblob/1",
+            Self::Audit => b"hawser/audit///1",
+            Self::GovernanceProposal => b"hawser/proposal1",
             Self::Ed25519Address => b"hawser/ed25519a1",
+            Self::Settings => b"hawser/settings1",
+            Self::Policy => b"hawser/policy//1",
         }
     }
 }

@@ -188,17 +188,17 @@ fn problems(config: &NodeConfig) -> Vec<String> {
         };
         let key = format!("chains[{i}].vote_key");
         check_key(path, &key, passphrase.as_deref(), &mut problems);
+        // Whether it belongs to a validator now, only the chain knows.
         if let Some(public) = keyfile::info(path).and_then(|info| info.public_key)
-            && !genesis
-                .validators
-                .iter()
-                .any(|validator| validator.public_key == public)
+            && public.scheme() != genesis.suite.vote_scheme()
         {
             problems.push(format!(
-                "{key}: {} belongs to no validator of chain {} ({})",
+                "{key}: {} is a {} key; suite {} of {} votes with {}",
                 path.display(),
-                genesis.chain_id,
-                chain.genesis.display()
+                public.scheme(),
+                genesis.suite,
+                chain.genesis.display(),
+                genesis.suite.vote_scheme()
             ));
         }
     }

@@ -11,6 +11,7 @@ pub(crate) mod evidence;
 pub(crate) mod evm;
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod node;
 pub(crate) mod proxy;
 pub(crate) mod start;
 pub(crate) mod status;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Tx(command) => block_on(tx::run(&command, output)),
         Command::Contract(command) => block_on(contract::run(&command, output)),
         Command::Evidence(command) => block_on(evidence::run(&command, output)),
+        Command::Node(command) => block_on(node::run(&command, output, lang)),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args),
         Command::Proxy(args) => block_on(proxy::run(&args, output, lang)),

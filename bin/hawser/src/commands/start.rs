@@ -1,5 +1,6 @@
 //! `hawser start`: one node in the foreground.
 
+mod admission;
 mod guard;
 mod observe;
 mod run;

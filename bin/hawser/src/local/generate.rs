@@ -129,6 +129,7 @@ impl Plan {
             parameters: self.parameters.clone(),
             validators: self.nodes.iter().zip(keys).map(validator).collect(),
             accounts: accounts.into_iter().map(account).collect(),
+            governance: None,
         };
         genesis
             .check()

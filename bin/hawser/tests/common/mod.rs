@@ -56,11 +56,45 @@ impl Hawser {
         }
     }
 
+    /// Starts a node in the foreground; it dies with the value.
+    pub(crate) fn node(&self, config: &str) -> Node {
+        let log = std::fs::File::create(self.path(format!("{}.log", config.replace('/', "-"))));
+        let log = log.unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_hawser"))
+            .args(["start", "--config", config])
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Node(child)
+    }
+
     /// Runs, and takes nothing but success; gives standard output.
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let run = self.run(arguments);
         assert_eq!(run.code, 0, "{arguments:?}: {}", run.text);
         run.stdout
+    }
+}
+
+/// A node that was started by [`Hawser::node`].
+pub(crate) struct Node(std::process::Child);
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits for a condition, at most a minute.
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !done() {
+        assert!(std::time::Instant::now() < end, "timed out until {what}");
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
 }
 

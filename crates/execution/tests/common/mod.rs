@@ -60,6 +60,7 @@ pub fn genesis(suite: Suite, accounts: Vec<(Address, GenesisAccount)>) -> Genesi
             weight: 1,
         }],
         accounts: accounts.into_iter().collect(),
+        governance: None,
     }
 }
 

@@ -129,10 +129,11 @@ impl Kind {
 /// A page at rest: what is not empty, packed.
 ///
 /// Words in order: for each slot that is not empty its hash, or path, value hash and hash of its
-/// leaf; then the hash of each position 1 to 15 that is an inner node.
+/// leaf; then the hash of each position 1 to 15 that is an inner node. Hashes within a cold quarter
+/// are zero.
 ///
 /// A clone is the same page. The first word holds the kinds of the slots, two bits each, the first
-/// slot lowest: 0 empty, 1 leaf, 2 inner; the other words follow.
+/// slot lowest: 0 empty, 1 leaf, 2 inner; then a byte with a bit for each cold quarter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Page(Arc<[B256]>);
 
@@ -146,7 +147,13 @@ pub(super) struct OpenPage {
     leaves: [Leaf; SLOTS],
     /// Positions that changed, one bit each.
     dirty: u32,
+    /// Quarters (four slots each) below whose top the hashes are not computed yet, one bit each. A
+    /// page comes cold from the store, and a change or a proof needs one quarter only.
+    cold: u8,
 }
+
+/// Slots of a quarter, and the position of the first quarter's top.
+const QUARTER: usize = 4;
 
 impl OpenPage {
     pub(super) fn empty() -> Self {
@@ -155,6 +162,7 @@ impl OpenPage {
             hashes: [B256::ZERO; POSITIONS],
             leaves: [Leaf::default(); SLOTS],
             dirty: 0,
+            cold: 0,
         }
     }
 
@@ -199,7 +207,27 @@ impl OpenPage {
         self.node(SLOTS.saturating_add(slot))
     }
 
+    /// Computes the hashes of a slot's quarter if they are not known.
+    pub(super) fn warm(&mut self, suite: Suite, slot: usize) {
+        let quarter = slot / QUARTER;
+        let bit = 1u8.wrapping_shl(quarter as u32);
+        if self.cold & bit == 0 {
+            return;
+        }
+        self.cold &= !bit;
+        let first = SLOTS.saturating_add(quarter.saturating_mul(QUARTER));
+        for position in first..first.saturating_add(QUARTER) {
+            if let Node::Leaf(leaf) = self.node(position) {
+                self.put(position, Kind::Leaf, leaf.hash(suite));
+            }
+        }
+        let pair = SLOTS / 2 + 2 * quarter;
+        self.combine(suite, pair);
+        self.combine(suite, pair.saturating_add(1));
+    }
+
     pub(super) fn set_slot(&mut self, suite: Suite, slot: usize, node: Node) {
+        self.warm(suite, slot);
         let position = SLOTS.saturating_add(slot);
         match node {
             Node::Empty => self.put(position, Kind::Empty, B256::ZERO),
@@ -217,22 +245,34 @@ impl OpenPage {
     /// Computes the hashes above the slots that changed, and no others.
     pub(super) fn rehash(&mut self, suite: Suite) {
         for position in (1..SLOTS).rev() {
-            let left = position.saturating_mul(2);
-            let right = left.saturating_add(1);
-            if self.dirty.wrapping_shr(left as u32) & 3 == 0 {
-                continue;
+            if self.dirty.wrapping_shr(2 * position as u32) & 3 != 0 {
+                self.combine(suite, position);
+                self.dirty |= 1u32.wrapping_shl(position as u32);
             }
-            let kind = Kind::above(self.kind(left), self.kind(right));
-            let hash = match kind {
-                Kind::Empty => B256::ZERO,
-                // The empty side is zero.
-                Kind::Leaf => self.hash(left) | self.hash(right),
-                Kind::Inner => inner_hash(suite, &self.hash(left), &self.hash(right)),
-            };
-            self.put(position, kind, hash);
-            self.dirty |= 1u32.wrapping_shl(position as u32);
         }
         self.dirty = 0;
+    }
+
+    /// Sets a position from the two below it.
+    fn combine(&mut self, suite: Suite, position: usize) {
+        let (left, right) = below(position);
+        let kind = Kind::above(self.kind(left), self.kind(right));
+        let hash = match kind {
+            Kind::Empty => B256::ZERO,
+            // The empty side is zero.
+            Kind::Leaf => self.hash(left) | self.hash(right),
+            Kind::Inner => inner_hash(suite, &self.hash(left), &self.hash(right)),
+        };
+        self.put(position, kind, hash);
+    }
+
+    /// Sets the kinds above the slots.
+    fn raise_kinds(&mut self) {
+        for position in (1..SLOTS).rev() {
+            let (left, right) = below(position);
+            let kind = Kind::above(self.kind(left), self.kind(right));
+            self.put(position, kind, B256::ZERO);
+        }
     }
 
     /// Packs the page. Its hashes must be up to date.
@@ -264,99 +304,134 @@ impl OpenPage {
             push(&self.hash(position));
         }
         if let Some((first, _)) = words.split_first_mut() {
-            *first = kinds_word(kinds);
+            *first = head_word(kinds, self.cold);
         }
         Page(words.get(..used).unwrap_or_default().into())
     }
 }
 
-fn kinds_word(kinds: u32) -> B256 {
+const fn below(position: usize) -> (usize, usize) {
+    let left = position.saturating_mul(2);
+    (left, left.saturating_add(1))
+}
+
+fn head_word(kinds: u32, cold: u8) -> B256 {
     let mut word = B256::ZERO;
-    for (to, from) in word.iter_mut().zip(kinds.to_le_bytes()) {
+    let head = kinds.to_le_bytes().into_iter().chain([cold]);
+    for (to, from) in word.iter_mut().zip(head) {
         *to = from;
     }
     word
 }
 
 impl Page {
-    /// Takes the page apart. `None` when the words do not fit the kinds.
-    fn try_open(kinds: u32, words: &[B256]) -> Option<OpenPage> {
+    /// `None` when the words do not fit the kinds, which [`OpenPage::close`] rules out.
+    fn try_open(&self) -> Option<OpenPage> {
         let mut page = OpenPage::empty();
+        let (head, words) = self.0.split_first()?;
         let mut words = words.iter().copied();
+        let kinds = u32::from_le_bytes(*head.first_chunk()?);
         for slot in 0..SLOTS {
             let position = SLOTS.saturating_add(slot);
             match kinds.wrapping_shr(2 * slot as u32) & 3 {
                 0 => {}
                 1 => {
-                    let leaf = Leaf {
-                        path: words.next()?,
-                        value_hash: words.next()?,
-                    };
-                    *page.leaves.get_mut(slot)? = leaf;
+                    let (path, value_hash) = (words.next()?, words.next()?);
+                    *page.leaves.get_mut(slot)? = Leaf { path, value_hash };
                     page.put(position, Kind::Leaf, words.next()?);
                 }
                 2 => page.put(position, Kind::Inner, words.next()?),
                 _ => return None,
             }
         }
-        let mut above = [Kind::Empty; POSITIONS];
-        above.copy_from_slice(&page.kinds);
-        for position in (1..SLOTS).rev() {
-            let left = position.saturating_mul(2);
-            let kind = Kind::above(*above.get(left)?, *above.get(left.saturating_add(1))?);
-            *above.get_mut(position)? = kind;
-        }
+        page.raise_kinds();
         for position in 1..SLOTS {
-            if *above.get(position)? == Kind::Inner {
+            if page.kind(position) == Kind::Inner {
                 page.put(position, Kind::Inner, words.next()?);
             }
         }
-        for position in (1..SLOTS).rev() {
-            if *above.get(position)? == Kind::Leaf {
-                let left = position.saturating_mul(2);
-                let hash = page.hash(left) | page.hash(left.saturating_add(1));
-                page.put(position, Kind::Leaf, hash);
-            }
+        for position in (1..SLOTS)
+            .rev()
+            .filter(|at| page.kinds.get(*at) == Some(&Kind::Leaf))
+        {
+            let (left, right) = below(position);
+            let hash = *page.hashes.get(left)? | *page.hashes.get(right)?;
+            *page.hashes.get_mut(position)? = hash;
         }
+        page.cold = *head.get(4)?;
         words.next().is_none().then_some(page)
-    }
-
-    fn parts(&self) -> (u32, &[B256]) {
-        let (first, words) = self.0.split_first().unwrap_or((&B256::ZERO, &[]));
-        let kinds = first.first_chunk::<4>().copied().unwrap_or_default();
-        (u32::from_le_bytes(kinds), words)
     }
 
     /// Takes the page apart.
     pub(super) fn open(&self) -> OpenPage {
-        let (kinds, words) = self.parts();
-        // Both ways to make a page leave the words fitting the kinds.
-        Self::try_open(kinds, words).unwrap_or_else(OpenPage::empty)
+        self.try_open().unwrap_or_else(OpenPage::empty)
     }
 
-    /// Stored form: kinds (u32, little endian), then the words.
+    /// Stored form: kinds (u32, little endian); for each slot that is not empty the hash of its
+    /// inner node, or path and value hash of its leaf; the hash of each quarter that is an inner
+    /// node. Writing the other hashes too would cost more than computing those that are needed.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let (kinds, words) = self.parts();
-        let mut bytes = Vec::with_capacity(words.len().saturating_mul(32).saturating_add(4));
-        bytes.extend_from_slice(&kinds.to_le_bytes());
-        for word in words {
-            bytes.extend_from_slice(word.as_slice());
+        let open = self.open();
+        let mut bytes = Vec::with_capacity(self.0.len().saturating_mul(32));
+        bytes.extend(self.0.iter().take(1).flat_map(|head| head.iter().take(4)));
+        for slot in 0..SLOTS {
+            match open.slot(slot) {
+                Node::Empty => {}
+                Node::Inner(hash) => bytes.extend_from_slice(hash.as_slice()),
+                Node::Leaf(Leaf { path, value_hash }) => {
+                    bytes.extend_from_slice(path.as_slice());
+                    bytes.extend_from_slice(value_hash.as_slice());
+                }
+            }
+        }
+        for position in QUARTER..2 * QUARTER {
+            if let Node::Inner(hash) = open.node(position) {
+                bytes.extend_from_slice(hash.as_slice());
+            }
         }
         bytes
     }
 
     /// Inverse of [`Self::encode`].
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, StateError> {
-        let corrupt = || StateError::Corrupt(format!("page of {} bytes", bytes.len()));
-        let (kinds, rest) = bytes.split_first_chunk::<4>().ok_or_else(corrupt)?;
-        let (words, tail) = rest.as_chunks::<32>();
+    pub(super) fn decode(suite: Suite, bytes: &[u8]) -> Result<Self, StateError> {
+        Self::try_decode(suite, bytes)
+            .ok_or_else(|| StateError::Corrupt(format!("page of {} bytes", bytes.len())))
+    }
+
+    fn try_decode(suite: Suite, bytes: &[u8]) -> Option<Self> {
+        let (kinds, rest) = bytes.split_first_chunk::<4>()?;
         let kinds = u32::from_le_bytes(*kinds);
-        let words = words.iter().map(|word| B256::from(*word));
-        let page = Self(std::iter::once(kinds_word(kinds)).chain(words).collect());
-        if !tail.is_empty() || Self::try_open(kinds, page.parts().1).is_none() {
-            return Err(corrupt());
+        let (words, tail) = rest.as_chunks::<32>();
+        let mut words = words.iter().map(|word| B256::from(*word));
+        let mut page = OpenPage::empty();
+        for slot in 0..SLOTS {
+            let position = SLOTS.saturating_add(slot);
+            match kinds.wrapping_shr(2 * slot as u32) & 3 {
+                0 => {}
+                1 => {
+                    let (path, value_hash) = (words.next()?, words.next()?);
+                    *page.leaves.get_mut(slot)? = Leaf { path, value_hash };
+                    page.put(position, Kind::Leaf, B256::ZERO);
+                }
+                2 => page.put(position, Kind::Inner, words.next()?),
+                _ => return None,
+            }
         }
-        Ok(page)
+        page.raise_kinds();
+        page.cold = 0b1111;
+        for quarter in 0..QUARTER {
+            let top = QUARTER.saturating_add(quarter);
+            if page.kind(top) == Kind::Inner {
+                page.put(top, Kind::Inner, words.next()?);
+            } else {
+                page.warm(suite, quarter.saturating_mul(QUARTER));
+                page.combine(suite, top);
+            }
+        }
+        for position in (1..QUARTER).rev() {
+            page.combine(suite, position);
+        }
+        (words.next().is_none() && tail.is_empty()).then(|| page.close())
     }
 
     /// Bytes held in memory, about.

@@ -172,7 +172,7 @@ pub(super) struct Descent {
 }
 
 /// Follows a path from the root.
-pub(super) fn descend(pages: &dyn Pages, path: &B256) -> Result<Descent, StateError> {
+pub(super) fn descend(suite: Suite, pages: &dyn Pages, path: &B256) -> Result<Descent, StateError> {
     let mut siblings = Vec::new();
     let mut id = PageId::ROOT;
     let Some(mut page) = pages.page(&id)? else {
@@ -182,8 +182,9 @@ pub(super) fn descend(pages: &dyn Pages, path: &B256) -> Result<Descent, StateEr
         });
     };
     loop {
-        let open = page.open();
+        let mut open = page.open();
         let slot = slot_of(path, id.depth());
+        open.warm(suite, slot);
         let mut position = 1usize;
         for level in (0..PAGE_LEVELS).rev() {
             match open.node(position) {

@@ -9,16 +9,23 @@ use super::tree::{self, Pages, Update};
 use super::{StateError, StateKey};
 
 /// Pages in a map, in their stored form.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct PageMap(BTreeMap<PageId, Vec<u8>>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PageMap(BTreeMap<PageId, Vec<u8>>, Suite);
 
 impl Pages for PageMap {
     fn page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
-        self.0.get(id).map(|bytes| Page::decode(bytes)).transpose()
+        self.0
+            .get(id)
+            .map(|bytes| Page::decode(self.1, bytes))
+            .transpose()
     }
 }
 
 impl PageMap {
+    fn new(suite: Suite) -> Self {
+        Self(BTreeMap::new(), suite)
+    }
+
     fn apply(&mut self, suite: Suite, changes: &BTreeMap<B256, Option<Bytes>>) -> B256 {
         let updates: Vec<_> = changes
             .iter()
@@ -47,7 +54,7 @@ impl PageMap {
     }
 
     fn prove(&self, path: &B256, contents: &BTreeMap<B256, Bytes>) -> StateProof {
-        let descent = tree::descend(self, path).unwrap();
+        let descent = tree::descend(self.1, self, path).unwrap();
         let end = match descent.end {
             None => ProofEnd::Empty,
             Some(leaf) if leaf.path == *path => ProofEnd::Value(contents[path].clone()),
@@ -117,7 +124,7 @@ proptest! {
         sm in any::<bool>(),
     ) {
         let suite = if sm { Suite::Sm } else { Suite::Intl };
-        let mut pages = PageMap::default();
+        let mut pages = PageMap::new(suite);
         let mut contents: BTreeMap<B256, Bytes> = BTreeMap::new();
         let mut all_paths = Vec::new();
         for batch in &batches {
@@ -131,7 +138,7 @@ proptest! {
             let root = pages.apply(suite, batch);
             prop_assert_eq!(root, naive(suite, &contents));
 
-            let mut fresh = PageMap::default();
+            let mut fresh = PageMap::new(suite);
             let whole = contents.iter().map(|(p, v)| (*p, Some(v.clone()))).collect();
             prop_assert_eq!(fresh.apply(suite, &whole), root);
             prop_assert_eq!(&fresh, &pages, "no page is left over or missing");
@@ -146,7 +153,7 @@ proptest! {
         if clear {
             let gone = contents.keys().map(|path| (*path, None)).collect();
             prop_assert_eq!(pages.apply(suite, &gone), B256::ZERO);
-            prop_assert_eq!(pages, PageMap::default());
+            prop_assert_eq!(pages, PageMap::new(suite));
         }
     }
 }
@@ -160,7 +167,7 @@ fn sample() -> (PageMap, BTreeMap<B256, Bytes>, B256) {
     let mut deep = B256::repeat_byte(0xc0);
     deep[31] ^= 1;
     contents.insert(deep, Bytes::from_static(b"deep"));
-    let mut pages = PageMap::default();
+    let mut pages = PageMap::new(Suite::Intl);
     let all = contents
         .iter()
         .map(|(path, value)| (*path, Some(value.clone())))
@@ -318,15 +325,15 @@ fn serde_and_borsh_carry_a_proof_alike() {
 fn pages_that_were_not_written_here_are_refused() {
     let (pages, ..) = sample();
     for bytes in pages.0.values() {
-        assert!(Page::decode(bytes).is_ok());
-        assert!(Page::decode(&bytes[..bytes.len() - 1]).is_err());
-        assert!(Page::decode(&bytes[..bytes.len() - 32]).is_err());
-        assert!(Page::decode(&[bytes, &[0; 32][..]].concat()).is_err());
+        assert!(Page::decode(Suite::Intl, bytes).is_ok());
+        assert!(Page::decode(Suite::Intl, &bytes[..bytes.len() - 1]).is_err());
+        assert!(Page::decode(Suite::Intl, &bytes[..bytes.len() - 32]).is_err());
+        assert!(Page::decode(Suite::Intl, &[bytes, &[0; 32][..]].concat()).is_err());
         let mut kind3 = bytes.clone();
         kind3[0] |= 3;
-        assert!(Page::decode(&kind3).is_err());
+        assert!(Page::decode(Suite::Intl, &kind3).is_err());
     }
-    assert!(Page::decode(&[]).is_err());
+    assert!(Page::decode(Suite::Intl, &[]).is_err());
 }
 
 #[test]
@@ -336,7 +343,7 @@ fn a_missing_page_is_corruption_and_not_an_empty_tree() {
     pages.0.remove(&below);
     let paths = (0..=255u8).map(B256::repeat_byte);
     let failed = paths
-        .filter(|path| tree::descend(&pages, path).is_err())
+        .filter(|path| tree::descend(Suite::Intl, &pages, path).is_err())
         .count();
     assert!(failed > 0);
 }
@@ -356,7 +363,7 @@ fn roots_and_proofs_are_frozen() {
         ),
     ] {
         let (_, contents, _) = sample();
-        let mut pages = PageMap::default();
+        let mut pages = PageMap::new(suite);
         let all = contents
             .iter()
             .map(|(path, value)| (*path, Some(value.clone())))

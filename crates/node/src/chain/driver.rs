@@ -20,6 +20,7 @@ use super::{
     worker::{CheckJob, Jobs},
 };
 use crate::{
+    peers::PeerNames,
     replica::{Action, Boot, Event, PeerMessage, Replica, Report, To},
     store::ChainStore,
 };
@@ -36,7 +37,7 @@ pub(super) struct Parts {
     pub(super) jobs: Jobs,
     pub(super) pending: broadcast::Sender<Arc<VerifiedTransaction>>,
     pub(super) observer: Arc<dyn ChainObserver>,
-    pub(super) configured_peers: usize,
+    pub(super) names: PeerNames,
 }
 
 type Reply = oneshot::Sender<Result<B256, SubmitError>>;
@@ -49,7 +50,7 @@ pub(super) struct Driver {
     jobs: Jobs,
     pending: broadcast::Sender<Arc<VerifiedTransaction>>,
     observer: Arc<dyn ChainObserver>,
-    configured_peers: usize,
+    names: PeerNames,
     timers: Timers,
     clock: Clock,
     replies: BTreeMap<u64, (Reply, Arc<VerifiedTransaction>)>,
@@ -115,7 +116,7 @@ impl Driver {
             jobs: parts.jobs,
             pending: parts.pending,
             observer: parts.observer,
-            configured_peers: parts.configured_peers,
+            names: parts.names,
             timers: Timers::default(),
             clock: Clock::start(),
             replies: BTreeMap::new(),
@@ -268,7 +269,9 @@ impl Driver {
         // Whoever asked may have gone.
         match command {
             Command::Status(reply) => {
-                let status = explain::status(&self.replica, &self.store, self.configured_peers);
+                let admitted = self.network.peers().len();
+                let names = self.names.read().clone();
+                let status = explain::status(&self.replica, &self.store, admitted, &names);
                 let _ = reply.send(status);
             }
             Command::PoolTransaction(hash, reply) => {

@@ -1,4 +1,4 @@
-use hawser_ledger::{GenesisError, ValidatorSetError};
+use hawser_ledger::GenesisError;
 use hawser_storage::LogError;
 use thiserror::Error;
 
@@ -16,9 +16,6 @@ pub enum ChainError {
     /// Its genesis.
     #[error("genesis: {0}")]
     Genesis(#[from] GenesisError),
-    /// Its validators.
-    #[error("validators: {0}")]
-    Validators(#[from] ValidatorSetError),
     /// The file of the vote log.
     #[error("vote log: {0}")]
     Log(#[from] LogError),

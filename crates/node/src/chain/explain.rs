@@ -1,6 +1,10 @@
 //! Says in words how a chain is doing and what it waits for.
 
-use hawser_consensus::Step;
+use std::collections::BTreeMap;
+
+use hawser_consensus::{Election as _, Step};
+use hawser_ledger::{ChainSettings, PROTOCOL_VERSION};
+use hawser_network::PeerId;
 use hawser_primitives::{Address, Height, Round};
 
 use super::{ChainStatus, PeerState};
@@ -13,12 +17,14 @@ const SLOW_MS: u64 = 2_000;
 pub(super) fn status(
     replica: &Replica,
     store: &ChainStore,
-    configured_peers: usize,
+    admitted: usize,
+    names: &BTreeMap<PeerId, String>,
 ) -> ChainStatus {
     let genesis = store.genesis();
     let tip = replica.tip();
     let next = tip.height.next();
-    let set = replica.election().committee(next);
+    let rules = replica.rules();
+    let set = rules.committee(next);
     let agreement = replica.agreement();
     let deciding = agreement.height().filter(|height| *height == next);
     let heard = if deciding.is_some() {
@@ -28,7 +34,11 @@ pub(super) fn status(
     };
     let peers: Vec<_> = replica
         .peer_heights()
-        .map(|(id, height)| PeerState { id, height })
+        .map(|(id, height)| PeerState {
+            id,
+            name: names.get(&id).cloned(),
+            height,
+        })
         .collect();
     let mut waiting = Vec::new();
     // By count: which link belongs to which validator is the operators' knowledge.
@@ -43,7 +53,7 @@ pub(super) fn status(
     let connected = reachable >= needed.min(validators);
     if !connected {
         waiting.push(format!(
-            "links: {} of {configured_peers} configured peers are connected; with this node that \
+            "links: {} of {admitted} admitted peers are connected; with this node that \
              is {reachable} of the {needed} validators that a quorum needs. Check that the other \
              nodes run and that their addresses are reachable",
             peers.len()
@@ -66,15 +76,17 @@ pub(super) fn status(
             waiting.push(format!("execution is {behind} blocks behind agreement"));
         }
     }
+    for entry in rules.schedule().pending(tip.height) {
+        let now = rules.settings(entry.from.back(1));
+        waiting.push(change(now, &entry.settings, entry.from));
+    }
     // A round that has just begun is no news.
     let slow = agreement.round() > Round(0) || replica.deciding_for_ms() > SLOW_MS;
     if deciding.is_some() && agreement.step() != Step::Decided && slow {
         let name = |address: &Address| {
-            genesis
-                .validators
-                .iter()
-                .find(|v| v.public_key.address() == *address)
-                .map_or_else(|| address.to_string(), |v| v.name.clone())
+            rules
+                .name(next, address)
+                .map_or_else(|| address.to_string(), str::to_owned)
         };
         let silent: Vec<_> = set
             .validators()
@@ -119,4 +131,45 @@ pub(super) fn status(
         waiting,
     }
     .with_pool(replica.pool().counts())
+}
+
+/// A change of settings that waits for its height, in words.
+fn change(now: &ChainSettings, then: &ChainSettings, from: Height) -> String {
+    let mut parts = Vec::new();
+    for one in &then.validators {
+        match now
+            .validators
+            .iter()
+            .find(|o| o.public_key == one.public_key)
+        {
+            None => parts.push(format!("validator {} joins", one.name)),
+            Some(old) if old.weight != one.weight => parts.push(format!(
+                "the weight of validator {} goes from {} to {}",
+                one.name, old.weight, one.weight
+            )),
+            Some(_) => {}
+        }
+    }
+    let leaves = |one: &&hawser_ledger::GenesisValidator| {
+        then.validators
+            .iter()
+            .all(|o| o.public_key != one.public_key)
+    };
+    for one in now.validators.iter().filter(leaves) {
+        parts.push(format!("validator {} leaves", one.name));
+    }
+    if now.parameters != then.parameters {
+        parts.push("parameters change".to_owned());
+    }
+    if now.protocol_version != then.protocol_version {
+        parts.push(format!("protocol version {} begins", then.protocol_version));
+    }
+    let mut sentence = format!("from block {from} on: {}", parts.join(", "));
+    if then.protocol_version > PROTOCOL_VERSION {
+        sentence.push_str(&format!(
+            ". This program implements version {PROTOCOL_VERSION} and will stop there: install a \
+             newer one before"
+        ));
+    }
+    sentence
 }

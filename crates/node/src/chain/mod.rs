@@ -17,7 +17,7 @@ mod worker;
 
 use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle};
 
-use hawser_consensus::{Election, Timeouts};
+use hawser_consensus::Timeouts;
 use hawser_crypto::SecretKey;
 use hawser_execution::NativeRegistry;
 use hawser_ledger::{Genesis, Roots, VerifiedTransaction};
@@ -34,6 +34,7 @@ pub use verify::Verifier;
 pub use votelog::VoteLog;
 
 use crate::{
+    peers::PeerNames,
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
     replica::{Boot, CastVotes, CheckedBlock, Event},
     store::{ChainStore, ExecutedBlock, StoreOptions},
@@ -135,10 +136,9 @@ impl Chain {
     pub fn start(
         setup: ChainSetup,
         network: NetworkHandle,
-        configured_peers: usize,
+        names: PeerNames,
         progress: &mut dyn FnMut(Height, Height),
     ) -> Result<Self, ChainError> {
-        let election = crate::election(&setup.genesis)?;
         let store = Arc::new(ChainStore::open(
             Arc::clone(&setup.disk),
             Arc::clone(&setup.kv),
@@ -151,7 +151,6 @@ impl Chain {
         let (log, boot) = boot(
             &store,
             &verifier,
-            election,
             Arc::clone(&setup.disk),
             setup.key,
             setup.timeouts,
@@ -196,7 +195,7 @@ impl Chain {
             jobs,
             pending,
             observer: setup.observer,
-            configured_peers,
+            names,
         });
         let mut threads = workers;
         threads.push(driver::spawn(
@@ -258,7 +257,6 @@ impl Chain {
 pub fn boot(
     store: &ChainStore,
     verifier: &Verifier,
-    election: Arc<dyn Election>,
     disk: Arc<dyn Disk>,
     key: Option<Arc<SecretKey>>,
     timeouts: Timeouts,
@@ -308,7 +306,7 @@ pub fn boot(
     }
     let boot = Boot {
         genesis: Arc::clone(store.genesis()),
-        election,
+        rules: store.rules(),
         key,
         timeouts,
         pool,

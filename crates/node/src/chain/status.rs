@@ -11,6 +11,8 @@ use crate::pool::PoolCounts;
 pub struct PeerState {
     /// Its key.
     pub id: PeerId,
+    /// Its name, where the operator gave one.
+    pub name: Option<String>,
     /// The last height that it is known to have decided.
     pub height: Height,
 }

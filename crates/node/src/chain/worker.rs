@@ -136,6 +136,8 @@ fn execute(
                     roots: executed.result.roots,
                     nonces,
                     skipped: executed.skipped(),
+                    // This thread alone changes them, with the block it has just executed.
+                    rules: context.store.rules(),
                 };
                 if let Some(height) = context.store.flush_due() {
                     // Full: a flush is under way, and the next block asks again.

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hawser_consensus::Timeouts;
-use hawser_network::{Limits, PeerAddress, PeerId};
+use hawser_network::{Limits, PeerId};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use hawser_ledger::state::StateOptions;
@@ -297,16 +297,6 @@ impl NetworkSection {
             backoff_max,
             ..defaults
         }
-    }
-
-    /// The admitted peers as the network takes them.
-    #[must_use]
-    pub fn peer_addresses(&self) -> Vec<PeerAddress> {
-        let address = |peer: &PeerSection| PeerAddress {
-            id: peer.id,
-            address: peer.address.clone(),
-        };
-        self.peers.iter().map(address).collect()
     }
 }
 

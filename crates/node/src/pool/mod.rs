@@ -199,6 +199,26 @@ impl Pool {
         }
     }
 
+    /// Goes on under other parameters. What asks for more gas than a transaction may have now can
+    /// never run, so it goes.
+    pub fn set_parameters(&mut self, parameters: ChainParameters) {
+        let max = parameters.transaction_gas_max;
+        self.parameters = parameters;
+        let over: Vec<_> = self
+            .arrivals
+            .iter()
+            .filter(|(_, transaction)| transaction.transaction().gas_limit() > max)
+            .map(|(arrival, transaction)| (*arrival, Arc::clone(transaction)))
+            .collect();
+        for (arrival, transaction) in over {
+            if transaction.transaction().nonce().is_some() {
+                self.drop_gapped(arrival, &transaction);
+            } else {
+                self.drop_unordered(arrival);
+            }
+        }
+    }
+
     /// Number of transactions held.
     #[must_use]
     pub fn len(&self) -> usize {

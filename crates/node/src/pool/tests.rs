@@ -314,3 +314,27 @@ fn what_waits_for_an_earlier_nonce_takes_half_the_pool_at_most_and_not_for_ever(
     pool.insert(sequential(&key(3), 1), Time(GAPPED_LIFETIME_MS))
         .unwrap();
 }
+
+#[test]
+fn what_new_parameters_can_never_run_leaves_the_pool() {
+    let mut pool = pool();
+    pool.insert(sequential(&key(1), 0), Time(0)).unwrap();
+    pool.insert(sequential(&key(1), 1), Time(0)).unwrap();
+    pool.insert(unordered(&key(2), 1_000, 1), Time(0)).unwrap();
+    let exactly = ChainParameters {
+        transaction_gas_max: 100_000,
+        ..ChainParameters::default()
+    };
+    pool.set_parameters(exactly.clone());
+    assert_eq!(pool.len(), 3);
+    pool.set_parameters(ChainParameters {
+        transaction_gas_max: 99_999,
+        ..exactly
+    });
+    // A chain that is idle otherwise must not be kept awake by what no block can take.
+    assert!(pool.is_empty() && !pool.has_ready() && pool.bytes() == 0);
+    assert!(matches!(
+        pool.insert(sequential(&key(1), 0), Time(0)),
+        Err(PoolError::GasLimit { max: 99_999, .. })
+    ));
+}

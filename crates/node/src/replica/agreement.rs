@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hawser_consensus::{Message, Output, Vote};
+use hawser_consensus::{Election as _, Message, Output, Vote};
 use hawser_crypto::Signature;
 use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;
@@ -12,6 +12,7 @@ use super::{
     Action, CheckedBlock, DivergedRoots, LogEntry, PeerMessage, Replica, ReplicaError, Report,
     TimerId, To,
 };
+use crate::Rules;
 
 /// Least time between two status messages to one peer that is behind, in milliseconds.
 const STATUS_TO_LAGGARD_MS: u64 = 200;
@@ -38,6 +39,10 @@ impl Replica {
         // What no committee member signed neither wakes a chain nor says how far anyone is.
         let in_progress = running && height == next;
         if !in_progress && !self.is_from_committee(&message) {
+            // Who decides blocks far ahead is not known here yet; that peer may be right.
+            if height > Rules::known_until(self.executed) {
+                return Ok(());
+            }
             let reason = "a message of agreement that no validator signed".to_owned();
             self.report(Report::BadMessage { from, reason });
             return Ok(());
@@ -67,7 +72,7 @@ impl Replica {
     /// Whether a member of the committee of its height signed (any part of) the message.
     fn is_from_committee(&self, message: &Message) -> bool {
         let chain = self.genesis.chain_id;
-        let set = self.election.committee(message.height());
+        let set = self.rules.committee(message.height());
         let signed = |validator: &Address, bytes: &[u8], signature: &Signature| {
             set.get(validator)
                 .is_some_and(|v| v.public_key.verify(bytes, signature).is_ok())
@@ -115,12 +120,14 @@ impl Replica {
     /// Starts the next height unless it has started, from what an earlier run logged of it if any.
     pub(super) fn start_height(&mut self) -> Result<(), ReplicaError> {
         let next = self.tip.height.next();
-        if self.bft.height() == Some(next) {
+        // The rules of this height and its successor must be final; see `roots_for`.
+        let known = next.next() <= Rules::known_until(self.executed);
+        if self.bft.height() == Some(next) || !known {
             return Ok(());
         }
         self.actions.push(Action::ClearTimer(TimerId::Wake));
         self.height_started = self.now;
-        let committee = self.election.committee(next);
+        let committee = self.rules.committee(next);
         let outputs = match self.cast.remove(&next) {
             Some(cast) => {
                 for block in cast.blocks {
@@ -139,19 +146,12 @@ impl Replica {
         if self.bft.height() == Some(next) {
             return Ok(());
         }
-        if self.tip.height.0.saturating_sub(self.executed.0)
-            > self
-                .genesis
-                .parameters
-                .root_lag
-                .saturating_add(super::EXECUTION_LAG_MAX)
-        {
-            return Ok(());
-        }
-        let parameters = &self.genesis.parameters;
+        let parameters = self.rules.parameters(next);
         // After the last block with transactions, `root_lag` more certify what it left behind.
         let certified_upto = self.last_busy.0.saturating_add(parameters.root_lag);
-        let owed = self.last_busy > Height::GENESIS && self.tip.height.0 < certified_upto;
+        let certifies = self.last_busy > Height::GENESIS && self.tip.height.0 < certified_upto;
+        // A change of the rules takes effect by itself.
+        let owed = certifies || self.tip.height < self.rules.last_change();
         let heartbeat =
             (parameters.heartbeat_ms > 0).then(|| self.tip.time.plus_ms(parameters.heartbeat_ms));
         let due = heartbeat.is_some_and(|at| self.now >= at);
@@ -236,7 +236,7 @@ impl Replica {
             .map(|t| t.transaction().raw().clone())
             .collect();
         let header = Header {
-            version: self.genesis.protocol_version,
+            version: self.rules.version(height),
             chain_id: self.genesis.chain_id,
             height,
             parent: self.tip_hash,
@@ -245,8 +245,8 @@ impl Replica {
             transactions_root: transactions_root(self.suite, &raws),
             transactions_count: u32::try_from(raws.len()).unwrap_or(u32::MAX),
             executed,
-            validators: self.election.committee(height).hash(self.suite),
-            next_validators: self.election.committee(height.next()).hash(self.suite),
+            validators: self.rules.committee_hash(height),
+            next_validators: self.rules.committee_hash(height.next()),
         };
         let block = Arc::new(Block {
             header,
@@ -303,6 +303,11 @@ impl Replica {
         }
         self.build = None;
         self.pool.included(self.tip.height, &block.transactions);
+        let next = self.tip.height.next();
+        if self.rules.since(next) == next {
+            self.pool
+                .set_parameters(self.rules.parameters(next).clone());
+        }
         self.candidates.clear();
         self.cast.retain(|height, _| *height > self.tip.height);
         self.actions.push(Action::Commit { block, certificate });

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hawser_consensus::Message;
+use hawser_consensus::{Election as _, Message};
 use hawser_ledger::{Block, VerifiedTransaction};
 use hawser_network::PeerId;
 use hawser_primitives::{
@@ -326,9 +326,9 @@ impl Replica {
     /// What a header must satisfy besides its signatures.
     fn check_header(&self, block: &Block, roots: hawser_ledger::Roots) -> Result<(), String> {
         let header = &block.header;
-        let p = &self.genesis.parameters;
         let height = self.tip.height.next();
-        if header.version != self.genesis.protocol_version {
+        let p = self.rules.parameters(height);
+        if header.version != self.rules.version(height) {
             return Err(format!("protocol version {} is not active", header.version));
         }
         if header.chain_id != self.genesis.chain_id {
@@ -347,12 +347,12 @@ impl Replica {
                 p.clock_drift_ms_max
             ));
         }
-        let set = self.election.committee(height);
+        let set = self.rules.committee(height);
         if set.get(&header.proposer).is_none() {
             return Err(format!("proposer {} is not a validator", header.proposer));
         }
-        if header.validators != set.hash(self.suite)
-            || header.next_validators != self.election.committee(height.next()).hash(self.suite)
+        if header.validators != self.rules.committee_hash(height)
+            || header.next_validators != self.rules.committee_hash(height.next())
         {
             return Err("names another validator set".to_owned());
         }
@@ -388,7 +388,7 @@ impl Replica {
         let gas = transactions.iter().fold(0u64, |sum, t| {
             sum.saturating_add(t.transaction().gas_limit())
         });
-        let max = self.genesis.parameters.block_gas_max;
+        let max = self.rules.parameters(self.tip.height.next()).block_gas_max;
         if gas > max {
             Err(format!("gas limits add up to {gas}, over {max}"))
         } else {

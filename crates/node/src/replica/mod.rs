@@ -21,14 +21,19 @@ mod wire;
 use std::{collections::BTreeMap, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hawser_consensus::{Bft, BftConfig, BftError, Election, Record, Timeouts};
+use hawser_consensus::{Bft, BftConfig, BftError, Election as _, Record, Timeouts};
 use hawser_crypto::{SecretKey, Suite};
-use hawser_ledger::{Block, BlockId, Certificate, Genesis, Header, Roots, VerifiedTransaction};
+use hawser_ledger::{
+    Block, BlockId, Certificate, Genesis, Header, PROTOCOL_VERSION, Roots, VerifiedTransaction,
+};
 use hawser_network::PeerId;
 use hawser_primitives::{Address, B256, Bytes, Height, Round, Time, decode_exact, encode, limits};
 use thiserror::Error;
 
-use crate::pool::{Candidate, Pool, PoolError, PoolLimits};
+use crate::{
+    Rules,
+    pool::{Candidate, Pool, PoolError, PoolLimits},
+};
 use candidates::Candidates;
 use sync::Sync;
 pub use wire::{CertifiedBlock, PeerMessage, SYNC_BLOCKS_MAX, SYNC_BYTES};
@@ -37,8 +42,6 @@ pub use wire::{CertifiedBlock, PeerMessage, SYNC_BLOCKS_MAX, SYNC_BYTES};
 const STATUS_INTERVAL_MS: u64 = 2_000;
 /// Age after which a waiting transaction is sent to the peers again, in milliseconds.
 const REGOSSIP_MS: u64 = 1_000;
-/// Decided blocks that may wait for execution before no further one is taken in.
-const EXECUTION_LAG_MAX: u64 = 64;
 
 /// A block whose body is complete and whose signatures are good.
 #[derive(Clone, Debug)]
@@ -112,6 +115,8 @@ pub enum Event {
         nonces: Vec<(Address, u64)>,
         /// Transactions of it that were skipped and may come again.
         skipped: Vec<B256>,
+        /// The chain's rules as its state has them after this block.
+        rules: Arc<Rules>,
     },
     /// A timer fired.
     Timer(TimerId),
@@ -262,6 +267,17 @@ pub enum ReplicaError {
         /// What it commits to, and what this node has.
         roots: Box<DivergedRoots>,
     },
+    /// The chain has moved on to a protocol that this program does not know.
+    #[error(
+        "from block {height} on the chain runs protocol version {version}, this program implements \
+         version {PROTOCOL_VERSION}: install a newer one and start the node again"
+    )]
+    Outdated {
+        /// The next block.
+        height: Height,
+        /// Its version.
+        version: u32,
+    },
     /// A certified block has a transaction that does not verify.
     #[error("block {height} is final but invalid ({reason}): a third of the validators is faulty")]
     InvalidFinalBlock {
@@ -276,8 +292,8 @@ pub enum ReplicaError {
 pub struct Boot {
     /// The chain.
     pub genesis: Arc<Genesis>,
-    /// Names committees.
-    pub election: Arc<dyn Election>,
+    /// The chain's rules as its state has them after the last executed block.
+    pub rules: Arc<Rules>,
     /// This validator's vote key; `None` follows without voting.
     pub key: Option<Arc<SecretKey>>,
     /// Waits of agreement.
@@ -318,7 +334,7 @@ struct Peer {
 pub struct Replica {
     genesis: Arc<Genesis>,
     genesis_hash: B256,
-    election: Arc<dyn Election>,
+    rules: Arc<Rules>,
     address: Option<Address>,
     suite: Suite,
     bft: Bft,
@@ -353,7 +369,7 @@ impl Replica {
                 timeouts: boot.timeouts,
             },
             next,
-            boot.election.committee(next),
+            boot.rules.committee(next),
         );
         let executed = boot
             .roots
@@ -361,10 +377,10 @@ impl Replica {
             .map_or(Height::GENESIS, |roots| roots.height);
         Self {
             genesis_hash: boot.genesis.hash(),
-            pool: Pool::new(boot.pool, boot.genesis.parameters.clone()),
+            pool: Pool::new(boot.pool, boot.rules.parameters(next).clone()),
             tip_hash: boot.tip.hash(suite),
             genesis: boot.genesis,
-            election: boot.election,
+            rules: boot.rules,
             address,
             suite,
             bft,
@@ -389,6 +405,11 @@ impl Replica {
 
     /// Takes in an event and gives what must be done, in order. An error stops the node.
     pub fn handle(&mut self, now: Time, event: Event) -> Result<Vec<Action>, ReplicaError> {
+        if self.is_outdated() {
+            let height = self.tip.height.next();
+            let version = self.rules.version(height);
+            return Err(ReplicaError::Outdated { height, version });
+        }
         // A clock that is set back must not shrink waits or block times.
         self.now = self.now.max(now);
         match event {
@@ -415,14 +436,13 @@ impl Replica {
                 roots,
                 nonces,
                 skipped,
+                rules,
             } => {
                 self.executed = roots.height;
+                self.rules = rules;
                 self.roots.insert(roots.height, roots);
-                let keep = self
-                    .genesis
-                    .parameters
-                    .root_lag
-                    .saturating_add(EXECUTION_LAG_MAX);
+                // No further back than what the next blocks commit to.
+                let keep = self.root_lag();
                 self.roots = self.roots.split_off(&roots.height.back(keep));
                 self.pool.executed(roots.height, nonces, &skipped);
             }
@@ -459,10 +479,10 @@ impl Replica {
         &self.bft
     }
 
-    /// Names committees.
+    /// The chain's rules as the last executed block left them.
     #[must_use]
-    pub fn election(&self) -> &dyn Election {
-        self.election.as_ref()
+    pub const fn rules(&self) -> &Arc<Rules> {
+        &self.rules
     }
 
     /// This validator's address; `None` for an observer.
@@ -659,6 +679,10 @@ impl Replica {
     /// Does whatever has become possible.
     fn advance(&mut self) -> Result<(), ReplicaError> {
         loop {
+            // What is decided is still stored; the next event stops the replica.
+            if self.is_outdated() {
+                return Ok(());
+            }
             let before = self.tip.height;
             self.advance_sync()?;
             self.advance_candidates()?;
@@ -671,11 +695,22 @@ impl Replica {
         }
     }
 
+    /// The same for all heights of a chain.
+    fn root_lag(&self) -> u64 {
+        self.genesis.parameters.root_lag
+    }
+
     /// Roots that the header of a height must carry; `None` while they are being computed.
+    ///
+    /// No height is decided before they are known, so agreement is never more than `root_lag`
+    /// ahead of execution, and the rules of the next heights are always final.
     fn roots_for(&self, height: Height) -> Option<Roots> {
-        self.roots
-            .get(&height.back(self.genesis.parameters.root_lag))
-            .copied()
+        self.roots.get(&height.back(self.root_lag())).copied()
+    }
+
+    /// Whether the next block needs a newer program.
+    fn is_outdated(&self) -> bool {
+        self.rules.version(self.tip.height.next()) > PROTOCOL_VERSION
     }
 }
 

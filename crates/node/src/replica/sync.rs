@@ -3,13 +3,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use hawser_consensus::Election as _;
 use hawser_ledger::{Certificate, VerifiedTransaction};
 use hawser_network::PeerId;
 use hawser_primitives::{B256, Height};
 
 use super::{
-    Action, CertifiedBlock, CheckedBlock, EXECUTION_LAG_MAX, PeerMessage, Replica, ReplicaError,
-    Report, SYNC_BLOCKS_MAX, TimerId, To,
+    Action, CertifiedBlock, CheckedBlock, PeerMessage, Replica, ReplicaError, Report,
+    SYNC_BLOCKS_MAX, TimerId, To,
 };
 
 /// Wait before asking for the one block that a peer is ahead: agreement usually brings it.
@@ -167,10 +168,9 @@ impl Replica {
         {
             self.sync.queue.pop_front();
         }
-        // Wait until the roots that the header must carry are computed.
-        if self.roots_for(next).is_none()
-            || self.tip.height.0.saturating_sub(self.executed.0) > EXECUTION_LAG_MAX
-        {
+        // Wait until the roots that the header must carry are computed. The committee that signed
+        // the block is known then, too.
+        if self.roots_for(next).is_none() {
             return Ok(());
         }
         if let Some((from, block)) = self.sync.queue.pop_front() {
@@ -224,7 +224,7 @@ impl Replica {
             return Err(format!("certificate is for another block than {height}"));
         }
         certificate
-            .verify(self.genesis.chain_id, &self.election.committee(height))
+            .verify(self.genesis.chain_id, &self.rules.committee(height))
             .map_err(|error| format!("certificate of block {height}: {error}"))?;
         block
             .block

@@ -1,6 +1,9 @@
-use hawser_consensus::{FixedElection, Message, SignedVote, Vote};
+use hawser_consensus::{Message, SignedVote, Vote};
 use hawser_crypto::Scheme;
-use hawser_ledger::{ChainParameters, GenesisValidator, PROTOCOL_VERSION, VoteKind};
+use hawser_ledger::{
+    ChainParameters, ChainSettings, GenesisValidator, PROTOCOL_VERSION, SETTINGS_DELAY,
+    SettingsSchedule, VoteKind,
+};
 use hawser_primitives::ChainId;
 
 use super::*;
@@ -27,18 +30,18 @@ fn genesis() -> Arc<Genesis> {
             })
             .collect(),
         accounts: BTreeMap::new(),
+        governance: None,
     })
 }
 
 fn replica(i: u8) -> Replica {
     let genesis = genesis();
     let tip = genesis.block(B256::ZERO).unwrap().header;
-    let set = genesis.validator_set().unwrap();
     Replica::new(Boot {
         roots: vec![tip.executed],
         tip,
+        rules: Arc::new(Rules::of_genesis(&genesis).unwrap()),
         genesis,
-        election: Arc::new(FixedElection::new(set)),
         key: Some(key(i)),
         timeouts: Timeouts::default(),
         pool: PoolLimits::default(),
@@ -354,4 +357,214 @@ fn a_clock_set_back_does_not_stop_the_replica() {
         action,
         Action::SetTimer(TimerId::Status, at) if *at > START
     )));
+}
+
+/// Rules with a change made in block 0: `validators` decide from `SETTINGS_DELAY` on.
+fn changed_rules(change: impl FnOnce(&mut ChainSettings)) -> Arc<Rules> {
+    let mut schedule = SettingsSchedule::of_genesis(&genesis());
+    let mut settings = schedule.latest().settings.clone();
+    change(&mut settings);
+    schedule
+        .change(Suite::Intl, Height::GENESIS, settings)
+        .unwrap();
+    Arc::new(Rules::new(schedule, Suite::Intl).unwrap())
+}
+
+/// A replica whose chain ends with an empty block at `height`, everything executed.
+fn replica_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>) -> Replica {
+    let genesis = genesis();
+    let mut tip = genesis.block(B256::ZERO).unwrap().header;
+    tip.height = Height(height);
+    let lag = genesis.parameters.root_lag;
+    let roots = |height| Roots {
+        height: Height(height),
+        ..Roots::default()
+    };
+    Replica::new(Boot {
+        roots: (height.saturating_sub(lag)..=height).map(roots).collect(),
+        tip,
+        genesis,
+        rules,
+        key: Some(key(1)),
+        timeouts: Timeouts::default(),
+        pool: PoolLimits::default(),
+        last_busy: Height::GENESIS,
+        cast,
+    })
+}
+
+#[test]
+fn an_idle_chain_goes_on_until_a_change_is_in_effect_and_no_further() {
+    let rules = changed_rules(|settings| settings.validators[1].weight = 7);
+    for (height, goes_on) in [
+        (0, true),
+        (SETTINGS_DELAY - 1, true),
+        (SETTINGS_DELAY, false),
+    ] {
+        let mut replica = replica_at(height, Arc::clone(&rules), BTreeMap::new());
+        replica.handle(START, Event::Started).unwrap();
+        let next = goes_on.then_some(Height(height + 1));
+        assert_eq!(replica.agreement().height(), next, "after block {height}");
+    }
+}
+
+#[test]
+fn a_chain_that_outgrows_the_program_stops_it_with_words() {
+    let rules = changed_rules(|settings| settings.protocol_version += 1);
+    let mut before = replica_at(SETTINGS_DELAY - 2, Arc::clone(&rules), BTreeMap::new());
+    before.handle(START, Event::Started).unwrap();
+    let mut at = replica_at(SETTINGS_DELAY - 1, rules, BTreeMap::new());
+    let error = at.handle(START, Event::Started).unwrap_err();
+    assert!(matches!(
+        error,
+        ReplicaError::Outdated { height: Height(SETTINGS_DELAY), version }
+            if version == PROTOCOL_VERSION + 1
+    ));
+}
+
+#[test]
+fn members_of_a_coming_committee_are_believed_for_their_heights_only() {
+    let rules = changed_rules(|settings| {
+        settings.validators[1].public_key = key(7).public_key();
+    });
+    let prevote = |validator: u8, height: u64| {
+        let vote = Vote {
+            kind: VoteKind::Prevote,
+            height: Height(height),
+            round: Round(0),
+            block: None,
+            validator: key(validator).address(),
+        };
+        let signature = key(validator).sign(&vote.message(ChainId(9)));
+        PeerMessage::Agreement(Message::Vote(SignedVote { vote, signature }))
+    };
+    let blamed = |validator: u8, height: u64| {
+        let mut replica = replica_at(4, Arc::clone(&rules), BTreeMap::new());
+        replica.handle(START, Event::PeerUp(peer(7))).unwrap();
+        replica.handle(START, Event::PeerUp(peer(2))).unwrap();
+        let actions = tell(&mut replica, validator, &prevote(validator, height));
+        !reports(&actions).is_empty()
+    };
+    let from = SETTINGS_DELAY;
+    assert!(blamed(7, from - 1) && !blamed(2, from - 1));
+    assert!(!blamed(7, from) && blamed(2, from));
+    // Nobody is blamed for heights whose committee is not known here yet.
+    let unknown = 4 + SETTINGS_DELAY + 1;
+    assert!(!blamed(2, unknown));
+}
+
+fn own_votes(actions: &[Action]) -> Vec<Vote> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Send { bytes, .. } => {
+                match decode_exact(bytes, limits::FRAME_BYTES_MAX).unwrap() {
+                    PeerMessage::Agreement(Message::Vote(signed)) => Some(signed.vote),
+                    _ => None,
+                }
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// An empty block after the tip and its certificate by three of the four.
+fn certified(replica: &Replica, executed: Roots) -> CertifiedBlock {
+    let set = genesis().validator_set().unwrap();
+    let header = Header {
+        version: PROTOCOL_VERSION,
+        chain_id: ChainId(9),
+        height: replica.tip.height.next(),
+        parent: replica.tip_hash,
+        time: replica.tip.time.plus_ms(1),
+        proposer: key(2).address(),
+        transactions_root: hawser_ledger::transactions_root(Suite::Intl, &[]),
+        transactions_count: 0,
+        executed,
+        validators: set.hash(Suite::Intl),
+        next_validators: set.hash(Suite::Intl),
+    };
+    let (height, block_hash) = (header.height, header.hash(Suite::Intl));
+    let message = hawser_ledger::vote_message(
+        ChainId(9),
+        height,
+        Round(0),
+        VoteKind::Precommit,
+        Some(block_hash),
+    );
+    let mut signatures: Vec<_> = (2..=4)
+        .map(|i| hawser_ledger::CommitSignature {
+            validator: u16::try_from(set.index_of(&key(i).address()).unwrap()).unwrap(),
+            signature: key(i).sign(&message),
+        })
+        .collect();
+    signatures.sort_by_key(|one| one.validator);
+    CertifiedBlock {
+        block: Block {
+            header,
+            transactions: Vec::new(),
+        },
+        certificate: Certificate {
+            height,
+            round: Round(0),
+            block_hash,
+            signatures,
+        },
+    }
+}
+
+#[test]
+fn votes_logged_two_heights_above_the_tip_bind_when_that_height_is_reached() {
+    // The vote for height 2 was logged; the crash came before block 1 was stored.
+    let block = B256::repeat_byte(0xee);
+    let vote = Vote {
+        kind: VoteKind::Prevote,
+        height: Height(2),
+        round: Round(0),
+        block: Some(block),
+        validator: key(1).address(),
+    };
+    let signature = key(1).sign(&vote.message(ChainId(9)));
+    let logged = SignedVote {
+        vote: vote.clone(),
+        signature,
+    };
+    let cast = CastVotes {
+        records: vec![Record::Vote(logged)],
+        blocks: Vec::new(),
+    };
+    let genesis = genesis();
+    let rules = Arc::new(Rules::of_genesis(&genesis).unwrap());
+    let mut replica = replica_at(0, rules, BTreeMap::from([(Height(2), cast)]));
+    replica.handle(START, Event::Started).unwrap();
+    assert_eq!(replica.agreement().height(), None, "height 1 has no votes");
+    replica.handle(START, Event::PeerUp(peer(2))).unwrap();
+    let ahead = PeerMessage::Status {
+        genesis: genesis.hash(),
+        height: Height(2),
+    };
+    tell(&mut replica, 2, &ahead);
+    let first = certified(&replica, Roots::default());
+    let hash = first.certificate.block_hash;
+    tell(&mut replica, 2, &PeerMessage::Blocks(vec![first]));
+    let result = Ok(Arc::new(Vec::new()));
+    let mut actions = replica
+        .handle(START, Event::Checked { hash, result })
+        .unwrap();
+    assert_eq!(replica.tip().height, Height(1));
+    assert_eq!(replica.agreement().height(), Some(Height(2)));
+    // Time passes without a proposal: a validator that had forgotten would vote nil.
+    let timer = hawser_consensus::Timer {
+        height: Height(2),
+        round: Round(0),
+        kind: hawser_consensus::TimerKind::Propose,
+    };
+    let event = Event::Timer(TimerId::Agreement(timer));
+    actions.extend(replica.handle(START.plus_ms(5_000), event).unwrap());
+    let prevotes: Vec<_> = own_votes(&actions)
+        .into_iter()
+        .filter(|vote| vote.kind == VoteKind::Prevote && vote.round == Round(0))
+        .collect();
+    assert!(!prevotes.is_empty(), "the vote is sent again");
+    assert!(prevotes.iter().all(|found| *found == vote), "{prevotes:?}");
 }

@@ -1,5 +1,8 @@
 use hawser_execution::ExecutionError;
-use hawser_ledger::{GenesisError, TransactionError, state::StateError};
+use hawser_ledger::{
+    GenesisError, PROTOCOL_VERSION, SettingsError, TransactionError, ValidatorSetError,
+    state::StateError,
+};
 use hawser_primitives::{B256, DecodeError, Height};
 use hawser_storage::{KvError, LogError};
 use thiserror::Error;
@@ -22,6 +25,23 @@ pub enum StoreError {
     /// The genesis.
     #[error("genesis: {0}")]
     Genesis(#[from] GenesisError),
+    /// The chain settings in the state.
+    #[error("chain settings: {0}")]
+    Settings(#[from] SettingsError),
+    /// A committee in the chain settings.
+    #[error("chain settings: validators: {0}")]
+    Validators(#[from] ValidatorSetError),
+    /// A block that needs a newer program.
+    #[error(
+        "block {height} has protocol version {version}, this program implements version \
+         {PROTOCOL_VERSION}: install a newer one"
+    )]
+    Version {
+        /// The block.
+        height: Height,
+        /// Its version.
+        version: u32,
+    },
     /// The folder belongs to another chain.
     #[error(
         "the data folder holds another chain: its genesis is {found}, the configured one is \

@@ -1,7 +1,9 @@
 //! Layout of the index columns. All integers are big endian, so that keys sort by number.
 
+use std::ops::Bound;
+
 use hawser_execution::NativeRegistry;
-use hawser_ledger::{Log, Roots, state};
+use hawser_ledger::{Log, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state};
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Column, Kv};
 
@@ -18,11 +20,13 @@ const ROOTS: Column = Column("roots");
 /// Native contract (20), last topic (32), height (8), log position (4) → nothing. The last topic of
 /// a native contract's event is the key that people look it up by.
 const LOOKUPS: Column = Column("lookup");
+/// First height (8) → [`SettingsEntry`], for every change of the chain's settings.
+const SETTINGS: Column = Column("settings");
 /// Facts about the whole.
 const META: Column = Column("meta");
 const META_GENESIS: &[u8] = b"genesis";
 
-const COLUMNS: &[Column] = &[TRANSACTIONS, BLOCKS, BLOOMS, ROOTS, LOOKUPS, META];
+const COLUMNS: &[Column] = &[TRANSACTIONS, BLOCKS, BLOOMS, ROOTS, LOOKUPS, SETTINGS, META];
 
 /// All columns that a chain's key-value store needs, the state's included.
 #[must_use]
@@ -63,6 +67,45 @@ pub(super) fn roots(kv: &dyn Kv, height: Height) -> Result<Option<Roots>, StoreE
             height,
             source,
         })
+}
+
+pub(super) fn put_settings(batch: &mut Batch, entry: &SettingsEntry) {
+    batch.put(SETTINGS, entry.from.0.to_be_bytes(), encode(entry));
+}
+
+fn decode_settings(key: &[u8], bytes: &[u8]) -> Result<SettingsEntry, StoreError> {
+    decode_exact(bytes, SETTINGS_BYTES_MAX).map_err(|source| StoreError::Decode {
+        what: "settings",
+        height: Height(<[u8; 8]>::try_from(key).map_or(0, u64::from_be_bytes)),
+        source,
+    })
+}
+
+/// The last change that takes effect at a height or before.
+pub(super) fn settings_at(
+    kv: &dyn Kv,
+    height: Height,
+) -> Result<Option<SettingsEntry>, StoreError> {
+    let end = height.0.to_be_bytes();
+    let rows = kv.range(SETTINGS, Bound::Unbounded, Bound::Included(&end), true, 1)?;
+    rows.first()
+        .map(|(key, bytes)| decode_settings(key, bytes))
+        .transpose()
+}
+
+/// Changes that take effect within a range of heights, oldest first, at most `limit`.
+pub(super) fn settings_between(
+    kv: &dyn Kv,
+    from: Height,
+    to: Height,
+    limit: usize,
+) -> Result<Vec<SettingsEntry>, StoreError> {
+    let (start, end) = (from.0.to_be_bytes(), to.0.to_be_bytes());
+    let bounds = (Bound::Included(&start[..]), Bound::Included(&end[..]));
+    let rows = kv.range(SETTINGS, bounds.0, bounds.1, false, limit)?;
+    rows.iter()
+        .map(|(key, bytes)| decode_settings(key, bytes))
+        .collect()
 }
 
 fn lookup_key(address: &Address, topic: &B256, height: Height, position: u32) -> Vec<u8> {
@@ -151,8 +194,8 @@ pub(super) fn blooms(
         let (start, end) = (next.to_be_bytes(), to.0.to_be_bytes());
         let rows = kv.range(
             BLOOMS,
-            std::ops::Bound::Included(&start),
-            std::ops::Bound::Included(&end),
+            Bound::Included(&start),
+            Bound::Included(&end),
             false,
             STEP,
         )?;

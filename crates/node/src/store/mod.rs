@@ -11,6 +11,7 @@
 mod error;
 mod index;
 mod read;
+mod settings;
 mod unordered;
 
 use std::{
@@ -25,9 +26,10 @@ use hawser_execution::{
     BlockContext, BlockHashes, BlockInput, ExecutionConfig, Executor, NativeRegistry,
 };
 use hawser_ledger::{
-    Block, BlockId, Certificate, Genesis, Receipt, Roots, Transaction, VerifiedTransaction,
+    Block, BlockId, Certificate, ChainSettings, Genesis, PROTOCOL_VERSION, Receipt, Roots,
+    SETTINGS_ACCOUNT, SETTINGS_SLOT, SettingsSchedule, Transaction, VerifiedTransaction,
     receipts_root,
-    state::{StateError, StateOptions, StateRead, StateStore},
+    state::{StateError, StateKey, StateOptions, StateRead, StateStore},
 };
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
@@ -36,9 +38,13 @@ use parking_lot::{Mutex, RwLock};
 pub use error::StoreError;
 pub use index::columns;
 pub use read::{Position, ProofError, StateAt};
+pub use settings::COMMITTEE_CHANGES_MAX;
 use unordered::UnorderedWindow;
 
-use crate::replica::{CertifiedBlock, CheckedBlock};
+use crate::{
+    Rules,
+    replica::{CertifiedBlock, CheckedBlock},
+};
 
 /// Longest encoding of a stored block or of a block's receipts, in bytes.
 const ITEM_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -80,6 +86,8 @@ pub struct ExecutedBlock {
     pub certificate: Option<Arc<Certificate>>,
     /// Transactions with their senders.
     pub transactions: Arc<Vec<Arc<VerifiedTransaction>>>,
+    /// The settings that govern it.
+    pub settings: Arc<ChainSettings>,
     /// What execution gave.
     pub result: Arc<BlockResult>,
 }
@@ -133,6 +141,7 @@ pub struct ChainStore {
     state: StateStore,
     recent: RwLock<Recent>,
     head: RwLock<Arc<ExecutedBlock>>,
+    rules: RwLock<Arc<Rules>>,
     unordered: Mutex<UnorderedWindow>,
 }
 
@@ -170,6 +179,8 @@ impl ChainStore {
             kv.persist()?;
         }
         let (flushed, state_root) = state.flushed().unwrap_or_default();
+        let schedule = SettingsSchedule::in_state(&state.view(flushed)?, &genesis)?;
+        let rules = RwLock::new(Arc::new(Rules::new(schedule, suite)?));
         // Receipts after the last flush are made again together with the state.
         receipts.truncate_after(flushed.0)?;
         if receipts.last().unwrap_or(0) < flushed.0 || blocks.last().unwrap_or(0) < flushed.0 {
@@ -211,6 +222,7 @@ impl ChainStore {
                 hashes,
             }),
             head: RwLock::new(head),
+            rules,
             unordered: Mutex::new(UnorderedWindow::default()),
         };
         store.resume(flushed, progress)?;
@@ -304,6 +316,12 @@ impl ChainStore {
             let found = header.executed.height;
             return Err(StoreError::Diverged { height, found });
         }
+        let rules = self.rules();
+        let version = rules.version(height);
+        if version > PROTOCOL_VERSION {
+            return Err(StoreError::Version { height, version });
+        }
+        let executor = self.executor_at(height)?;
         let view = self.state.view(parent.id().height)?;
         let output = {
             let window = self.unordered.lock();
@@ -313,11 +331,11 @@ impl ChainStore {
                 .map(|transaction| transaction.as_ref().clone())
                 .collect();
             let input = BlockInput {
-                context: BlockContext::of(header, &self.genesis.parameters),
+                context: BlockContext::of(header, rules.parameters(height)),
                 transactions: &transactions,
                 seen_unordered: &|digest| window.contains(digest),
             };
-            self.executor.execute_block(&view, self, &input)?
+            executor.execute_block(&view, self, &input)?
         };
         let state = self.state.commit(height, &output.changes)?;
         let roots = Roots {
@@ -330,6 +348,7 @@ impl ChainStore {
             hash: block.hash,
             certificate: Some(Arc::new(certificate)),
             transactions: Arc::clone(&block.transactions),
+            settings: Arc::clone(rules.settings(height)),
             result: Arc::new(BlockResult {
                 receipts: output.receipts,
                 gas_used: output.gas_used,
@@ -346,7 +365,19 @@ impl ChainStore {
             &executed,
             self.executor.natives(),
         )?;
+        let slot = StateKey::Storage(SETTINGS_ACCOUNT, SETTINGS_SLOT);
+        let changed = output.changes.entries.contains_key(&slot);
+        let changed = changed.then(|| self.read_rules(height)).transpose()?;
+        for entry in changed
+            .iter()
+            .flat_map(|new| new.schedule().pending(height))
+        {
+            index::put_settings(&mut batch, entry);
+        }
         self.kv.write(batch)?;
+        if let Some(changed) = changed {
+            *self.rules.write() = Arc::new(changed);
+        }
         self.unordered.lock().add(header.time, &output.unordered);
         self.remember(&executed);
         Ok(executed)
@@ -450,6 +481,7 @@ impl ChainStore {
             block: Arc::new(block),
             certificate: Some(Arc::new(certificate)),
             transactions,
+            settings: self.settings(height)?,
             result: Arc::new(result),
         }))
     }
@@ -502,6 +534,7 @@ fn genesis_block(genesis: &Genesis, state_root: B256) -> Result<ExecutedBlock, S
         block: Arc::new(block),
         certificate: None,
         transactions: Arc::default(),
+        settings: Arc::new(ChainSettings::of_genesis(genesis)),
         result: Arc::new(BlockResult {
             receipts: Vec::new(),
             gas_used: 0,

@@ -48,6 +48,12 @@ pub enum ProofError {
         /// Needed.
         needed: Height,
     },
+    /// A light client would have to follow more changes of the committee than one answer carries.
+    #[error(
+        "more than {0} changes of the committee lead to this block; ask for an earlier block first \
+         and follow the chain in steps"
+    )]
+    TooManyChanges(usize),
     /// There is no such transaction in the block.
     #[error("block {0} has no transaction {1}")]
     NoTransaction(Height, u32),

@@ -64,8 +64,8 @@ pub(super) fn check_request(
 }
 
 /// The context that a call on top of a block sees: that block's own, as geth has it.
-pub(crate) fn context_of(store: &ChainStore, block: &ExecutedBlock) -> BlockContext {
-    BlockContext::of(&block.block.header, &store.genesis().parameters)
+pub(crate) fn context_of(block: &ExecutedBlock) -> BlockContext {
+    BlockContext::of(&block.block.header, &block.settings.parameters)
 }
 
 /// `eth_call`
@@ -74,8 +74,9 @@ pub(crate) async fn call(cx: &Context, params: Params) -> Answer {
     cx.heavy(move |store| {
         let block = known_block(store, block)?;
         let state = store.state(block.id().height)?;
-        let context = context_of(store, &block);
-        let result = store.executor().call(&state, store, &context, &call)?;
+        let context = context_of(&block);
+        let executor = store.executor_at(block.id().height)?;
+        let result = executor.call(&state, store, &context, &call)?;
         match result.outcome {
             CallOutcome::Success => json(&result.output),
             CallOutcome::Reverted => Err(revert::error(&result.output)),
@@ -99,10 +100,9 @@ pub(super) fn estimate(
 ) -> Result<u64, ErrorObject> {
     let block = known_block(store, block)?;
     let state = store.state(block.id().height)?;
-    let context = context_of(store, &block);
-    Ok(store
-        .executor()
-        .estimate_gas(&state, store, &context, call)?)
+    let context = context_of(&block);
+    let executor = store.executor_at(block.id().height)?;
+    Ok(executor.estimate_gas(&state, store, &context, call)?)
 }
 
 /// `eth_createAccessList`
@@ -111,10 +111,9 @@ pub(crate) async fn create_access_list(cx: &Context, params: Params) -> Answer {
     cx.heavy(move |store| {
         let block = known_block(store, block)?;
         let state = store.state(block.id().height)?;
-        let context = context_of(store, &block);
-        let result = store
-            .executor()
-            .create_access_list(&state, store, &context, &call)?;
+        let context = context_of(&block);
+        let executor = store.executor_at(block.id().height)?;
+        let result = executor.create_access_list(&state, store, &context, &call)?;
         let mut answer = object!({
             "accessList": result.access_list,
             "gasUsed": view::quantity(result.gas_used),

@@ -52,7 +52,7 @@ fn with_input<T>(
         .collect();
     let replayed = replayed(store.genesis().suite, block);
     run(&BlockInput {
-        context: calls::context_of(store, block),
+        context: calls::context_of(block),
         transactions: &transactions,
         seen_unordered: &|digest| replayed.contains(digest),
     })
@@ -132,7 +132,7 @@ pub(crate) async fn trace_transaction(cx: &Context, mut params: Params) -> Answe
         let index = usize::try_from(position.index).unwrap_or(usize::MAX);
         let trace = with_input(store, &block, |input| {
             Ok(store
-                .executor()
+                .executor_at(position.height)?
                 .trace_transaction(&state, store, input, index, &options)?)
         })?;
         json(&trace.ok_or_else(missing)?)
@@ -157,7 +157,7 @@ pub(crate) async fn trace_block(cx: &Context, mut params: Params, by_hash: bool)
         let state = store.state(parent(&block)?)?;
         let traces = with_input(store, &block, |input| {
             Ok(store
-                .executor()
+                .executor_at(block.id().height)?
                 .trace_block(&state, store, input, &options)?)
         })?;
         let all: Vec<_> = traces
@@ -186,14 +186,14 @@ pub(crate) async fn trace_call(cx: &Context, mut params: Params) -> Answer {
     cx.heavy_within(timeout, move |store| {
         let block = known_block(store, id)?;
         let state = store.state(block.id().height)?;
-        let context = calls::context_of(store, &block);
+        let context = calls::context_of(&block);
         let call = CallRequest {
             request,
             state: options.state_overrides,
             block: options.block_overrides,
             gas_cap,
         };
-        let trace = store.executor().trace_call(
+        let trace = store.executor_at(block.id().height)?.trace_call(
             &state,
             store,
             &context,

@@ -42,14 +42,16 @@ pub(crate) async fn fee_history(cx: &Context, mut params: Params) -> Answer {
         if count == 0 {
             return json(&object!({ "oldestBlock": "0x0", "gasUsedRatio": null }));
         }
-        let gas_max = store.genesis().parameters.block_gas_max;
         let mut ratios = Vec::new();
         for height in oldest..=newest.0 {
             let block = store.block(hawser_primitives::Height(height))?;
-            let used = block.map_or(0, |block| block.result.gas_used);
+            let (used, gas_max) = block.map_or((0, 1), |block| {
+                let gas_max = block.settings.parameters.block_gas_max;
+                (block.result.gas_used, gas_max.max(1))
+            });
             // A share for display; nothing depends on its last digit.
             #[allow(clippy::cast_precision_loss)]
-            ratios.push(used as f64 / gas_max.max(1) as f64);
+            ratios.push(used as f64 / gas_max as f64);
         }
         let zeros = vec!["0x0"; ratios.len().saturating_add(1)];
         let ones = vec!["0x1"; ratios.len().saturating_add(1)];

@@ -30,9 +30,9 @@ pub(crate) async fn simulate(cx: &Context, mut params: Params) -> Answer {
     cx.heavy(move |store| {
         let parent = known_block(store, id)?;
         let state = store.state(parent.id().height)?;
-        let context = context_of(store, &parent);
+        let context = context_of(&parent);
         let blocks = store
-            .executor()
+            .executor_at(parent.id().height.next())?
             .simulate(&state, store, &context, parent.hash, &payload, gas_cap)
             .map_err(error)?;
         let full = payload.return_full_transactions;

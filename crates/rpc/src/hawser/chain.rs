@@ -1,7 +1,7 @@
 //! The chain as its validators see it.
 
-use hawser_ledger::{Header, PROTOCOL_VERSION};
-use hawser_node::store::ChainStore;
+use hawser_ledger::{Header, PROTOCOL_VERSION, SETTINGS_ENTRIES_MAX};
+use hawser_node::{Rules, store::ChainStore};
 use hawser_primitives::{B256, Height, encode};
 use serde::Deserialize;
 use serde_json::{Value, json as object};
@@ -122,7 +122,7 @@ pub(crate) fn version(cx: &Context, params: Params) -> Answer {
     params.end()?;
     json(&object!({
         "client": cx.client_version(),
-        "protocol": cx.store().genesis().protocol_version,
+        "protocol": cx.store().head().settings.protocol_version,
         "protocolMax": PROTOCOL_VERSION,
     }))
 }
@@ -134,12 +134,13 @@ pub(crate) fn genesis(cx: &Context, params: Params) -> Answer {
     json(&object!({ "hash": store.genesis_hash(), "genesis": store.genesis().as_ref() }))
 }
 
-/// `hawser_getValidators`: the committee that decides the block at a height.
+/// `hawser_getValidators`: the committee that decides the block at a height, as far ahead as that
+/// is known.
 pub(crate) async fn validators(cx: &Context, mut params: Params) -> Answer {
     let at: Option<At> = params.optional("height")?;
     params.end()?;
     cx.read(move |store| {
-        let Some(height) = height(store, at)? else {
+        let Some(height) = known_height(store, at)? else {
             return json(&Value::Null);
         };
         json(&validator_set(store, height)?)
@@ -147,22 +148,46 @@ pub(crate) async fn validators(cx: &Context, mut params: Params) -> Answer {
     .await
 }
 
+/// The same as [`height`], but numbers may be as far ahead as settings are known.
+fn known_height(store: &ChainStore, at: Option<At>) -> Result<Option<Height>, ErrorObject> {
+    match at {
+        Some(At::Height(height)) => {
+            let until = Rules::known_until(store.head().id().height);
+            Ok((height <= until).then_some(height))
+        }
+        at => height(store, at),
+    }
+}
+
+/// `hawser_getSettings`: what governs the block at a height (protocol version, validators,
+/// parameters), since when, and the changes under way.
+pub(crate) async fn settings(cx: &Context, mut params: Params) -> Answer {
+    let at: Option<At> = params.optional("height")?;
+    params.end()?;
+    cx.read(move |store| {
+        let Some(height) = known_height(store, at)? else {
+            return json(&Value::Null);
+        };
+        let head = store.head().id().height;
+        let until = Rules::known_until(head);
+        let pending = store.settings_changes(head.next(), until, SETTINGS_ENTRIES_MAX)?;
+        let settings = store.settings(height)?;
+        json(&object!({
+            "height": height,
+            "settings": settings.as_ref(),
+            "pending": pending,
+        }))
+    })
+    .await
+}
+
 /// The committee of a height, in the order in which certificates count.
 pub(super) fn validator_set(store: &ChainStore, height: Height) -> Result<Value, ErrorObject> {
-    let genesis = store.genesis();
-    let set = genesis
-        .validator_set()
-        .map_err(|error| ErrorObject::internal(format!("validators: {error}")))?;
-    let hash = set.hash(genesis.suite);
-    // The election is fixed, so there is one set; the header would show another one.
-    let header = store.block(height)?.map(|block| block.block.header.clone());
-    if header.is_some_and(|header| header.validators != hash) {
-        return Err(ErrorObject::internal(
-            "the committee of this height is not known here",
-        ));
-    }
+    let settings = store.settings(height)?;
+    let set = store.committee(height)?;
+    let hash = set.hash(store.genesis().suite);
     let name = |address| {
-        let all = genesis.validators.iter();
+        let all = settings.validators.iter();
         let mut named = all.filter(|one| one.public_key.address() == address);
         named.next().map(|one| one.name.as_str())
     };

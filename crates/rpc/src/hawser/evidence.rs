@@ -140,10 +140,9 @@ pub(crate) async fn evidence_proof(cx: &Context, mut params: Params) -> Answer {
         let slot = evidence::slot(&id);
         let key = StateKey::Storage(evidence::ADDRESS, slot);
         let proof = store.prove_state(certified, &key)?;
-        let validators = store
-            .genesis()
-            .validator_set()
-            .map_err(|error| ErrorObject::internal(format!("validators: {error}")))?;
+        let (certifier, _) = store.certifier(certified)?;
+        let decided_by = certifier.height;
+        let validators = store.committee(decided_by)?;
         json(&object!({
             "record": record_view(id, &stored),
             "encodedRecord": Bytes::from(encode(&stored)),
@@ -157,8 +156,9 @@ pub(crate) async fn evidence_proof(cx: &Context, mut params: Params) -> Answer {
             "chainId": store.genesis().chain_id,
             "suite": store.genesis().suite,
             "genesis": store.genesis_hash(),
-            "validators": validator_set(store, certified)?,
+            "validators": validator_set(store, decided_by)?,
             "encodedValidators": Bytes::from(encode(&validators)),
+            "committeeChanges": proofs::committee_changes(store, decided_by)?,
         }))
     })
     .await

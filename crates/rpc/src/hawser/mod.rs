@@ -11,4 +11,6 @@ pub(crate) mod proofs;
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
 pub(crate) use login::{authenticate, challenge, login, logout};
-pub(crate) use proofs::{account_proof, receipt_proof, state_proof, storage_proof};
+pub(crate) use proofs::{
+    account_proof, changes_of_committee, receipt_proof, state_proof, storage_proof,
+};

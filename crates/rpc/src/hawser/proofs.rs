@@ -58,6 +58,34 @@ pub(crate) fn certified_by_if_any(
     }
 }
 
+/// The changes of the committee from genesis to the one that decides a height, encoded, in order: a
+/// light client follows them before it checks a header of that height.
+pub(super) fn committee_changes(
+    store: &ChainStore,
+    height: Height,
+) -> Result<Vec<Bytes>, ErrorObject> {
+    let changes = store.committee_changes(height)?;
+    Ok(changes.iter().map(|one| encode(one).into()).collect())
+}
+
+/// `hawser_getCommitteeChanges`
+pub(crate) async fn changes_of_committee(cx: &Context, mut params: Params) -> Answer {
+    let at: Option<At> = params.optional("height")?;
+    params.end()?;
+    cx.heavy(move |store| {
+        let Some(height) = height(store, at)? else {
+            return json(&Value::Null);
+        };
+        let changes = committee_changes(store, height)?;
+        json(&object!({
+            "height": height,
+            "changes": changes,
+            "genesis": store.genesis_hash(),
+        }))
+    })
+    .await
+}
+
 /// A key of the state as clients name it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

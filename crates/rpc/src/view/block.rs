@@ -19,7 +19,7 @@ const EMPTY_REQUESTS_HASH: B256 =
 /// those of `root_lag` blocks earlier (`hawser_getHeader` shows it as it is).
 pub(crate) fn header(genesis: &Genesis, block: &ExecutedBlock) -> Map<String, Value> {
     let header = &block.block.header;
-    let context = BlockContext::of(header, &genesis.parameters);
+    let context = BlockContext::of(header, &block.settings.parameters);
     let fields = json!({
         "number": quantity(header.height.0),
         "hash": block.hash,

@@ -11,9 +11,9 @@ use alloy_eips::{
 use alloy_primitives::{Bloom, Signature, TxKind};
 use hawser_crypto::{Scheme, SecretKey, Suite, secp};
 use hawser_ledger::{
-    Block, Call, Genesis, GenesisValidator, Header, Log, Ordering, Outcome, PROTOCOL_VERSION,
-    Receipt, Roots, SkipReason, Transaction, UnsignedNative, VerifiedTransaction, receipts_root,
-    transactions_root,
+    Block, Call, ChainSettings, Genesis, GenesisValidator, Header, Log, Ordering, Outcome,
+    PROTOCOL_VERSION, Receipt, Roots, SkipReason, Transaction, UnsignedNative, VerifiedTransaction,
+    receipts_root, transactions_root,
 };
 use hawser_node::store::{BlockResult, ExecutedBlock};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Time, U256};
@@ -44,6 +44,7 @@ pub(crate) fn genesis() -> Genesis {
             weight: 1,
         }],
         accounts: Default::default(),
+        governance: None,
     }
 }
 
@@ -229,6 +230,7 @@ pub(crate) fn block() -> ExecutedBlock {
         }),
         certificate: None,
         transactions: Arc::new(verified),
+        settings: Arc::new(ChainSettings::of_genesis(&genesis())),
         result: Arc::new(BlockResult {
             receipts,
             gas_used: cumulative,

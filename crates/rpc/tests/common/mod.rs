@@ -103,6 +103,7 @@ fn genesis(chain: u64, suite: Suite, key: &SecretKey) -> Genesis {
             weight: 1,
         }],
         accounts: [(rich().address(), funded)].into(),
+        governance: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A record with everything that proves it, and the check of it without a node.
 
 use hawser_ledger::state::{StateKey, StateProof, StorageValue};
-use hawser_ledger::{CertifiedHeader, Genesis, LightClient};
+use hawser_ledger::{CertifiedHeader, CommitteeChange, Genesis, LightClient};
 use hawser_primitives::{B256, Bytes, ChainId, decode_exact};
 use hawser_services::evidence::{ADDRESS, Algorithm, StoredRecord, slot};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub(super) struct Bundle {
     certified_header: Bytes,
     /// Canonical bytes of the path from the record's slot to the state root.
     state_proof: Bytes,
+    /// Canonical bytes of each step from the committee of the genesis to the one that signed the
+    /// header, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    committee_changes: Vec<Bytes>,
     genesis: Value,
 }
 
@@ -91,6 +95,13 @@ impl Bundle {
             encoded_record: bytes(proof.get("encodedRecord"), "encodedRecord")?,
             certified_header: bytes(proof.pointer("/certifiedBy/encoded"), "certifiedBy")?,
             state_proof: bytes(proof.get("proof"), "proof")?,
+            committee_changes: proof
+                .get("committeeChanges")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .map(|one| bytes(Some(one), "committeeChanges"))
+                .collect::<Result<_>>()?,
             genesis: genesis.get("genesis").cloned().unwrap_or(Value::Null),
         })
     }
@@ -130,8 +141,15 @@ impl Bundle {
         let proof = StateProof::decode(&self.state_proof)
             .map_err(|error| Refusal::Damaged("state proof", error.to_string()))?;
         let id = record.record.id(record.owner);
-        let client =
+        let mut client =
             LightClient::new(&genesis).map_err(|error| Refusal::Genesis(error.to_string()))?;
+        for bytes in &self.committee_changes {
+            let change: CommitteeChange = decode_exact(bytes, HEADER_BYTES_MAX)
+                .map_err(|error| Refusal::Damaged("committee change", error.to_string()))?;
+            client
+                .follow(&change)
+                .map_err(|error| Refusal::Proof(error.to_string()))?;
+        }
         let key = StateKey::Storage(ADDRESS, slot(&id));
         let value = client
             .verify_state(&certified, &key, &proof)
@@ -150,7 +168,7 @@ impl Bundle {
             chain_id: genesis.chain_id,
             genesis: genesis.hash(),
             signers: certified.certificate.signatures.len(),
-            validators: genesis.validators.len(),
+            validators: client.committee().validators().len(),
             height: certified.header.height.0,
         };
         proved.agrees_with(&self.record)?;

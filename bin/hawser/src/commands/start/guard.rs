@@ -7,8 +7,8 @@ use hawser_node::chain::ChainHandle;
 use hawser_node::config::{ChainSection, NodeConfig, ReadsMode};
 use hawser_ops::audit::{AuditLog, AuditOptions, Event, Kind, Sync};
 use hawser_rpc::auth::{
-    Access, AnyAccount, AuditUnavailable, Decision, Durable, ReadAudit, ReadEvent, ReadGate, Reads,
-    RevokedList,
+    Access, AnyAccount, AuditUnavailable, Decision, Durable, Governed, ReadAudit, ReadEvent,
+    ReadGate, Reads, RevokedList,
 };
 
 use crate::exit::{Code, OrFail, Result};
@@ -86,11 +86,19 @@ impl Guard {
     }
 
     /// How a chain's reads are guarded.
-    pub(super) fn access(&self, config: &NodeConfig, section: &ChainSection) -> Access {
-        let any: Arc<dyn ReadGate> = Arc::new(AnyAccount);
+    pub(super) fn access(
+        &self,
+        config: &NodeConfig,
+        section: &ChainSection,
+        chain: &ChainHandle,
+    ) -> Access {
+        let law: Arc<dyn ReadGate> = Arc::new(Governed::new(
+            Arc::clone(chain.store()),
+            Arc::new(AnyAccount),
+        ));
         let gate = match &config.rpc.revoked_readers {
-            Some(path) => Arc::new(RevokedList::new(path.clone(), any)),
-            None => any,
+            Some(path) => Arc::new(RevokedList::new(path.clone(), law)),
+            None => law,
         };
         Access {
             reads: match config.reads_of(section) {

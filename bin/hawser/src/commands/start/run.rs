@@ -15,9 +15,9 @@ use hawser_storage::{FjallKv, OsDisk};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Keys;
 use super::guard::Guard;
 use super::observe::{Calls, Health, Observer, Phase};
+use super::{Keys, admission};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::files;
 use crate::local::read_genesis;
@@ -47,12 +47,14 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     let network = NetworkConfig {
         listen: config.network.listen,
         identity: keys.identity,
-        peers: config.network.peer_addresses(),
+        // With what was admitted and removed since the configuration was written.
+        peers: Vec::new(),
         limits: config.network.limits(),
     };
     let node = Node::start(network).await.or_fail(Code::Failed)?;
     tracing::info!(node = %config.node.name, id = %own, listen = %config.network.listen,
         version = env!("CARGO_PKG_VERSION"), "node starts");
+    let _admission = admission::start(&config, &node)?;
     let health = Health::new();
     serve_operators(&config, &node, &metrics, &health).await?;
 
@@ -129,7 +131,7 @@ async fn interface(
     };
     let offered = Chains::new();
     for (handle, section) in chains.iter().zip(&config.chains) {
-        offered.insert_guarded(handle.clone(), guard.access(config, section));
+        offered.insert_guarded(handle.clone(), guard.access(config, section, handle));
     }
     let section = &config.rpc;
     let limits = RpcLimits {
@@ -211,10 +213,10 @@ async fn serve_operators(
         Code::Failed,
         format!("cannot listen on {address}, which metrics.listen names"),
     )?;
-    let (network, configured) = (node.network().clone(), config.network.peers.len());
+    let network = node.network().clone();
     let health = health.clone();
     let probe: Probe = Arc::new(move |metrics: Metrics| {
-        network_numbers(&metrics, &network, configured);
+        network_numbers(&metrics, &network);
         let health = health.clone();
         Box::pin(async move { health.probe().await })
     });
@@ -227,13 +229,13 @@ async fn serve_operators(
     Ok(())
 }
 
-fn network_numbers(metrics: &Metrics, network: &NetworkHandle, configured: usize) {
+fn network_numbers(metrics: &Metrics, network: &NetworkHandle) {
     let peers = network.peers();
     let up = peers
         .iter()
         .filter(|peer| peer.connected_since.is_some())
         .count();
-    metrics.set_peers(up, configured);
+    metrics.set_peers(up, peers.len());
     let counters = network.counters();
     metrics.set_network(
         counters.bytes_in,
@@ -273,6 +275,7 @@ fn start_chains(
     for (section, key) in config.chains.iter().zip(votes) {
         let genesis = Arc::new(read_genesis(&section.genesis)?);
         check_key(&genesis, section, key.as_ref())?;
+        let own = key.as_ref().map(hawser_crypto::SecretKey::address);
         let chain = metrics.chain(genesis.chain_id);
         chain.set_info(
             &genesis.name,
@@ -289,6 +292,7 @@ fn start_chains(
             })
         })
         .or_fail(Code::Failed)?;
+        note_membership(&handle, own);
         let head = handle.store().head().id();
         tracing::info!(chain = %id, name = %genesis.name, suite = %genesis.suite,
             height = %head.height, "chain runs");
@@ -319,15 +323,24 @@ fn check_key(
             ),
         );
     }
-    if !genesis
-        .validators
-        .iter()
-        .any(|validator| validator.public_key == key.public_key())
-    {
-        tracing::warn!(chain = %genesis.chain_id, address = %key.address(),
-            "the vote key belongs to no validator of the genesis; this node follows");
-    }
     Ok(())
+}
+
+/// Says whether the node has a vote now; membership may change while it runs.
+fn note_membership(handle: &ChainHandle, own: Option<hawser_primitives::Address>) {
+    let store = handle.store();
+    let (id, next) = (store.genesis().chain_id, store.head().id().height.next());
+    let Some(address) = own else {
+        return;
+    };
+    match store.committee(next) {
+        Ok(set) if set.get(&address).is_some() => {
+            tracing::info!(chain = %id, %address, "this node is a validator");
+        }
+        Ok(_) => tracing::warn!(chain = %id, %address,
+            "the vote key belongs to no validator at present; this node follows"),
+        Err(error) => tracing::error!(chain = %id, %error, "reading the committee"),
+    }
 }
 
 /// Folder of a chain's data.

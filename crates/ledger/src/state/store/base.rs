@@ -8,7 +8,7 @@ use crate::state::page::{Page, PageId};
 use crate::state::tree::root_of;
 
 const KEY: &[u8] = b"base";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const BYTES_MAX: usize = 256;
 
 /// What the key-value store holds, written with each flush.
@@ -72,7 +72,7 @@ pub(super) fn load(kv: &dyn Kv, suite: Suite) -> Result<Option<Base>, StateError
     let page = kv
         .get(PAGES, &PageId::ROOT.key())
         .map_err(|error| store_error(&error))?;
-    let page = page.map(|bytes| Page::decode(&bytes)).transpose()?;
+    let page = page.map(|bytes| Page::decode(suite, &bytes)).transpose()?;
     let root = root_of(page.as_ref());
     if root != base.root {
         let (height, expected) = (base.height, base.root);

@@ -102,13 +102,11 @@ impl Inner {
     pub(super) fn descend(&self, height: Height, path: &B256) -> Result<Descent, StateError> {
         self.usable()?;
         self.overlay.read().check_provable(height)?;
-        let descent = tree::descend(
-            &PagesAt {
-                inner: self,
-                height,
-            },
-            path,
-        );
+        let pages = PagesAt {
+            inner: self,
+            height,
+        };
+        let descent = tree::descend(self.suite, &pages, path);
         // A flush beyond this height may have begun meanwhile; then the pages are mixed.
         self.overlay.read().check_provable(height)?;
         descent
@@ -119,7 +117,9 @@ impl Inner {
             .kv
             .get(PAGES, &id.key())
             .map_err(|error| store_error(&error))?;
-        stored.map(|bytes| Page::decode(&bytes)).transpose()
+        stored
+            .map(|bytes| Page::decode(self.suite, &bytes))
+            .transpose()
     }
 }
 

@@ -1,0 +1,247 @@
+//! `hawser node list`, `admit` and `remove`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use hawser_network::PeerId;
+use hawser_node::config::{NodeConfig, PeerSection};
+use hawser_node::peers::PeerChanges;
+use serde_json::{Value, json};
+
+use super::bundle::{REQUEST_BYTES_MAX, Request};
+use crate::client::Client;
+use crate::exit::{Code, OrFail, Result, fail};
+use crate::files;
+use crate::lang::Lang;
+use crate::local::{pidfile, read_genesis};
+use crate::output::{self, Output};
+
+/// Arguments of `node list`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hawser node list --config node.toml")]
+pub(crate) struct ListArgs {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Arguments of `node admit`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hawser node admit --config node.toml --request request.json
+  hawser node admit --config node.toml --id 3f… --address 10.0.0.5:9545 --name bank-d
+
+A node that runs takes the change over within a second. Admitting one that is admitted changes its
+address and name.")]
+pub(crate) struct AdmitArgs {
+    /// The configuration of the node that is to admit the peer
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The request that `hawser node join` wrote
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "address"],
+        required_unless_present_all = ["id", "address"])]
+    request: Option<PathBuf>,
+    /// The peer's id
+    #[arg(long, value_name = "ID", requires = "address")]
+    id: Option<PeerId>,
+    /// Where to reach the peer
+    #[arg(long, value_name = "HOST:PORT", requires = "id")]
+    address: Option<String>,
+    /// Name for people; default: that of the request
+    #[arg(long)]
+    name: Option<String>,
+}
+
+/// Arguments of `node remove`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hawser node remove --config node.toml bank-d")]
+pub(crate) struct RemoveArgs {
+    /// The configuration of the node that is to refuse the peer
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The peer's id or name
+    #[arg(value_name = "PEER")]
+    peer: String,
+}
+
+/// Runs `node list`.
+pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<()> {
+    let config = super::config(&args.config)?;
+    let changes = PeerChanges::read(&config.node.data_dir).or_fail(Code::Config)?;
+    let seen = seen(&config).await;
+    let row = |peer: &PeerSection, from: &str| {
+        let found = seen.iter().flatten().find(|one| {
+            let id = one.get("id").and_then(Value::as_str);
+            id.is_some_and(|id| id == peer.id.to_string())
+        });
+        json!({
+            "id": peer.id,
+            "name": peer.name,
+            "address": peer.address,
+            "from": from,
+            "connected": seen.as_ref().map(|_| found.is_some()),
+            "height": found.and_then(|one| one.get("height")),
+        })
+    };
+    let all = changes.apply(&config.network.peers);
+    let from = |peer: &PeerSection| {
+        if changes.admitted.contains(peer) {
+            "admitted"
+        } else {
+            "configuration"
+        }
+    };
+    let rows: Vec<_> = all.iter().map(|peer| row(peer, from(peer))).collect();
+    output.print(&rows, |rows| {
+        let head = [
+            lang.pick("name", "名称"),
+            lang.pick("address", "地址"),
+            lang.pick("link", "连接"),
+            lang.pick("height", "高度"),
+            lang.pick("from", "来源"),
+            lang.pick("id", "标识"),
+        ];
+        let cells = |row: &Value| {
+            let text = |name: &str| row.get(name).map(output::cell).unwrap_or_default();
+            let link = match row.get("connected").and_then(Value::as_bool) {
+                Some(true) => lang.pick("up", "已连接"),
+                Some(false) => lang.pick("down", "未连接"),
+                None => lang.pick("unknown", "未知"),
+            };
+            let from = match text("from").as_str() {
+                "admitted" => lang.pick("admitted", "后续准入").to_owned(),
+                _ => lang.pick("configuration", "配置文件").to_owned(),
+            };
+            vec![
+                text("name"),
+                text("address"),
+                link.to_owned(),
+                text("height"),
+                from,
+                text("id"),
+            ]
+        };
+        output::table(&head, &rows.iter().map(cells).collect::<Vec<_>>())
+    })
+}
+
+/// The connected peers as the running node sees them; `None` where no node answers.
+async fn seen(config: &NodeConfig) -> Option<Vec<Value>> {
+    let address = config.rpc.http?;
+    let client = Client::new(&format!("http://{address}"), Duration::from_secs(2)).ok()?;
+    let status = client.call("hawser_status", json!([])).await.ok()?;
+    status.get("peers")?.as_array().cloned()
+}
+
+fn wanted(args: &AdmitArgs, config: &NodeConfig) -> Result<PeerSection> {
+    let peer = match (&args.request, args.id, &args.address) {
+        (Some(path), ..) => {
+            let text = files::read_text(path, REQUEST_BYTES_MAX)?;
+            let request = Request::parse(&text)
+                .context(Code::Config, format!("request {}", path.display()))?;
+            let mut hashes = Vec::new();
+            for chain in &config.chains {
+                hashes.push(read_genesis(&chain.genesis)?.hash());
+            }
+            if !hashes.contains(&request.genesis_hash) {
+                return fail(
+                    Code::Config,
+                    format!(
+                        "request {}: it is for a chain with genesis {}, which this node does not \
+                         host",
+                        path.display(),
+                        request.genesis_hash
+                    ),
+                );
+            }
+            request.peer()
+        }
+        (None, Some(id), Some(address)) => PeerSection {
+            id,
+            address: address.clone(),
+            name: None,
+        },
+        _ => return fail(Code::Usage, "give --request, or --id and --address"),
+    };
+    Ok(PeerSection {
+        name: args.name.clone().or(peer.name),
+        ..peer
+    })
+}
+
+/// Runs `node admit`.
+pub(super) fn admit(args: &AdmitArgs, output: Output, lang: Lang) -> Result<()> {
+    let config = super::config(&args.config)?;
+    let peer = wanted(args, &config)?;
+    if peer.id == super::invite::own_id(&config)? {
+        return fail(
+            Code::Usage,
+            "this is the node's own id; admit it at the other nodes",
+        );
+    }
+    if !hawser_network::is_peer_address(&peer.address) {
+        return fail(
+            Code::Usage,
+            format!("`{}` is no address; write HOST:PORT", peer.address),
+        );
+    }
+    let configured = &config.network.peers;
+    let mut changes = PeerChanges::read(&config.node.data_dir).or_fail(Code::Config)?;
+    changes
+        .admit(configured, peer.clone())
+        .or_fail(Code::Failed)?;
+    changes.write(&config.node.data_dir).or_fail(Code::Failed)?;
+    done(&config, &peer, true, output, lang)
+}
+
+/// Runs `node remove`.
+pub(super) fn remove(args: &RemoveArgs, output: Output, lang: Lang) -> Result<()> {
+    let config = super::config(&args.config)?;
+    let mut changes = PeerChanges::read(&config.node.data_dir).or_fail(Code::Config)?;
+    let peer = changes
+        .remove(&config.network.peers, &args.peer)
+        .or_fail(Code::NotFound)?;
+    changes.write(&config.node.data_dir).or_fail(Code::Failed)?;
+    done(&config, &peer, false, output, lang)
+}
+
+fn done(
+    config: &NodeConfig,
+    peer: &PeerSection,
+    admitted: bool,
+    output: Output,
+    lang: Lang,
+) -> Result<()> {
+    let runs = config
+        .node
+        .pid_file
+        .as_deref()
+        .and_then(pidfile::holder)
+        .is_some();
+    let value = json!({
+        "id": peer.id,
+        "name": peer.name,
+        "address": peer.address,
+        "admitted": admitted,
+    });
+    output.print(&value, |_| {
+        let who = peer.name.clone().unwrap_or_else(|| peer.id.to_string());
+        let what = match (lang, admitted) {
+            (Lang::En, true) => format!("{who} is admitted at {}.", peer.address),
+            (Lang::En, false) => format!("{who} is no longer admitted."),
+            (Lang::Zh, true) => format!("已准入 {who}（{}）。", peer.address),
+            (Lang::Zh, false) => format!("已取消 {who} 的准入。"),
+        };
+        let when = if runs {
+            lang.pick(
+                " The running node takes it over within a second.",
+                "运行中的节点将在一秒内生效。",
+            )
+        } else {
+            ""
+        };
+        format!("{what}{when}")
+    })
+}
