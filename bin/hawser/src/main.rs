@@ -22,6 +22,7 @@ mod output;
 mod passphrase;
 mod progress;
 mod quantity;
+mod reader;
 mod send;
 mod time;
 mod values;

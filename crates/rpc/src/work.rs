@@ -179,7 +179,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_panic_in_a_handler_is_an_answer() {
-        let lane = Lane::new("call", 1, 1, 1_000);
+        let lane = Lane::new("call", 1, 1, 60_000);
         let failed = lane
             .run(|| -> Result<(), _> { panic!("boom") })
             .await
