@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init, keys, node, start, status, tx, up,
+    audit, cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init,
+    keys, node, proxy, start, status, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -79,6 +80,11 @@ pub(crate) enum Command {
     /// Organisations, permissions, proposals, freezes, the audit trail
     #[command(subcommand)]
     Gov(gov::GovCommand),
+    /// Sign requests of Ethereum tools to a chain whose reads are signed
+    Proxy(Box<proxy::ProxyArgs>),
+    /// Show, check and export a node's audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure four validators against anvil on this machine

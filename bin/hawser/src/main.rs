@@ -22,7 +22,9 @@ mod output;
 mod passphrase;
 mod progress;
 mod quantity;
+mod reader;
 mod send;
+mod time;
 mod values;
 
 use std::process::ExitCode;

@@ -22,6 +22,7 @@
 
 mod block;
 mod certificate;
+mod diagnose;
 mod genesis;
 mod governance;
 mod light;

@@ -95,7 +95,7 @@ impl Transaction {
             1 | 2 | 4 | 0xc0..=0xff => {
                 let mut rest: &[u8] = &raw;
                 let envelope = EthereumTxEnvelope::<TxEip4844>::decode_2718(&mut rest)
-                    .map_err(|error| TransactionError::Malformed(describe(&error)))?;
+                    .map_err(|error| TransactionError::Malformed(explain(&raw, &error)))?;
                 if !rest.is_empty() {
                     let text = format!("{} bytes follow the transaction", rest.len());
                     return Err(TransactionError::Malformed(text));
@@ -260,8 +260,12 @@ impl VerifiedTransaction {
     }
 }
 
-fn describe(error: &Eip2718Error) -> String {
-    error.to_string()
+/// What is wrong, in words where they can be found, else in the decoder's.
+fn explain(raw: &[u8], error: &Eip2718Error) -> String {
+    crate::diagnose::diagnose(raw).unwrap_or_else(|| match error {
+        Eip2718Error::RlpError(error) => error.to_string(),
+        other => other.to_string(),
+    })
 }
 
 fn recover(envelope: &EthereumTxEnvelope<TxEip4844>) -> Result<Address, VerifyError> {

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod audit;
 pub(crate) mod cert;
 pub(crate) mod chain;
 pub(crate) mod completions;
@@ -13,6 +14,7 @@ pub(crate) mod gov;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod node;
+pub(crate) mod proxy;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod tx;
@@ -44,6 +46,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Gov(command) => block_on(gov::run(&command, output, lang)),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args),
+        Command::Proxy(args) => block_on(proxy::run(&args, output, lang)),
+        Command::Audit(command) => audit::run(&command, output, lang),
         Command::Evm(command) => evm::run(&command),
         Command::Completions(args) => completions::run(&args),
     }

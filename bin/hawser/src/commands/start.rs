@@ -1,6 +1,7 @@
 //! `hawser start`: one node in the foreground.
 
 mod admission;
+mod guard;
 mod observe;
 mod run;
 

@@ -15,6 +15,7 @@ use hawser_storage::{FjallKv, OsDisk};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::guard::Guard;
 use super::observe::{Calls, Health, Observer, Phase};
 use super::{Keys, admission};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
@@ -59,12 +60,13 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
 
     let started = start_chains(&config, keys.votes, &node, &metrics);
     let served = match started {
-        Ok(chains) => interface(&config, &chains, &metrics, keys.rpc_tls, &node)
-            .await
-            .map(|rpc| (chains, rpc)),
+        Ok(chains) => {
+            let id = own.to_string();
+            guarded(&config, (&id, &node), chains, &metrics, keys.rpc_tls).await
+        }
         Err(failure) => Err(failure),
     };
-    let (chains, rpc) = match served {
+    let (chains, rpc, guard) = match served {
         Ok(served) => served,
         Err(failure) => {
             // The chains that did start have to be closed in order, too.
@@ -91,6 +93,10 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     if let Some(rpc) = rpc {
         rpc.stop().await;
     }
+    guard.stopped(&match &ended {
+        Ok(signal) => (*signal).to_owned(),
+        Err((chain, reason)) => format!("chain {chain}: {reason}"),
+    });
     let stopped = node.stop().await;
     if let Err((chain, reason)) = ended {
         return fail(Code::Failed, format!("chain {chain} stopped: {reason}"));
@@ -100,20 +106,37 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     Ok(())
 }
 
+type Served = (Vec<(ChainHandle, ChainMetrics)>, Option<RpcServer>, Guard);
+
+/// Opens the audit log, then serves clients.
+async fn guarded(
+    config: &NodeConfig,
+    (id, node): (&str, &Node),
+    chains: Vec<(ChainHandle, ChainMetrics)>,
+    metrics: &Metrics,
+    tls: Option<ListenerTls>,
+) -> Result<Served> {
+    let handles: Vec<_> = chains.iter().map(|(handle, _)| handle.clone()).collect();
+    let guard = Guard::open(config, id, &handles)?;
+    let rpc = interface(config, (id, node), &handles, &guard, metrics, tls).await?;
+    Ok((chains, rpc, guard))
+}
+
 /// Serves clients, if the configuration says so.
 async fn interface(
     config: &NodeConfig,
-    chains: &[(ChainHandle, ChainMetrics)],
+    (id, node): (&str, &Node),
+    chains: &[ChainHandle],
+    guard: &Guard,
     metrics: &Metrics,
     tls: Option<ListenerTls>,
-    node: &Node,
 ) -> Result<Option<RpcServer>> {
     let Some(listen) = config.rpc.http else {
         return Ok(None);
     };
     let offered = Chains::new();
-    for (handle, _) in chains {
-        offered.insert(handle.clone());
+    for (handle, section) in chains.iter().zip(&config.chains) {
+        offered.insert_guarded(handle.clone(), guard.access(config, section, handle));
     }
     let section = &config.rpc;
     let limits = RpcLimits {
@@ -123,6 +146,10 @@ async fn interface(
         response_bytes_max: section.response_bytes_max,
         batch_max: section.batch_max,
         request_ms_max: section.request_ms_max,
+        write_ms_max: section.write_ms_max,
+        memory_bytes_max: section.memory_bytes_max,
+        connection_bytes_max: section.connection_bytes_max,
+        token_ms_max: section.token_ms_max,
         subscriptions_max: section.subscriptions_max,
         filters_max: section.filters_max,
         logs_range_max: section.logs_range_max,
@@ -142,6 +169,7 @@ async fn interface(
         cors: cors(&section.cors),
         limits,
         observer: Arc::new(Calls(metrics.clone())),
+        node: Some(id.to_owned()),
         pages: Some(Arc::new(console)),
         tls,
         links: Some(node.network().clone()),
