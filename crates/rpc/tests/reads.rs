@@ -534,3 +534,49 @@ async fn an_open_chain_asks_nobody_who_they_are() {
             .contains("audience: hawser:4207:")
     );
 }
+
+/// Not a test of anything: prints what proving who reads costs, in one run so that figures compare.
+/// `cargo test --release -p hawser-rpc --test reads -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn what_an_authenticated_read_costs() {
+    const REQUESTS: u32 = 2_000;
+    let open = Solo::start().await;
+    let world = World::start(RpcLimits::default()).await;
+    let client = reqwest::Client::new();
+    let token = world.log_in(&key(Scheme::Ed25519)).await;
+    let mut kinds = vec![("open", None), ("token", None)];
+    kinds.extend(Scheme::ALL.map(|scheme| ("signature", Some(scheme))));
+    for round in 1..=2 {
+        for (kind, scheme) in &kinds {
+            let key = scheme.map(key);
+            // Signing is the client's cost and done before the clock starts.
+            let prepared: Vec<SignedHeaders> = (0..REQUESTS)
+                .map(|_| match (&key, *kind) {
+                    (Some(key), _) => world.sign(key, BLOCK, now_s()),
+                    (None, "token") => vec![("authorization", format!("Bearer {token}"))],
+                    (None, _) => Vec::new(),
+                })
+                .collect();
+            let url = if *kind == "open" {
+                &open.url
+            } else {
+                &world.solo.url
+            };
+            let started = Instant::now();
+            for headers in prepared {
+                let mut request = client.post(url).header("content-type", "application/json");
+                for (name, value) in headers {
+                    request = request.header(name, value);
+                }
+                let response = request.body(BLOCK).send().await.unwrap();
+                assert_eq!(response.status(), 200);
+                response.bytes().await.unwrap();
+            }
+            let each = started.elapsed() / REQUESTS;
+            let name = scheme.map_or("", Scheme::name);
+            let rate = 1_000_000 / each.as_micros().max(1);
+            println!("round {round}: {kind:9} {name:9} {rate:6} requests/s, {each:?} each");
+        }
+    }
+}
