@@ -294,7 +294,7 @@ pub struct PrivateKey {
 
 #[derive(Clone)]
 enum Secret {
-    Own(SecretKey),
+    Own(Box<SecretKey>),
     P256 {
         pkcs8: Arc<Zeroizing<Vec<u8>>>,
         pair: Arc<EcdsaKeyPair>,
@@ -330,7 +330,7 @@ impl PrivateKey {
     pub fn from_secret(key: SecretKey) -> Result<Self, PkiError> {
         Ok(Self {
             public: PublicKey::from_account_key(&key.public_key())?,
-            secret: Secret::Own(key),
+            secret: Secret::Own(Box::new(key)),
         })
     }
 
