@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     chain, completions, config, contract, doctor, down, evidence, evm, init, keys, start, status,
-    tx, up,
+    storage, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Register files as evidence, look them up, prove them
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
+    /// Encrypted chain data
+    #[command(subcommand)]
+    Storage(storage::StorageCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure four validators against anvil on this machine

@@ -1,7 +1,7 @@
 //! What can be said of a transaction before any state is known.
 
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
-use hawser_ledger::{Call, Envelope, Transaction};
+use hawser_ledger::{Call, Envelope, NativeView, Transaction};
 use revm::{
     context::Cfg, context_interface::cfg::GasParams, interpreter::InitialAndFloorGas,
     primitives::eip3860::MAX_INITCODE_SIZE,
@@ -50,14 +50,8 @@ impl Executor {
                 }
                 ethereum_gas(cfg.gas_params(), envelope)
             }
-            Envelope::Native(native) => {
-                for call in &native.body.calls {
-                    if let Call::Create { init_code, .. } = call {
-                        check_init_code(init_code.len())?;
-                    }
-                }
-                batch::intrinsic_gas(cfg.gas_params(), native)
-            }
+            Envelope::Native(native) => native_gas(cfg.gas_params(), native.view())?,
+            Envelope::Multisig(multisig) => native_gas(cfg.gas_params(), multisig.view())?,
         };
         let needed = gas.initial_regular_gas().max(gas.floor_gas());
         let found = transaction.gas_limit();
@@ -75,6 +69,18 @@ fn check_init_code(found: usize) -> Result<(), AdmissionError> {
     } else {
         Ok(())
     }
+}
+
+fn native_gas(
+    params: &GasParams,
+    native: NativeView<'_>,
+) -> Result<InitialAndFloorGas, AdmissionError> {
+    for call in native.calls {
+        if let Call::Create { init_code, .. } = call {
+            check_init_code(init_code.len())?;
+        }
+    }
+    Ok(batch::intrinsic_gas(params, native))
 }
 
 fn ethereum_gas(

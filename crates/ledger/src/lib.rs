@@ -25,6 +25,7 @@ mod certificate;
 mod genesis;
 mod light;
 pub mod merkle;
+mod multisig;
 mod native;
 mod receipt;
 pub mod state;
@@ -40,8 +41,13 @@ pub use genesis::{
     GenesisValidator, PROTOCOL_VERSION,
 };
 pub use light::{CertifiedHeader, LightClient, LightError};
+pub use multisig::{
+    MULTISIG_TRANSACTION_TYPE, MultisigError, MultisigPolicy, MultisigSignature,
+    MultisigTransaction, PolicyError, UnsignedMultisig,
+};
 pub use native::{
-    Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering, UnsignedNative,
+    Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, NativeView, Ordering,
+    SignatureWork, UnsignedNative,
 };
 pub use receipt::{Log, Outcome, Receipt, SkipReason, receipts_root};
 pub use transaction::{

@@ -30,6 +30,10 @@ pub enum Domain {
     Evidence,
     /// Address of an Ed25519 account.
     Ed25519Address,
+    /// Multisignature policy, and transaction of such an account, as signed.
+    Multisig,
+    /// Key file and contents of an encrypted data folder.
+    AtRest,
 }
 
 impl Domain {
@@ -51,6 +55,8 @@ impl Domain {
             Self::StateLeaf => b"hawser/stleaf/01",
             Self::Evidence => b"hawser/evidence1",
             Self::Ed25519Address => b"hawser/ed25519a1",
+            Self::Multisig => b"hawser/multisig1",
+            Self::AtRest => b"hawser/atrest//1",
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod start;
 pub(crate) mod status;
+pub(crate) mod storage;
 pub(crate) mod tx;
 pub(crate) mod up;
 
@@ -31,11 +32,12 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Init(args) => init::run(&args, output, lang),
         Command::Start(args) => start::run(&args),
         Command::Config(command) => config::run(&command, output),
-        Command::Keys(command) => keys::run(&command, output),
+        Command::Keys(command) => keys::run(&command, output, lang),
         Command::Chain(command) => block_on(chain::run(&command, output)),
-        Command::Tx(command) => block_on(tx::run(&command, output)),
+        Command::Tx(command) => block_on(tx::run(&command, output, lang)),
         Command::Contract(command) => block_on(contract::run(&command, output)),
         Command::Evidence(command) => block_on(evidence::run(&command, output)),
+        Command::Storage(command) => storage::run(&command, output, lang),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args),
         Command::Evm(command) => evm::run(&command),

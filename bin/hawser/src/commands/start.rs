@@ -113,6 +113,8 @@ pub(crate) struct Keys {
     identity: hawser_network::NodeIdentity,
     /// In the order of the configured chains.
     votes: Vec<Option<hawser_crypto::SecretKey>>,
+    /// What opened them; it may open the chains' data as well.
+    passphrase: Passphrase,
 }
 
 fn open_keys(config: &NodeConfig, args: &PassphraseArgs) -> Result<Keys> {
@@ -135,6 +137,7 @@ fn open_keys(config: &NodeConfig, args: &PassphraseArgs) -> Result<Keys> {
     Ok(Keys {
         identity: crate::identity::of_key(&identity)?,
         votes,
+        passphrase,
     })
 }
 

@@ -21,6 +21,6 @@ pub use error::{ConfigError, Problem, Source};
 pub use keys::{CHAIN_FIELDS, Field, KEYS, Key, Kind, PEER_FIELDS, find};
 pub use layers::{FILE_BYTES_MAX, Loaded, Overrides, Setting, load, load_text};
 pub use sections::{
-    ChainSection, ConsensusSection, LogFormat, LogSection, MetricsSection, NetworkSection,
-    NodeConfig, NodeSection, PeerSection, PoolSection, RpcSection, StorageSection,
+    ChainSection, ConsensusSection, Encryption, LogFormat, LogSection, MetricsSection,
+    NetworkSection, NodeConfig, NodeSection, PeerSection, PoolSection, RpcSection, StorageSection,
 };
