@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     audit, cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init,
-    keys, node, proxy, start, status, tx, up,
+    keys, node, proxy, start, status, storage, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Show, check and export a node's audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Encrypted chain data
+    #[command(subcommand)]
+    Storage(storage::StorageCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure four validators against anvil on this machine

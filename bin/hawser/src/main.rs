@@ -12,6 +12,7 @@
 mod cli;
 mod client;
 mod commands;
+mod datafolder;
 mod exit;
 mod files;
 mod identity;

@@ -237,6 +237,23 @@ pub struct StorageSection {
     pub provable_blocks: u64,
     /// Blocks before those for which past state can be read; 0 for none.
     pub history_blocks: u64,
+    /// Whether chain data is encrypted, and what opens its key.
+    pub encryption: Encryption,
+    /// What opens the data key with [`Encryption::KeyFile`].
+    #[serde(deserialize_with = "optional_path")]
+    pub encryption_key_file: Option<PathBuf>,
+}
+
+/// Encryption of chain data on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encryption {
+    /// None.
+    None,
+    /// The passphrase of the node's keys opens the data key.
+    Passphrase,
+    /// A key file opens it.
+    KeyFile,
 }
 
 /// Waits of agreement, in milliseconds.

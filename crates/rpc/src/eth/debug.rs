@@ -6,7 +6,7 @@ use alloy_eips::BlockId;
 use alloy_rpc_types_trace::geth::GethDebugTracingCallOptions;
 use hawser_crypto::Suite;
 use hawser_execution::{BlockInput, CallRequest, GethDebugTracingOptions, TransactionRequest};
-use hawser_ledger::{Envelope, Ordering, Outcome, SkipReason};
+use hawser_ledger::{Outcome, SkipReason};
 use hawser_node::store::{ChainStore, ExecutedBlock};
 use hawser_primitives::{B256, Bytes, Height, encode};
 use serde_json::{Value, json as object};
@@ -23,13 +23,13 @@ use crate::{
 fn replayed(suite: Suite, block: &ExecutedBlock) -> BTreeSet<B256> {
     let (mut executed, mut replayed) = (BTreeSet::new(), BTreeSet::new());
     for (transaction, receipt) in block.transactions.iter().zip(&block.result.receipts) {
-        let Envelope::Native(native) = transaction.transaction().envelope() else {
+        let transaction = transaction.transaction();
+        let Some(digest) = transaction
+            .native_digest(suite)
+            .filter(|_| transaction.expires().is_some())
+        else {
             continue;
         };
-        if !matches!(native.body.ordering, Ordering::Unordered { .. }) {
-            continue;
-        }
-        let digest = native.digest(suite);
         if receipt.outcome == Outcome::Skipped(SkipReason::Replayed) && !executed.contains(&digest)
         {
             replayed.insert(digest);

@@ -11,7 +11,7 @@ use hawser_ops::http::{self, Probe};
 use hawser_ops::{ChainMetrics, Metrics, NodeInfo};
 use hawser_primitives::ChainId;
 use hawser_rpc::{Chains, Cors, Page, RpcConfig, RpcLimits, RpcServer};
-use hawser_storage::{FjallKv, OsDisk};
+use hawser_storage::{Disk, FjallKv, Kv, OsDisk, SealedDisk, SealedKv};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,8 +19,9 @@ use super::guard::Guard;
 use super::observe::{Calls, Health, Observer, Phase};
 use super::{Keys, admission};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
-use crate::files;
 use crate::local::read_genesis;
+use crate::passphrase::Passphrase;
+use crate::{datafolder, files};
 
 /// Runs a node until a signal or a failure.
 pub(super) fn run(config: NodeConfig, keys: Keys) -> Result<()> {
@@ -58,7 +59,7 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     let health = Health::new();
     serve_operators(&config, &node, &metrics, &health).await?;
 
-    let started = start_chains(&config, keys.votes, &node, &metrics);
+    let started = start_chains(&config, keys.votes, &keys.passphrase, &node, &metrics);
     let served = match started {
         Ok(chains) => {
             let id = own.to_string();
@@ -269,6 +270,7 @@ fn network_numbers(metrics: &Metrics, network: &NetworkHandle) {
 fn start_chains(
     config: &NodeConfig,
     votes: Vec<Option<hawser_crypto::SecretKey>>,
+    passphrase: &Passphrase,
     node: &Node,
     metrics: &Metrics,
 ) -> Result<Vec<(ChainHandle, ChainMetrics)>> {
@@ -289,7 +291,14 @@ fn start_chains(
             genesis.suite.name(),
             &genesis.hash().to_string(),
         );
-        let setup = setup(config, section, &genesis, key, metrics, &chain)?;
+        let setup = setup(
+            config,
+            section,
+            &genesis,
+            (key, passphrase),
+            metrics,
+            &chain,
+        )?;
         let id = genesis.chain_id;
         let handle = tokio::task::block_in_place(|| {
             node.add_chain(setup, &mut |at, target| {
@@ -388,7 +397,7 @@ fn setup(
     config: &NodeConfig,
     section: &ChainSection,
     genesis: &Arc<Genesis>,
-    key: Option<hawser_crypto::SecretKey>,
+    (key, passphrase): (Option<hawser_crypto::SecretKey>, &Passphrase),
     metrics: &Metrics,
     chain: &ChainMetrics,
 ) -> Result<ChainSetup> {
@@ -401,10 +410,18 @@ fn setup(
             format!("chain data in {}: {error}", dir.display()),
         )
     };
+    let sealer = datafolder::sealer(&dir, &config.storage, genesis.suite, passphrase)?;
     let disk = OsDisk::new(&dir.join("log")).map_err(|error| open(&error))?;
     let cache = config.storage.kv_cache_bytes();
     let kv =
         FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| open(&error))?;
+    let (disk, kv): (Arc<dyn Disk>, Arc<dyn Kv>) = match sealer {
+        Some(sealer) => (
+            Arc::new(SealedDisk::new(Arc::new(disk), Arc::clone(&sealer))),
+            Arc::new(SealedKv::new(Arc::new(kv), sealer)),
+        ),
+        None => (Arc::new(disk), Arc::new(kv)),
+    };
     // Leave a processor to agreement and execution where there is more than one.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(ChainSetup {
@@ -414,8 +431,8 @@ fn setup(
         timeouts: config.consensus.timeouts(),
         pool: config.pool.limits(),
         store: config.storage.store_options(),
-        disk: Arc::new(disk),
-        kv: Arc::new(kv),
+        disk,
+        kv,
         verifiers: processors.saturating_sub(1).clamp(1, 8),
         observer: Arc::new(Observer::new(metrics, chain.clone())),
     })
