@@ -37,24 +37,24 @@ library SM4 {
     }
 
     /// Decrypts with SM4-GCM; reverts when the tag does not fit.
-    function open(bytes16 key, bytes12 nonce, bytes memory associated, bytes memory sealed)
+    function open(bytes16 key, bytes12 nonce, bytes memory associated, bytes memory ciphertext)
         internal
         view
         returns (bytes memory)
     {
-        (bool ok, bytes memory out) = tryOpen(key, nonce, associated, sealed);
+        (bool ok, bytes memory out) = tryOpen(key, nonce, associated, ciphertext);
         if (!ok) revert SM4Failed(out);
         return out;
     }
 
     /// Decrypts with SM4-GCM; false and the precompile's error when the tag does not fit.
-    function tryOpen(bytes16 key, bytes12 nonce, bytes memory associated, bytes memory sealed)
+    function tryOpen(bytes16 key, bytes12 nonce, bytes memory associated, bytes memory ciphertext)
         internal
         view
         returns (bool, bytes memory)
     {
         return GCM.staticcall(
-            abi.encodePacked(uint8(1), key, nonce, uint32(associated.length), associated, sealed)
+            abi.encodePacked(uint8(1), key, nonce, uint32(associated.length), associated, ciphertext)
         );
     }
 

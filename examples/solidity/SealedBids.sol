@@ -115,12 +115,12 @@ contract Ciphers {
         return SM4.seal(key, nonce, associated, data);
     }
 
-    function sm4Open(bytes16 key, bytes12 nonce, bytes memory associated, bytes memory sealed)
+    function sm4Open(bytes16 key, bytes12 nonce, bytes memory associated, bytes memory ciphertext)
         external
         view
         returns (bytes memory)
     {
-        return SM4.open(key, nonce, associated, sealed);
+        return SM4.open(key, nonce, associated, ciphertext);
     }
 
     function p256(bytes32 digest, bytes32 r, bytes32 s, bytes32 x, bytes32 y) external view returns (bool) {

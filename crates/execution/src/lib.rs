@@ -75,6 +75,7 @@ pub use native::{
 pub use precompiles::{
     GCM_BLOCK_GAS, SM_PRECOMPILES, SM2_MESSAGE_GAS, SM2_VERIFY, SM2_VERIFY_DIGEST, SM2_VERIFY_GAS,
     SM3_GAS, SM3_HASH, SM3_WORD_GAS, SM4_BLOCK_GAS, SM4_BLOCKS, SM4_CTR, SM4_GAS, SM4_GCM,
+    run as run_precompile,
 };
 pub use simulate::{SIMULATE_BLOCKS_MAX, SIMULATE_CALLS_MAX, SimulatedBlock, SimulatedCall};
 pub use trace::{TRACE_BYTES_MAX, TRACE_STEPS_MAX, TraceOutcome};
