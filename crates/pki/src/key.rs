@@ -150,15 +150,6 @@ impl PublicKey {
         }
     }
 
-    /// The key as accounts have it; `None` for P-256, which signs nothing on a chain.
-    #[must_use]
-    pub const fn account_key(&self) -> Option<&hawser_crypto::PublicKey> {
-        match &self.key {
-            Key::Own(key) => Some(key),
-            Key::P256(_) => None,
-        }
-    }
-
     /// Takes an SM2 or Ed25519 key of this system.
     ///
     /// # Errors

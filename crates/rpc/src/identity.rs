@@ -13,7 +13,7 @@ pub struct ClientIdentity {
 impl From<&hawser_pki::ClientIdentity> for ClientIdentity {
     /// A certificate speaks for the account of its own key, if that is a kind that accounts have.
     fn from(client: &hawser_pki::ClientIdentity) -> Self {
-        let key = client.public_key.account_key();
+        let key = client.public_key.as_account_key();
         Self {
             account: key.map(hawser_crypto::PublicKey::address),
             subject: client.subject.to_string(),

@@ -4,6 +4,7 @@ mod bundle;
 mod invite;
 mod join;
 mod peers;
+mod trust;
 
 use std::path::Path;
 

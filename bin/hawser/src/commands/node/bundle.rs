@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::trust::TrustFiles;
+
 /// Largest invitation read, in bytes. A genesis may hold many accounts.
 pub(super) const BUNDLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Largest request read, in bytes.
@@ -45,6 +47,9 @@ pub(super) struct Invitation {
     pub(super) issued_ms: Time,
     pub(super) expires_ms: Time,
     pub(super) peers: Vec<PeerSection>,
+    /// Whose certificates the inviting node believes, where links go by certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) trust: Option<TrustFiles>,
     pub(super) genesis: Value,
 }
 
@@ -92,7 +97,7 @@ impl Invitation {
         genesis: &Genesis,
         role: Role,
         issuer: String,
-        peers: Vec<PeerSection>,
+        (peers, trust): (Vec<PeerSection>, Option<TrustFiles>),
         (issued_ms, expires_ms): (Time, Time),
     ) -> Result<Self, BundleError> {
         let document = serde_json::to_value(genesis)
@@ -109,6 +114,7 @@ impl Invitation {
             issued_ms,
             expires_ms,
             peers,
+            trust,
             genesis: document,
         })
     }
@@ -132,6 +138,9 @@ impl Invitation {
         }
         if found.peers.is_empty() || found.peers.len() > PEERS_MAX {
             return Err(BundleError::Peers(found.peers.len()));
+        }
+        if found.trust.as_ref().is_some_and(|trust| !trust.is_plain()) {
+            return Err(BundleError::Contradiction("trust"));
         }
         if now >= found.expires_ms {
             let expired = crate::quantity::utc(found.expires_ms.0);
@@ -254,7 +263,7 @@ mod tests {
             &genesis(),
             Role::Observer,
             "node0".to_owned(),
-            vec![peer],
+            (vec![peer], None),
             times,
         )
         .unwrap()

@@ -7,10 +7,12 @@ use clap::Args;
 use hawser_network::PeerId;
 use hawser_node::config::{NodeConfig, PeerSection};
 use hawser_node::peers::PeerChanges;
+use hawser_pki::TrustFolder;
 use hawser_primitives::{ChainId, Time};
 use serde_json::json;
 
 use super::bundle::{Invitation, Role, spoken};
+use super::trust::TrustFiles;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::read_genesis;
@@ -48,6 +50,9 @@ pub(crate) struct InviteArgs {
     out: PathBuf,
 }
 
+/// Largest file of a certificate chain, in bytes.
+const CERTIFICATE_BYTES_MAX: u64 = 256 * 1024;
+
 /// This machine's clock.
 pub(super) fn now() -> Result<Time> {
     let now = SystemTime::now()
@@ -58,6 +63,17 @@ pub(super) fn now() -> Result<Time> {
 
 /// The id of the node with this configuration, without its passphrase.
 pub(super) fn own_id(config: &NodeConfig) -> Result<PeerId> {
+    if let Some(path) = &config.network.certificate {
+        let text = files::read_text(path, CERTIFICATE_BYTES_MAX)?;
+        let chain = hawser_pki::parse_certificates(&text).context(Code::Config, path.display())?;
+        return match chain.first() {
+            Some(own) => Ok(PeerId(own.public_key().id())),
+            None => fail(
+                Code::Config,
+                format!("{} holds no certificate", path.display()),
+            ),
+        };
+    }
     let path = &config.node.identity_key;
     let key = keyfile::info(path).and_then(|info| info.public_key);
     let id = key.and_then(|key| <[u8; 32]>::try_from(key.as_bytes()).ok());
@@ -129,7 +145,12 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
     let issued = now()?;
     let expires = issued.plus_ms(args.days.saturating_mul(86_400_000));
     let issuer = config.node.name.clone();
-    let invitation = Invitation::new(&genesis, args.role, issuer, peers, (issued, expires))
+    let trust = match &config.network.trust_dir {
+        Some(dir) => Some(TrustFiles::read(&TrustFolder(dir.clone()))?),
+        None => None,
+    };
+    let known = (peers, trust);
+    let invitation = Invitation::new(&genesis, args.role, issuer, known, (issued, expires))
         .or_fail(Code::Config)?;
     let text = serde_json::to_string_pretty(&invitation).or_fail(Code::Failed)?;
     files::write_public(&args.out, &text)?;

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hawser_crypto::{Scheme, SecretKey};
+use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::Genesis;
+use hawser_network::PeerId;
 use hawser_node::config::{document, quote};
+use hawser_pki::{PrivateKey, Request as CertificateRequest, Subject, TrustFolder};
 use hawser_primitives::B256;
 use serde_json::json;
 
@@ -39,6 +41,9 @@ pub(crate) struct JoinArgs {
     /// Where the other nodes reach this one
     #[arg(long, value_name = "HOST:PORT")]
     address: String,
+    /// Organisation of the node, where links go by certificates; default: the node's name
+    #[arg(long, value_name = "NAME")]
+    org: Option<String>,
     /// Name of the node, for people
     #[arg(long, default_value = "node")]
     name: String,
@@ -91,11 +96,18 @@ pub(super) fn run(args: &JoinArgs, output: Output, lang: Lang) -> Result<()> {
         "validator": request.vote_key.as_ref().map(hawser_crypto::PublicKey::address),
         "request": home.join("request.json"),
     });
-    output.print(&value, |_| shown(&home, &request, &genesis, hash, lang))
+    let certified = invitation.trust.is_some();
+    output.print(&value, |_| {
+        let mut out = shown(&home, &request, &genesis, hash, lang);
+        if certified {
+            out.push_str(&certificate_step(&home, lang));
+        }
+        out
+    })
 }
 
 fn refuse_existing(home: &Path) -> Result<()> {
-    let taken = ["node.toml", "genesis.json", "keys", "data"]
+    let taken = ["node.toml", "genesis.json", "keys", "certs", "data"]
         .into_iter()
         .map(|name| home.join(name))
         .find(|path| path.exists());
@@ -126,7 +138,18 @@ fn write(args: &JoinArgs, invitation: &Invitation, genesis: &Genesis) -> Result<
         ),
     };
     let generate = |scheme| SecretKey::generate(scheme).or_fail(Code::Failed);
-    let own = generate(Scheme::Ed25519)?;
+    let own = generate(match (&invitation.trust, genesis.suite) {
+        (Some(_), Suite::Sm) => Scheme::Sm2,
+        _ => Scheme::Ed25519,
+    })?;
+    let certified = match &invitation.trust {
+        Some(trust) => Some((trust, certificate_request(args, &own)?)),
+        None => None,
+    };
+    let id = match &certified {
+        Some((_, request)) => PeerId(request.public_key().id()),
+        None => identity::of_key(&own)?.peer_id(),
+    };
     let vote = match invitation.role {
         Role::Validator => Some(generate(genesis.suite.vote_scheme())?),
         Role::Observer => None,
@@ -134,7 +157,7 @@ fn write(args: &JoinArgs, invitation: &Invitation, genesis: &Genesis) -> Result<
     let request = Request::new(
         invitation,
         args.name.clone(),
-        identity::of_key(&own)?.peer_id(),
+        id,
         args.address.clone(),
         vote.as_ref().map(SecretKey::public_key),
     );
@@ -150,12 +173,23 @@ fn write(args: &JoinArgs, invitation: &Invitation, genesis: &Genesis) -> Result<
     if let Some(vote) = &vote {
         keyfile::write(&home.join("keys/vote.pem"), vote, &secret, &cost)?;
     }
+    if let Some((trust, request)) = &certified {
+        trust.write(&TrustFolder(home.join("certs/trust")))?;
+        files::write_public(&home.join("node.csr"), &request.to_pem())?;
+    }
     let document = genesis.to_json().or_fail(Code::Failed)?;
     files::write_public(&home.join("genesis.json"), &document)?;
     files::write_public(&home.join("request.json"), &json)?;
     let config = config(args, invitation, in_config, vote.is_some());
     files::write_public(&home.join("node.toml"), &config)?;
     Ok(request)
+}
+
+/// What an authority signs so that the others believe this node.
+fn certificate_request(args: &JoinArgs, own: &SecretKey) -> Result<CertificateRequest> {
+    let organisation = args.org.as_ref().unwrap_or(&args.name);
+    let key = PrivateKey::from_secret(own.clone()).or_fail(Code::Failed)?;
+    CertificateRequest::new(&Subject::new(&args.name, organisation), &[], &key).or_fail(Code::Usage)
 }
 
 fn config(
@@ -180,11 +214,15 @@ fn config(
     } else {
         ""
     };
+    let certified = invitation.trust.is_some();
     document(&|path| match path {
         "node.name" => Some(quote(&args.name)),
         "node.data_dir" => Some(quote("data")),
         "node.identity_key" => Some(quote("keys/identity.pem")),
         "node.passphrase_file" => passphrase.map(quote),
+        "network.credential" if certified => Some(quote("certificate")),
+        "network.certificate" if certified => Some(quote("certs/node.pem")),
+        "network.trust_dir" if certified => Some(quote("certs/trust")),
         "network.listen" => Some(quote(&args.listen.to_string())),
         "network.peers" => Some(peers.clone()),
         "chains" => Some(format!("[[chains]]\ngenesis = \"genesis.json\"\n{vote}")),
@@ -192,6 +230,23 @@ fn config(
         "metrics.listen" => Some(quote(&args.metrics.to_string())),
         _ => None,
     })
+}
+
+fn certificate_step(home: &Path, lang: Lang) -> String {
+    let home = home.display();
+    let command = format!(
+        "hawser cert issue --dir ca --request {home}/node.csr --profile node --to {home}/certs/node.pem"
+    );
+    match lang {
+        Lang::En => format!(
+            "\nBefore the start the node needs a certificate. Its organisation's authority issues it:\n   \
+             {command}\nThe other organisations need that authority's root in certs/trust/roots."
+        ),
+        Lang::Zh => format!(
+            "\n启动前节点需要证书，由本机构的证书机构签发：\n   {command}\n\
+             其他机构须将该证书机构的根证书放入 certs/trust/roots。"
+        ),
+    }
 }
 
 fn shown(home: &Path, request: &Request, genesis: &Genesis, hash: B256, lang: Lang) -> String {
