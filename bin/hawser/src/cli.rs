@@ -3,7 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init, keys, node, start, status, tx, up,
+    cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init, keys, node,
+    policy, start, status, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -79,6 +80,9 @@ pub(crate) enum Command {
     /// Organisations, permissions, proposals, freezes, the audit trail
     #[command(subcommand)]
     Gov(gov::GovCommand),
+    /// Check and test rules of supervision
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure four validators against anvil on this machine

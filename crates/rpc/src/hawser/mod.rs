@@ -8,6 +8,7 @@ mod evidence;
 mod governance;
 mod links;
 pub(crate) mod proofs;
+mod risk;
 
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
@@ -16,3 +17,4 @@ pub(crate) use proofs::{
 };
 pub(crate) use governance::*;
 pub(crate) use links::{links, whoami};
+pub(crate) use risk::risk;
