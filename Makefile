@@ -78,6 +78,10 @@ rust-test: need-cargo need-cc ## Rust tests without the end-to-end ones
 e2e: build clients-setup ## End-to-end tests only
 	HAWSER_BIN="$(abspath $(HAWSER))" $(CARGO) test $(CARGO_FLAGS) -p hawser-e2e
 
+.PHONY: interop
+interop: need-cargo need-cc clients-setup ## National cryptography against OpenSSL, sm-crypto and gmssl
+	$(CARGO) test $(CARGO_FLAGS) -p hawser-interop
+
 clients-reference: clients-setup ## Check the client tests themselves against an independent node
 	cd tests/clients && node run.mjs --reference anvil
 

@@ -137,7 +137,8 @@ fn without_faults_every_change_takes_effect_at_once() {
         candidates: 3,
         observers: 1,
         changes: 6,
-        transactions: 40,
+        transactions: 30,
+        faulty_ms: 40_000,
         ..Plan::draw(2)
     });
     assert!(outcome.changes >= 4, "{outcome:?}");

@@ -9,10 +9,10 @@ import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const NODE_SUITES = ["ethers", "viem", "rpc", "foundry"];
+const NODE_SUITES = ["ethers", "viem", "rpc", "foundry", "sm"];
 const args = process.argv.slice(2);
 if (args.includes("--help") || args.includes("-h")) {
-  console.log("usage: HAWSER_RPC=http://… HAWSER_WS=ws://… HAWSER_CHAIN_ID=n node run.mjs [ethers|viem|rpc|foundry|web3]…");
+  console.log("usage: HAWSER_RPC=http://… HAWSER_WS=ws://… HAWSER_CHAIN_ID=n node run.mjs [ethers|viem|rpc|foundry|sm|web3]…");
   console.log("       node run.mjs --reference anvil [suite]…");
   process.exit(0);
 }

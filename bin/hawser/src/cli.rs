@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init, keys, node,
-    policy, start, status, tx, up,
+    audit, cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init,
+    keys, node, policy, proxy, start, status, storage, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -83,6 +83,14 @@ pub(crate) enum Command {
     /// Check and test rules of supervision
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Sign requests of Ethereum tools to a chain whose reads are signed
+    Proxy(Box<proxy::ProxyArgs>),
+    /// Show, check and export a node's audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Encrypted chain data
+    #[command(subcommand)]
+    Storage(storage::StorageCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure four validators against anvil on this machine

@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use alloy_json_abi::JsonAbi;
 use clap::Args;
+use hawser_crypto::SecretKey;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure, OrFail, Result, fail};
+use crate::local::HomeArgs;
+use crate::passphrase::{self, PassphraseArgs};
 use crate::quantity;
+use crate::reader::{Reader, Signer};
 use crate::values::describe_revert;
 
 /// Largest answer read, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// A node's answer to nobody known, where its reads are signed.
+const UNAUTHENTICATED: i64 = -32040;
 
 /// Which node to ask.
 #[derive(Args, Clone, Debug)]
@@ -30,12 +36,26 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Node",
         value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
+    /// Key that reads where a chain's reads are signed: a key file, or a name or address in the
+    /// keystore
+    #[arg(long, env = "HAWSER_READER", value_name = "KEY", help_heading = "Node")]
+    pub(crate) reader: Option<String>,
 }
 
 impl NodeArgs {
     /// A client for it.
     pub(crate) fn client(&self) -> Result<Client> {
-        Client::new(&self.rpc, Duration::from_secs(self.timeout))
+        let client = Client::new(&self.rpc, Duration::from_secs(self.timeout))?;
+        let Some(reader) = &self.reader else {
+            return Ok(client);
+        };
+        let home = std::env::var_os("HAWSER_HOME").unwrap_or_else(|| ".hawser".into());
+        let keystore = HomeArgs { home: home.into() }.home().keystore();
+        let passphrase = PassphraseArgs {
+            passphrase_file: std::env::var_os(passphrase::VARIABLE).map(Into::into),
+        };
+        let key = keystore.open(reader, &passphrase)?;
+        Ok(client.read_by(Reader::key(key)))
     }
 }
 
@@ -44,6 +64,7 @@ impl NodeArgs {
 pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
+    reader: Reader,
 }
 
 /// What a node answers to one call.
@@ -93,7 +114,17 @@ impl Client {
             .no_proxy()
             .build()
             .context(Code::Failed, "cannot set up HTTP")?;
-        Ok(Self { http, url })
+        Ok(Self {
+            http,
+            url,
+            reader: Reader::nobody(),
+        })
+    }
+
+    /// The same client, whose requests this reader signs where the node asks for it.
+    pub(crate) fn read_by(mut self, reader: Reader) -> Self {
+        self.reader = reader;
+        self
     }
 
     /// The node's address.
@@ -107,8 +138,48 @@ impl Client {
         method: &str,
         params: Value,
     ) -> Result<std::result::Result<Value, RpcFailure>> {
+        if let Some(signer) = self.reader.signer() {
+            return self.send(method, &params, Some(signer)).await;
+        }
+        let answer = self.send(method, &params, None).await?;
+        if !matches!(&answer, Err(error) if error.code == UNAUTHENTICATED) {
+            return Ok(answer);
+        }
+        let audience = async |key: &SecretKey| {
+            let params = json!([key.address()]);
+            let told = self.send("hawser_challenge", &params, None).await?;
+            let told = told.map_err(|error| refused("hawser_challenge", &error, None))?;
+            match told.get("audience").and_then(Value::as_str) {
+                Some(audience) => Ok(audience.to_owned()),
+                None => fail(Code::Refused, "hawser_challenge names no audience"),
+            }
+        };
+        match self.reader.find(audience).await? {
+            Some(signer) => self.send(method, &params, Some(signer)).await,
+            None => Ok(answer),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        params: &Value,
+        signer: Option<&Signer>,
+    ) -> Result<std::result::Result<Value, RpcFailure>> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let sent = self.http.post(&self.url).json(&body).send().await;
+        let body = body.to_string();
+        let mut request = self
+            .http
+            .post(&self.url)
+            .header("content-type", "application/json");
+        for (name, value) in signer
+            .map(|signer| signer.sign(&self.url, body.as_bytes()))
+            .transpose()?
+            .unwrap_or_default()
+        {
+            request = request.header(name, value);
+        }
+        let sent = request.body(body).send().await;
         let mut response = sent.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let mut bytes = Vec::new();
@@ -191,6 +262,16 @@ impl Client {
 pub(crate) fn refused(method: &str, error: &RpcFailure, abi: Option<&JsonAbi>) -> Failure {
     if let Some(reason) = describe_revert(abi, &error.data) {
         return Failure::new(Code::Refused, format!("the contract reverted: {reason}"));
+    }
+    if error.code == UNAUTHENTICATED {
+        return Failure::new(
+            Code::Refused,
+            format!(
+                "{method}: {} [{}]. Commands of hawser sign with the key of --reader or \
+                 HAWSER_READER",
+                error.message, error.code
+            ),
+        );
     }
     let data = match &error.data {
         Value::Null => String::new(),

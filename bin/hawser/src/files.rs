@@ -30,23 +30,50 @@ pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
     Ok(text)
 }
 
+/// Reads a file of at most `max` bytes.
+pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>> {
+    let context = || format!("cannot read {}", path.display());
+    let file = fs::File::open(path).map_err(|error| {
+        let code = match error.kind() {
+            std::io::ErrorKind::NotFound => Code::NotFound,
+            _ => Code::Failed,
+        };
+        Failure::new(code, format!("{}: {error}", context()))
+    })?;
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .context(Code::Failed, context())?;
+    if bytes.len() as u64 > max {
+        return fail(
+            Code::Config,
+            format!("{}: more than {max} bytes", context()),
+        );
+    }
+    Ok(bytes)
+}
+
+/// Writes a new file, which only its owner can read if it is `secret`; refuses to replace one.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8], secret: bool) -> Result<()> {
+    write_new(path, bytes, if secret { 0o600 } else { 0o644 })
+}
+
 /// Writes a new file that only its owner can read; refuses to replace one.
 pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
-    write_new(path, text, 0o600)
+    write_new(path, text.as_bytes(), 0o600)
 }
 
 /// Writes a new file; refuses to replace one.
 pub(crate) fn write_public(path: &Path, text: &str) -> Result<()> {
-    write_new(path, text, 0o644)
+    write_new(path, text.as_bytes(), 0o644)
 }
 
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<()> {
+fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let context = || format!("cannot write {}", path.display());
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
     let mut file = options.open(path).context(Code::Failed, context())?;
-    file.write_all(text.as_bytes())
-        .context(Code::Failed, context())?;
+    file.write_all(content).context(Code::Failed, context())?;
     file.sync_all().context(Code::Failed, context())
 }
 

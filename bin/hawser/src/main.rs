@@ -12,6 +12,7 @@
 mod cli;
 mod client;
 mod commands;
+mod datafolder;
 mod exit;
 mod files;
 mod identity;
@@ -22,7 +23,9 @@ mod output;
 mod passphrase;
 mod progress;
 mod quantity;
+mod reader;
 mod send;
+mod time;
 mod values;
 
 use std::process::ExitCode;

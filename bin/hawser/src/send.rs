@@ -116,6 +116,11 @@ impl Signer {
         Self(key)
     }
 
+    /// The key itself, for what is no transaction.
+    pub(crate) fn into_key(self) -> SecretKey {
+        self.0
+    }
+
     /// The account.
     pub(crate) fn address(&self) -> Address {
         self.0.address()

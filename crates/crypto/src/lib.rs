@@ -2,7 +2,9 @@
 //!
 //! For: [`Suite`] (which hash and which schemes a chain uses), [`PublicKey`], [`SecretKey`] and
 //! [`Signature`] over three schemes, public key recovery for Ethereum envelopes ([`secp`]), DER
-//! forms for X.509 and OpenSSL ([`der`]) and encrypted key files ([`keystore`]).
+//! forms for X.509 and OpenSSL ([`der`]), encrypted key files ([`keystore`]), the suites' ciphers
+//! ([`cipher`]), public-key encryption with SM2 ([`sm2pke`]) and SM2 signatures over raw points
+//! ([`sm2raw`]).
 //! Not for: certificates of votes, X.509, link encryption, or where a key file lies.
 //!
 //! # What is signed
@@ -38,6 +40,8 @@
     )
 )]
 
+pub mod cipher;
+pub mod datakey;
 pub mod der;
 mod ed25519;
 mod error;
@@ -48,6 +52,8 @@ pub mod secp;
 mod secret;
 mod signature;
 mod sm2dsa;
+pub mod sm2pke;
+pub mod sm2raw;
 mod suite;
 mod text;
 

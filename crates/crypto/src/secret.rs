@@ -157,6 +157,13 @@ impl SecretKey {
         Signature::made(self.scheme(), bytes)
     }
 
+    pub(crate) fn sm2(&self) -> Option<&sm2dsa::SignKey> {
+        match &self.secret {
+            Secret::Sm2(secret) => Some(secret),
+            Secret::Secp256k1(_) | Secret::Ed25519(_) => None,
+        }
+    }
+
     pub(crate) fn secp256k1(&self) -> Option<&secp256k1::SecretKey> {
         match &self.secret {
             Secret::Secp256k1(secret) => Some(&secret.0),

@@ -2,7 +2,7 @@
 
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844};
 use hawser_ledger::{
-    Call, Envelope, Transaction, VerifiedTransaction,
+    Call, Envelope, NativeView, Transaction, VerifiedTransaction,
     state::{StateError, StateRead},
 };
 use hawser_primitives::{Height, Time};
@@ -57,14 +57,8 @@ impl Executor {
                 }
                 ethereum_gas(cfg.gas_params(), envelope)
             }
-            Envelope::Native(native) => {
-                for call in &native.body.calls {
-                    if let Call::Create { init_code, .. } = call {
-                        check_init_code(init_code.len())?;
-                    }
-                }
-                batch::intrinsic_gas(cfg.gas_params(), native)
-            }
+            Envelope::Native(native) => native_gas(cfg.gas_params(), native.view())?,
+            Envelope::Multisig(multisig) => native_gas(cfg.gas_params(), multisig.view())?,
         };
         let needed = gas.initial_regular_gas().max(gas.floor_gas());
         let found = transaction.gas_limit();
@@ -94,6 +88,10 @@ impl Executor {
             Envelope::Native(native) => (
                 native.body.calls.iter().map(GateCall::from).collect(),
                 Vec::new(),
+            ),
+            Envelope::Multisig(multisig) => (
+                multisig.body.calls.iter().map(GateCall::from).collect(),
+                multisig.signers().collect(),
             ),
             Envelope::Ethereum(envelope) => {
                 let call = GateCall {
@@ -136,6 +134,18 @@ fn check_init_code(found: usize) -> Result<(), AdmissionError> {
     } else {
         Ok(())
     }
+}
+
+fn native_gas(
+    params: &GasParams,
+    native: NativeView<'_>,
+) -> Result<InitialAndFloorGas, AdmissionError> {
+    for call in native.calls {
+        if let Call::Create { init_code, .. } = call {
+            check_init_code(init_code.len())?;
+        }
+    }
+    Ok(batch::intrinsic_gas(params, native))
 }
 
 fn ethereum_gas(

@@ -1,7 +1,6 @@
 //! The native envelope: several calls under one signature, in one journal.
 
-use hawser_crypto::Scheme;
-use hawser_ledger::{Call, NativeTransaction, Ordering};
+use hawser_ledger::{Call, NativeView, Ordering};
 use hawser_primitives::{Address, B256, U256};
 use revm::{
     Database,
@@ -42,6 +41,12 @@ pub const CALL_NEW_ACCOUNT_GAS: u64 = 25_000;
 /// Gas of an SM2 signature above what the base cost of 21,000 covers for every scheme (3,000, the
 /// price of `ECRECOVER`): together 6,900, EIP-7951's price of a P-256 verification.
 pub const SM2_SIGNATURE_GAS: u64 = 3_900;
+/// Gas of each signature of a multisignature transaction after the first, which the base cost
+/// covers: the price of `ECRECOVER`. SM2 costs [`SM2_SIGNATURE_GAS`] more here as well.
+pub const COSIGNATURE_GAS: u64 = 3_000;
+/// Gas of each key in the policy of a multisignature transaction: 34 bytes at 16 gas, as calldata
+/// costs, in which the decoding of the point is lost.
+pub const POLICY_KEY_GAS: u64 = 544;
 
 /// Address of the contract that call `index` of a native transaction creates: EIP-1014 with salt
 /// Keccak-256(digest ‖ index as 4 bytes, big endian). It needs no nonce, so unordered transactions
@@ -60,14 +65,15 @@ fn salt(digest: &B256, index: u32) -> B256 {
 }
 
 /// Gas before the first call runs, and the floor of EIP-7623.
-pub(crate) fn intrinsic_gas(params: &GasParams, native: &NativeTransaction) -> InitialAndFloorGas {
+pub(crate) fn intrinsic_gas(params: &GasParams, native: NativeView<'_>) -> InitialAndFloorGas {
     let base = params.tx_base_stipend();
-    let signature = match native.body.signer.scheme() {
-        Scheme::Sm2 => SM2_SIGNATURE_GAS,
-        Scheme::Secp256k1 | Scheme::Ed25519 => 0,
-    };
-    let (mut gas, mut floor) = (base.saturating_add(signature), base);
-    for (index, call) in native.body.calls.iter().enumerate() {
+    let times =
+        |count: usize, gas: u64| u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(gas);
+    let signatures = times(native.work.signatures.saturating_sub(1), COSIGNATURE_GAS)
+        .saturating_add(times(native.work.sm2_signatures, SM2_SIGNATURE_GAS))
+        .saturating_add(times(native.work.policy_keys, POLICY_KEY_GAS));
+    let (mut gas, mut floor) = (base.saturating_add(signatures), base);
+    for (index, call) in native.calls.iter().enumerate() {
         let (input, value, create) = match call {
             Call::Call { value, input, .. } => (input, value, false),
             Call::Create { value, init_code } => (init_code, value, true),
@@ -92,7 +98,7 @@ type Frames<'f, 'a, DB, INSP> =
 /// Runs a native transaction.
 pub(crate) fn run<'a, DB, INSP>(
     evm: &mut ChainEvm<'a, DB, INSP>,
-    native: &NativeTransaction,
+    native: NativeView<'_>,
     sender: Address,
     digest: B256,
 ) -> Result<Executed, EvmError>
@@ -108,7 +114,7 @@ where
 /// Runs a native transaction with a way to run frames, which may inspect them.
 pub(crate) fn run_with<'a, DB, INSP>(
     evm: &mut ChainEvm<'a, DB, INSP>,
-    native: &NativeTransaction,
+    native: NativeView<'_>,
     sender: Address,
     digest: B256,
     frames: Frames<'_, 'a, DB, INSP>,
@@ -134,7 +140,7 @@ where
 }
 
 struct Batch<'t> {
-    native: &'t NativeTransaction,
+    native: NativeView<'t>,
     sender: Address,
     digest: B256,
     created: Option<Address>,
@@ -149,7 +155,7 @@ impl Batch<'_> {
     where
         DB: Database<Error = DbError>,
     {
-        let limit = self.native.body.gas_limit;
+        let limit = self.native.gas_limit;
         let intrinsic = self.validate(evm)?;
         evm.ctx.set_tx(self.tx_env(None));
         gate::begin_native(evm, self.native, self.sender)?;
@@ -163,7 +169,7 @@ impl Batch<'_> {
         let mut gas = GasTracker::new(limit, limit - intrinsic.initial_regular_gas(), 0);
         let mut last = gate::refused(evm, gas.remaining());
         let calls = if last.is_none() {
-            self.native.body.calls.as_slice()
+            self.native.calls
         } else {
             &[]
         };
@@ -201,7 +207,7 @@ impl Batch<'_> {
     where
         DB: Database<Error = DbError>,
     {
-        let body = &self.native.body;
+        let body = self.native;
         let cfg = &evm.ctx.cfg;
         let intrinsic = intrinsic_gas(cfg.gas_params(), self.native);
         let (gas_limit, initial_gas) = (body.gas_limit, intrinsic.initial_regular_gas());
@@ -221,7 +227,7 @@ impl Batch<'_> {
             .into());
         }
         let mut total = U256::ZERO;
-        for call in &body.calls {
+        for call in body.calls {
             let value = match call {
                 Call::Call { value, .. } => value,
                 Call::Create { value, init_code } => {
@@ -259,7 +265,7 @@ impl Batch<'_> {
 
     /// What `ORIGIN` and inspectors see of the transaction, with one of its calls.
     fn tx_env(&self, call: Option<&Call>) -> TxEnv {
-        let body = &self.native.body;
+        let body = self.native;
         let (kind, value, data) = match call {
             Some(Call::Call { to, value, input }) => (TxKind::Call(*to), *value, input.clone()),
             Some(Call::Create { value, init_code }) => (TxKind::Create, *value, init_code.clone()),

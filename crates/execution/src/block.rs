@@ -3,7 +3,7 @@ use alloy_primitives::{
     map::{AddressMap, AddressSet, B256Set},
 };
 use hawser_ledger::{
-    Envelope, Log, Ordering, Outcome, Receipt, SkipReason, VerifiedTransaction,
+    Envelope, Log, Outcome, Receipt, SkipReason, VerifiedTransaction,
     state::{Changes, StateRead},
 };
 use hawser_primitives::{Address, B256, Bytes, Time, limits::UNORDERED_LIFETIME_MS_MAX};
@@ -145,17 +145,17 @@ impl<'a> BlockMeter<'a> {
         if taken.saturating_add(limit) > self.account_block_gas_max {
             return Err(SkipReason::Quota);
         }
-        let Envelope::Native(native) = transaction.transaction().envelope() else {
-            return Ok(None);
-        };
-        let Ordering::Unordered { expires, .. } = native.body.ordering else {
+        let transaction = transaction.transaction();
+        let Some(expires) = transaction.expires() else {
             return Ok(None);
         };
         let now = self.context.time;
         if expires <= now || expires > now.plus_ms(UNORDERED_LIFETIME_MS_MAX) {
             return Err(SkipReason::Expired);
         }
-        let digest = native.digest(executor.config().suite);
+        let Some(digest) = transaction.native_digest(executor.config().suite) else {
+            return Ok(None);
+        };
         if self.digests.contains(&digest) || (self.seen)(&digest) {
             return Err(SkipReason::Replayed);
         }
@@ -269,7 +269,11 @@ where
         }
         Envelope::Native(native) => {
             let digest = native.digest(executor.config().suite);
-            batch::run(evm, native, transaction.sender(), digest)
+            batch::run(evm, native.view(), transaction.sender(), digest)
+        }
+        Envelope::Multisig(multisig) => {
+            let digest = multisig.digest(executor.config().suite);
+            batch::run(evm, multisig.view(), transaction.sender(), digest)
         }
     }
 }

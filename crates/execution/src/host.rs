@@ -19,7 +19,7 @@ use crate::{
     error::DbError,
     gate::{GateBlock, GateRun},
     native::{BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS},
-    revert_text,
+    precompiles, revert_text,
 };
 
 /// What all native calls of a block share.
@@ -96,6 +96,7 @@ impl<'a> ChainPrecompiles<'a> {
         let standard = EthPrecompiles::new(spec);
         let mut warm = standard.warm_addresses().clone();
         warm.extend(natives.addresses());
+        warm.extend(precompiles::SM_PRECOMPILES);
         Self {
             standard,
             natives,
@@ -140,6 +141,11 @@ where
         inputs: &CallInputs,
     ) -> Result<Option<InterpreterResult>, String> {
         let Some(contract) = self.natives.get(&inputs.bytecode_address) else {
+            if precompiles::SM_PRECOMPILES.contains(&inputs.bytecode_address) {
+                let input = inputs.input.as_bytes(context);
+                let (address, gas) = (&inputs.bytecode_address, inputs.gas_limit);
+                return Ok(precompiles::run(address, &input, gas));
+            }
             return self.standard.run(context, inputs);
         };
         let env = CallEnv {

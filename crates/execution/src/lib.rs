@@ -38,6 +38,7 @@ mod host;
 mod limit;
 mod native;
 mod overrides;
+mod precompiles;
 mod simulate;
 pub mod statetest;
 
@@ -53,7 +54,8 @@ pub use alloy_rpc_types_eth::{
 };
 pub use alloy_rpc_types_trace::geth::{GethDebugTracingOptions, GethTrace};
 pub use batch::{
-    CALL_GAS, CALL_NEW_ACCOUNT_GAS, CALL_VALUE_GAS, SM2_SIGNATURE_GAS, created_address,
+    CALL_GAS, CALL_NEW_ACCOUNT_GAS, CALL_VALUE_GAS, COSIGNATURE_GAS, POLICY_KEY_GAS,
+    SM2_SIGNATURE_GAS, created_address,
 };
 pub use block::{BlockInput, BlockOutput, UnorderedMark};
 pub use call::{CallOutcome, CallRequest, CallResult};
@@ -69,6 +71,11 @@ pub use genesis::{HISTORY_ADDRESS, HISTORY_WINDOW, NATIVE_CODE};
 pub use native::{
     BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS, CallEnv, NativeContract, NativeFailure,
     NativeGenesis, NativeRegistry, NativeResult, NativeState, RegistryError, revert_text,
+};
+pub use precompiles::{
+    GCM_BLOCK_GAS, SM_PRECOMPILES, SM2_MESSAGE_GAS, SM2_VERIFY, SM2_VERIFY_DIGEST, SM2_VERIFY_GAS,
+    SM3_GAS, SM3_HASH, SM3_WORD_GAS, SM4_BLOCK_GAS, SM4_BLOCKS, SM4_CTR, SM4_GAS, SM4_GCM,
+    run as run_precompile,
 };
 pub use simulate::{SIMULATE_BLOCKS_MAX, SIMULATE_CALLS_MAX, SimulatedBlock, SimulatedCall};
 pub use trace::{TRACE_BYTES_MAX, TRACE_STEPS_MAX, TraceOutcome};

@@ -151,6 +151,7 @@ impl NativeRegistry {
             let (address, name) = (contract.address(), contract.name());
             if address.is_zero()
                 || precompiles.contains(&address)
+                || crate::SM_PRECOMPILES.contains(&address)
                 || address == crate::HISTORY_ADDRESS
             {
                 return Err(RegistryError::Reserved(name, address));

@@ -2,8 +2,8 @@ use alloy_rpc_types_trace::geth::{
     CallFrame, DefaultFrame, GethDebugBuiltInTracerType as BuiltIn, GethDebugTracerType,
     GethDebugTracingOptions, GethTrace,
 };
-use hawser_ledger::{Envelope, NativeTransaction, VerifiedTransaction, state::StateRead};
-use hawser_primitives::{B256, U256};
+use hawser_ledger::{Envelope, NativeView, VerifiedTransaction, state::StateRead};
+use hawser_primitives::{Address, B256, U256};
 use revm::{
     DatabaseCommit, DatabaseRef,
     context::result::{ExecutionResult, ResultAndState},
@@ -157,10 +157,7 @@ impl Executor {
                     tx_index: Some(index),
                     tx_hash: Some(hash),
                 };
-                let native = match transaction.transaction().envelope() {
-                    Envelope::Native(native) => Some(native),
-                    Envelope::Ethereum(_) => None,
-                };
+                let native = transaction.transaction().native();
                 let summary = Summary::of(&executed.result);
                 let (trace, state) = finish(&mut evm, executed.result, state, context)?;
                 let trace = match native {
@@ -255,14 +252,28 @@ fn inspect<'a, 'd>(
         }
         Envelope::Native(native) => {
             let digest = native.digest(executor.config().suite);
-            let mut frames = |evm: &mut TraceEvm<'a, 'd>, init| {
-                let result = ChainHandler::new(Fees::Zero).inspect_run_exec_loop(evm, init)?;
-                recorded.record(&mut evm.inspector.inner, &result);
-                Ok(result)
-            };
-            batch::run_with(evm, native, transaction.sender(), digest, &mut frames)
+            inspect_native(evm, native.view(), transaction.sender(), digest, recorded)
+        }
+        Envelope::Multisig(multisig) => {
+            let digest = multisig.digest(executor.config().suite);
+            inspect_native(evm, multisig.view(), transaction.sender(), digest, recorded)
         }
     }
+}
+
+fn inspect_native<'a, 'd>(
+    evm: &mut TraceEvm<'a, 'd>,
+    native: NativeView<'_>,
+    sender: Address,
+    digest: B256,
+    recorded: &mut NativeFrames,
+) -> Result<Executed, EvmError> {
+    let mut frames = |evm: &mut TraceEvm<'a, 'd>, init| {
+        let result = ChainHandler::new(Fees::Zero).inspect_run_exec_loop(evm, init)?;
+        recorded.record(&mut evm.inspector.inner, &result);
+        Ok(result)
+    };
+    batch::run_with(evm, native, sender, digest, &mut frames)
 }
 
 /// How a transaction ended, as its root frame tells it.
@@ -320,7 +331,7 @@ impl NativeFrames {
     fn merge(
         mut self,
         trace: GethTrace,
-        native: &NativeTransaction,
+        native: NativeView<'_>,
         transaction: &VerifiedTransaction,
         summary: Summary,
     ) -> GethTrace {
@@ -342,7 +353,7 @@ impl NativeFrames {
                         }
                     }
                 };
-                root.gas = U256::from(native.body.gas_limit);
+                root.gas = U256::from(native.gas_limit);
                 root.gas_used = U256::from(summary.gas_used);
                 root.into()
             }

@@ -124,7 +124,7 @@ fn unordered(chain: &Chain, lifetime: u64, salt: u64) -> Ordering {
 fn digest(transaction: &hawser_ledger::VerifiedTransaction, suite: Suite) -> B256 {
     match transaction.transaction().envelope() {
         Envelope::Native(native) => native.digest(suite),
-        Envelope::Ethereum(_) => panic!("not native"),
+        Envelope::Ethereum(_) | Envelope::Multisig(_) => panic!("not native"),
     }
 }
 

@@ -22,10 +22,12 @@
 
 mod block;
 mod certificate;
+mod diagnose;
 mod genesis;
 mod governance;
 mod light;
 pub mod merkle;
+mod multisig;
 mod native;
 mod receipt;
 mod settings;
@@ -46,8 +48,13 @@ pub use governance::{
     GenesisGovernance, GenesisMember, GenesisOrganisation, ORGANISATIONS_MAX, ROOTS_MAX,
 };
 pub use light::{COMMITTEES_MAX, CertifiedHeader, CommitteeChange, LightClient, LightError};
+pub use multisig::{
+    MULTISIG_TRANSACTION_TYPE, MultisigError, MultisigPolicy, MultisigSignature,
+    MultisigTransaction, PolicyError, UnsignedMultisig,
+};
 pub use native::{
-    Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering, UnsignedNative,
+    Call, NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, NativeView, Ordering,
+    SignatureWork, UnsignedNative,
 };
 pub use receipt::{Log, Outcome, Receipt, SkipReason, receipts_root};
 pub use settings::{

@@ -1,11 +1,13 @@
 use borsh::{BorshDeserialize, BorshSerialize};
-use hawser_crypto::{PublicKey, SecretKey, Signature, Suite, VerifyError};
+use hawser_crypto::{PublicKey, Scheme, SecretKey, Signature, Suite, VerifyError};
 use hawser_primitives::{
     Address, B256, Bytes, ChainId, DecodeError, Domain, Time, U256, decode_exact, encode,
     limits::{NATIVE_CALLS_MAX, TRANSACTION_BYTES_MAX},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::MultisigTransaction;
 
 /// EIP-2718 type byte of the native envelope. EIP-2718 leaves 0x00–0x7f to types; this one is not
 /// assigned by any EIP.
@@ -80,6 +82,34 @@ pub struct NativeTransaction {
     pub signature: Signature,
 }
 
+/// What a native transaction of either envelope asks for, whoever signed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NativeView<'a> {
+    /// The chain it is for.
+    pub chain_id: ChainId,
+    /// Ordering mode.
+    pub ordering: Ordering,
+    /// Gas for all calls together.
+    pub gas_limit: u64,
+    /// The calls.
+    pub calls: &'a [Call],
+    /// What its signatures cost to check.
+    pub work: SignatureWork,
+    /// The transaction, if it is a multisignature account's.
+    pub multisig: Option<&'a MultisigTransaction>,
+}
+
+/// The signatures of a transaction, as gas counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignatureWork {
+    /// Keys of the policy; 0 for an account with one key.
+    pub policy_keys: usize,
+    /// Signatures.
+    pub signatures: usize,
+    /// Those among them that are SM2's.
+    pub sm2_signatures: usize,
+}
+
 /// Why bytes are no native transaction.
 #[derive(Debug, Error)]
 pub enum NativeError {
@@ -130,6 +160,23 @@ impl NativeTransaction {
     #[must_use]
     pub fn digest(&self, suite: Suite) -> B256 {
         self.body.digest(suite)
+    }
+
+    /// What it asks for.
+    #[must_use]
+    pub fn view(&self) -> NativeView<'_> {
+        NativeView {
+            chain_id: self.body.chain_id,
+            ordering: self.body.ordering,
+            gas_limit: self.body.gas_limit,
+            calls: &self.body.calls,
+            work: SignatureWork {
+                policy_keys: 0,
+                signatures: 1,
+                sm2_signatures: usize::from(self.body.signer.scheme() == Scheme::Sm2),
+            },
+            multisig: None,
+        }
     }
 
     /// EIP-2718 encoding: the type byte, then the canonical encoding.

@@ -4,10 +4,13 @@ use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_primitives::keccak256;
 use hawser_crypto::{Suite, VerifyError, secp};
-use hawser_primitives::{Address, B256, Bytes, ChainId, U256, limits::TRANSACTION_BYTES_MAX};
+use hawser_primitives::{Address, B256, Bytes, ChainId, Time, U256, limits::TRANSACTION_BYTES_MAX};
 use thiserror::Error;
 
-use crate::{NATIVE_TRANSACTION_TYPE, NativeError, NativeTransaction, Ordering};
+use crate::{
+    MULTISIG_TRANSACTION_TYPE, MultisigError, MultisigTransaction, NATIVE_TRANSACTION_TYPE,
+    NativeError, NativeTransaction, NativeView, Ordering,
+};
 
 /// A transaction in one of the accepted envelopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub enum Envelope {
     Ethereum(EthereumTxEnvelope<TxEip4844>),
     /// The native envelope.
     Native(Box<NativeTransaction>),
+    /// The native envelope of a multisignature account.
+    Multisig(Box<MultisigTransaction>),
 }
 
 /// A decoded transaction together with its raw bytes and hash.
@@ -59,7 +64,9 @@ pub enum TransactionError {
     #[error("blob transactions (type 3) are not accepted: this chain has no blob space")]
     Blob,
     /// A type that nobody defined here.
-    #[error("transaction type {0:#04x} is not accepted; use 0, 1, 2, 4 or the native type 0x68")]
+    #[error(
+        "transaction type {0:#04x} is not accepted; use 0, 1, 2, 4 or a native type: 0x68, 0x69"
+    )]
     Type(u8),
     /// The RLP or its fields are wrong.
     #[error("malformed transaction: {0}")]
@@ -67,6 +74,9 @@ pub enum TransactionError {
     /// The native encoding is wrong.
     #[error("malformed native transaction: {0}")]
     Native(#[from] NativeError),
+    /// The encoding of a multisignature transaction is wrong, or its signers are.
+    #[error("malformed multisignature transaction: {0}")]
+    Multisig(MultisigError),
     /// Signed for another chain.
     #[error("transaction is for chain {found}, this is chain {expected}")]
     WrongChain {
@@ -78,6 +88,9 @@ pub enum TransactionError {
     /// The signature does not verify, or no key can be recovered from it.
     #[error("invalid signature: {0}")]
     Signature(#[from] VerifyError),
+    /// One of several signatures does not verify.
+    #[error("invalid {0}")]
+    MultisigSignature(MultisigError),
 }
 
 impl Transaction {
@@ -91,11 +104,15 @@ impl Transaction {
             NATIVE_TRANSACTION_TYPE => {
                 Envelope::Native(Box::new(NativeTransaction::decode_2718(&raw)?))
             }
+            MULTISIG_TRANSACTION_TYPE => {
+                let decoded = MultisigTransaction::decode_2718(&raw);
+                Envelope::Multisig(Box::new(decoded.map_err(TransactionError::Multisig)?))
+            }
             3 => return Err(TransactionError::Blob),
             1 | 2 | 4 | 0xc0..=0xff => {
                 let mut rest: &[u8] = &raw;
                 let envelope = EthereumTxEnvelope::<TxEip4844>::decode_2718(&mut rest)
-                    .map_err(|error| TransactionError::Malformed(describe(&error)))?;
+                    .map_err(|error| TransactionError::Malformed(explain(&raw, &error)))?;
                 if !rest.is_empty() {
                     let text = format!("{} bytes follow the transaction", rest.len());
                     return Err(TransactionError::Malformed(text));
@@ -115,14 +132,14 @@ impl Transaction {
     /// Hash of a transaction by its raw bytes, which need not decode.
     #[must_use]
     pub fn hash_of(suite: Suite, raw: &[u8]) -> B256 {
-        if raw.first() == Some(&NATIVE_TRANSACTION_TYPE) {
-            suite.hash(raw)
-        } else {
-            keccak256(raw)
+        match raw.first() {
+            Some(&(NATIVE_TRANSACTION_TYPE | MULTISIG_TRANSACTION_TYPE)) => suite.hash(raw),
+            _ => keccak256(raw),
         }
     }
 
-    /// Verifies chain and signature and finds the sender. Costs one signature check.
+    /// Verifies chain and signatures and finds the sender. Costs one signature check, or as many as
+    /// a multisignature account's threshold.
     pub fn verify(self, chain: ChainId) -> Result<VerifiedTransaction, TransactionError> {
         let found = self.chain_id();
         // Legacy transactions before EIP-155 name no chain and could be replayed from another one;
@@ -139,6 +156,11 @@ impl Transaction {
             Envelope::Native(native) => {
                 native.verify()?;
                 native.sender()
+            }
+            Envelope::Multisig(multisig) => {
+                let verified = multisig.verify();
+                verified.map_err(TransactionError::MultisigSignature)?;
+                multisig.sender()
             }
         };
         Ok(VerifiedTransaction {
@@ -172,6 +194,37 @@ impl Transaction {
         match &self.envelope {
             Envelope::Ethereum(envelope) => envelope.ty(),
             Envelope::Native(_) => NATIVE_TRANSACTION_TYPE,
+            Envelope::Multisig(_) => MULTISIG_TRANSACTION_TYPE,
+        }
+    }
+
+    /// What a native transaction of either envelope asks for; `None` for Ethereum's.
+    #[must_use]
+    pub fn native(&self) -> Option<NativeView<'_>> {
+        match &self.envelope {
+            Envelope::Ethereum(_) => None,
+            Envelope::Native(native) => Some(native.view()),
+            Envelope::Multisig(multisig) => Some(multisig.view()),
+        }
+    }
+
+    /// When an unordered transaction expires; `None` for all others.
+    #[must_use]
+    pub fn expires(&self) -> Option<Time> {
+        match self.native()?.ordering {
+            Ordering::Unordered { expires, .. } => Some(expires),
+            Ordering::Sequential { .. } => None,
+        }
+    }
+
+    /// Digest of what was signed, by the chain's hash: what replay protection of unordered
+    /// transactions remembers. `None` for Ethereum's.
+    #[must_use]
+    pub fn native_digest(&self, suite: Suite) -> Option<B256> {
+        match &self.envelope {
+            Envelope::Ethereum(_) => None,
+            Envelope::Native(native) => Some(native.digest(suite)),
+            Envelope::Multisig(multisig) => Some(multisig.digest(suite)),
         }
     }
 
@@ -181,18 +234,21 @@ impl Transaction {
         match &self.envelope {
             Envelope::Ethereum(envelope) => envelope.chain_id(),
             Envelope::Native(native) => Some(native.body.chain_id.0),
+            Envelope::Multisig(multisig) => Some(multisig.body.chain_id.0),
         }
     }
 
     /// Nonce; `None` for an unordered transaction.
     #[must_use]
     pub fn nonce(&self) -> Option<u64> {
-        match &self.envelope {
-            Envelope::Ethereum(envelope) => Some(envelope.nonce()),
-            Envelope::Native(native) => match native.body.ordering {
-                Ordering::Sequential { nonce } => Some(nonce),
-                Ordering::Unordered { .. } => None,
-            },
+        let ordering = match &self.envelope {
+            Envelope::Ethereum(envelope) => return Some(envelope.nonce()),
+            Envelope::Native(native) => native.body.ordering,
+            Envelope::Multisig(multisig) => multisig.body.ordering,
+        };
+        match ordering {
+            Ordering::Sequential { nonce } => Some(nonce),
+            Ordering::Unordered { .. } => None,
         }
     }
 
@@ -202,6 +258,7 @@ impl Transaction {
         match &self.envelope {
             Envelope::Ethereum(envelope) => envelope.gas_limit(),
             Envelope::Native(native) => native.body.gas_limit,
+            Envelope::Multisig(multisig) => multisig.body.gas_limit,
         }
     }
 
@@ -210,24 +267,24 @@ impl Transaction {
     pub fn max_fee_per_gas(&self) -> u128 {
         match &self.envelope {
             Envelope::Ethereum(envelope) => envelope.max_fee_per_gas(),
-            Envelope::Native(_) => 0,
+            Envelope::Native(_) | Envelope::Multisig(_) => 0,
         }
     }
 
     /// Wei moved by the transaction itself.
     #[must_use]
     pub fn value(&self) -> U256 {
-        match &self.envelope {
-            Envelope::Ethereum(envelope) => envelope.value(),
-            Envelope::Native(native) => native
-                .body
-                .calls
-                .iter()
-                .map(|call| match call {
-                    crate::Call::Call { value, .. } | crate::Call::Create { value, .. } => *value,
-                })
-                .fold(U256::ZERO, U256::saturating_add),
-        }
+        let calls = match &self.envelope {
+            Envelope::Ethereum(envelope) => return envelope.value(),
+            Envelope::Native(native) => &native.body.calls,
+            Envelope::Multisig(multisig) => &multisig.body.calls,
+        };
+        calls
+            .iter()
+            .map(|call| match call {
+                crate::Call::Call { value, .. } | crate::Call::Create { value, .. } => *value,
+            })
+            .fold(U256::ZERO, U256::saturating_add)
     }
 }
 
@@ -260,8 +317,12 @@ impl VerifiedTransaction {
     }
 }
 
-fn describe(error: &Eip2718Error) -> String {
-    error.to_string()
+/// What is wrong, in words where they can be found, else in the decoder's.
+fn explain(raw: &[u8], error: &Eip2718Error) -> String {
+    crate::diagnose::diagnose(raw).unwrap_or_else(|| match error {
+        Eip2718Error::RlpError(error) => error.to_string(),
+        other => other.to_string(),
+    })
 }
 
 fn recover(envelope: &EthereumTxEnvelope<TxEip4844>) -> Result<Address, VerifyError> {

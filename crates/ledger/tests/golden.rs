@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::{
     Block, Call, Certificate, ChainParameters, CommitSignature, CommitteeChange, Genesis,
-    GenesisAccount, GenesisValidator, Header, Log, Ordering, Outcome, PROTOCOL_VERSION, Receipt,
-    Roots, SETTINGS_SLOT, SettingsSchedule, SkipReason, UnsignedNative, ValidatorSet, VoteKind,
+    GenesisAccount, GenesisValidator, Header, Log, MultisigPolicy, MultisigTransaction, Ordering,
+    Outcome, PROTOCOL_VERSION, Receipt, Roots, SETTINGS_SLOT, SettingsSchedule, SkipReason,
+    UnsignedMultisig, UnsignedNative, ValidatorSet, VoteKind,
     merkle::MerkleProof,
     proposal_message, receipts_root,
     state::{Account, StateKey},
@@ -67,6 +68,21 @@ fn native() -> UnsignedNative {
             },
         ],
     }
+}
+
+fn multisig() -> MultisigTransaction {
+    let keys = [Scheme::Ed25519, Scheme::Sm2, Scheme::Secp256k1]
+        .map(|scheme| SecretKey::from_seed(scheme, &[1; 32]).unwrap());
+    let native = native();
+    let body = UnsignedMultisig {
+        chain_id: native.chain_id,
+        policy: MultisigPolicy::new(2, keys.iter().map(SecretKey::public_key).collect()).unwrap(),
+        ordering: native.ordering,
+        gas_limit: native.gas_limit,
+        calls: native.calls,
+    };
+    let parts = keys.iter().map(|key| body.sign(key).unwrap()).collect();
+    body.combine(parts).unwrap()
 }
 
 fn receipt() -> Receipt {
@@ -172,6 +188,9 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("native", native().sign(&key(1)).encode_2718().to_vec()),
         ("native message", native().message()),
+        ("multisig", multisig().encode_2718().to_vec()),
+        ("multisig message", multisig().body.message()),
+        ("multisig address", multisig().sender().to_vec()),
         ("certificate", encode(&certificate())),
         (
             "vote",

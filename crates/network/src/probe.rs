@@ -96,10 +96,9 @@ pub async fn probe(probe: &Probe<'_>) -> ProbeReport {
         Ok(Ok(mut stream)) => {
             report.cipher_suite = stream.get_ref().1.negotiated_cipher_suite().map(suite_name);
             let mut byte = [0];
-            match timeout(REFUSAL_WAIT, stream.read(&mut byte)).await {
-                Ok(Err(error)) => refused(&mut report, &error),
-                // Data, the end, or silence: nobody minded.
-                Ok(Ok(_)) | Err(_) => {}
+            // Data, the end, or silence: nobody minded.
+            if let Ok(Err(error)) = timeout(REFUSAL_WAIT, stream.read(&mut byte)).await {
+                refused(&mut report, &error);
             }
         }
     }

@@ -200,7 +200,7 @@ async fn certificates_that_are_not_to_be_believed_are_refused_with_words_on_both
     let now = Moment::now();
     let key = || PrivateKey::generate(Algorithm::Sm2).unwrap();
     let (expired, early, user, stranger) = (key(), key(), key(), key());
-    let mut case = |org: &mut Org, key: PrivateKey, profile, at| {
+    let case = |org: &mut Org, key: PrivateKey, profile, at| {
         let pem = org.issue(&key, profile, at).to_pem();
         Member::with(key, &pem, &roots)
     };

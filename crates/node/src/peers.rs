@@ -296,7 +296,7 @@ mod tests {
         let one = serde_json::to_string(&peer(1, "a")).unwrap();
         for bad in [
             "{",
-            "[]",
+            "7",
             "{\"admited\": []}",
             &format!("{{\"admitted\": [{one}, {one}]}}"),
             &" ".repeat(usize::try_from(FILE_BYTES_MAX).unwrap() + 1),

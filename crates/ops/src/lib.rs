@@ -2,7 +2,7 @@
 //!
 //! For: setting up logging ([`logging`]), the metrics registry with its handles ([`Metrics`]), the
 //! answer to "is this node ready, and if not, what does it wait for" ([`Readiness`]) and the
-//! listener that serves both ([`http`]).
+//! listener that serves both ([`http`]), and the audit log ([`audit`]).
 //! Not for: finding out; numbers and reasons are handed in by whoever knows them.
 //!
 //! Invariants: labels have a bounded number of values whatever comes from outside, and nothing
@@ -17,6 +17,7 @@
     )
 )]
 
+pub mod audit;
 mod health;
 pub mod http;
 pub mod logging;

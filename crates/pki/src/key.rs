@@ -150,6 +150,15 @@ impl PublicKey {
         }
     }
 
+    /// The key as accounts have it; `None` for P-256, which signs nothing on a chain.
+    #[must_use]
+    pub const fn account_key(&self) -> Option<&hawser_crypto::PublicKey> {
+        match &self.key {
+            Key::Own(key) => Some(key),
+            Key::P256(_) => None,
+        }
+    }
+
     /// Takes an SM2 or Ed25519 key of this system.
     ///
     /// # Errors
@@ -285,7 +294,7 @@ pub struct PrivateKey {
 
 #[derive(Clone)]
 enum Secret {
-    Own(SecretKey),
+    Own(Box<SecretKey>),
     P256 {
         pkcs8: Arc<Zeroizing<Vec<u8>>>,
         pair: Arc<EcdsaKeyPair>,
@@ -321,7 +330,7 @@ impl PrivateKey {
     pub fn from_secret(key: SecretKey) -> Result<Self, PkiError> {
         Ok(Self {
             public: PublicKey::from_account_key(&key.public_key())?,
-            secret: Secret::Own(key),
+            secret: Secret::Own(Box::new(key)),
         })
     }
 

@@ -307,7 +307,9 @@ fn we_believe_the_chains_requests_keys_and_lists_of_openssl() {
         });
         trust.add_root(ca.clone()).unwrap();
         let now = Moment::now().plus_seconds(1);
-        trust.check(&[node.clone()], Purpose::Node, now).unwrap();
+        trust
+            .check(std::slice::from_ref(&node), Purpose::Node, now)
+            .unwrap();
         // The key and the request are ours to use, and the authority to carry on.
         let key = PrivateKey::decrypt(&read("node-key.pem"), "passphrase").unwrap();
         assert_eq!(key.public_key(), node.public_key());

@@ -40,6 +40,10 @@ pub enum Domain {
     Settings,
     /// Script of a supervision rule, and slots of what rules remember.
     Policy,
+    /// Multisignature policy, and transaction of such an account, as signed.
+    Multisig,
+    /// Key file and contents of an encrypted data folder.
+    AtRest,
 }
 
 impl Domain {
@@ -66,6 +70,8 @@ impl Domain {
             Self::Ed25519Address => b"hawser/ed25519a1",
             Self::Settings => b"hawser/settings1",
             Self::Policy => b"hawser/policy//1",
+            Self::Multisig => b"hawser/multisig1",
+            Self::AtRest => b"hawser/atrest//1",
         }
     }
 }

@@ -14,6 +14,8 @@ pub const FRAME_BYTES_MAX: usize = 12 * 1024 * 1024;
 pub const VALIDATORS_MAX: usize = 1_024;
 /// Most calls in one native transaction.
 pub const NATIVE_CALLS_MAX: usize = 1_024;
+/// Most keys of a multisignature account.
+pub const MULTISIG_KEYS_MAX: usize = 16;
 /// Most evidence records under one signature.
 pub const EVIDENCE_RECORDS_MAX: usize = 1_000;
 /// Longest life of an unordered transaction, in milliseconds: the window within which its

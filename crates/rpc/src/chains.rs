@@ -1,6 +1,9 @@
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -8,13 +11,24 @@ use hawser_node::chain::ChainHandle;
 use hawser_primitives::{B256, ChainId};
 use parking_lot::{Mutex, RwLock};
 
-use crate::eth::filters::Filters;
+use crate::{auth::Access, eth::filters::Filters};
 
 /// A chain with what the interface keeps for its clients.
 pub(crate) struct Entry {
     pub(crate) handle: ChainHandle,
     pub(crate) filters: Filters,
     pub(crate) recent: Recent,
+    pub(crate) access: Access,
+    /// Allowed reads so far.
+    allowed: AtomicU64,
+}
+
+impl Entry {
+    /// Whether the next allowed read is one that is recorded.
+    pub(crate) fn sampled(&self) -> bool {
+        let one_in = self.access.audit_one_in.max(1);
+        self.allowed.fetch_add(1, Ordering::Relaxed) % one_in == 0
+    }
 }
 
 /// Transactions that were lately sent through this interface.
@@ -62,14 +76,21 @@ impl Chains {
         Self::default()
     }
 
-    /// Offers a chain; the first one becomes the default. One with the same id is replaced, its
-    /// filters forgotten.
+    /// Offers a chain to everybody who reaches the listener.
     pub fn insert(&self, handle: ChainHandle) {
+        self.insert_guarded(handle, Access::default());
+    }
+
+    /// Offers a chain to those whom `access` lets in; the first one becomes the default. One with
+    /// the same id is replaced, its filters forgotten.
+    pub fn insert_guarded(&self, handle: ChainHandle, access: Access) {
         let id = handle.store().genesis().chain_id;
         let entry = Arc::new(Entry {
             handle,
             filters: Filters::default(),
             recent: Recent::default(),
+            access,
+            allowed: AtomicU64::new(0),
         });
         let mut registry = self.0.write();
         registry.chains.insert(id, entry);

@@ -30,6 +30,9 @@ pub struct RpcConfig {
     pub limits: RpcLimits,
     /// Learns of every call.
     pub observer: Arc<dyn RpcObserver>,
+    /// The node's name in the audience of credentials; `None` for a random one, which ends with
+    /// the process.
+    pub node: Option<String>,
     /// Files for browsers, served beside JSON-RPC; default none.
     pub pages: Option<Pages>,
     /// TLS, and whose client certificates are believed; default none: plain HTTP.
@@ -53,6 +56,7 @@ impl RpcConfig {
             ),
             limits: RpcLimits::default(),
             observer: Arc::new(NoObserver),
+            node: None,
             pages: None,
             tls: None,
             links: None,
@@ -74,6 +78,16 @@ pub struct RpcLimits {
     pub read_ms_max: u64,
     /// Milliseconds in which a request, batch or not, is answered. Default 60,000.
     pub request_ms_max: u64,
+    /// Milliseconds that a client may leave what the node sends unread, before it is dropped. A
+    /// client that reads gets one second more for every `write_rate_min` bytes. Default 20,000.
+    pub write_ms_max: u64,
+    /// Bytes per second that a client has to read after `write_ms_max`. Default 64 KiB.
+    pub write_rate_min: u64,
+    /// Bytes held for all clients together: requests being worked on and answers waiting to be
+    /// read. Default 512 MiB.
+    pub memory_bytes_max: usize,
+    /// Of these, bytes held for one connection. Default 96 MiB.
+    pub connection_bytes_max: usize,
     /// Requests in a batch. Default 1,000.
     pub batch_max: usize,
     /// Requests of a batch or of a WebSocket connection worked on at once. Default 32.
@@ -84,13 +98,22 @@ pub struct RpcLimits {
     pub json_depth_max: usize,
     /// Bytes of a WebSocket message. Default 4 MiB.
     pub ws_message_bytes_max: usize,
+    /// Bytes of messages of one WebSocket connection worked on at once; beyond them nothing more
+    /// is read. A single message may be longer. Default 8 MiB.
+    pub ws_inflight_bytes_max: usize,
+    /// Milliseconds of silence, pings unanswered, after which a WebSocket is closed. Default
+    /// 60,000.
+    pub ws_silence_ms_max: u64,
     /// Messages that wait to be read by a WebSocket client before it is dropped. Default 4,096.
     pub ws_queue_max: usize,
-    /// Bytes that wait to be read by a WebSocket client before it is dropped. Default 64 MiB.
+    /// Bytes that wait to be read by a WebSocket client before it is dropped. A single message may
+    /// be longer. Default 16 MiB.
     pub ws_queue_bytes_max: usize,
     /// Milliseconds that one message to a WebSocket client may take before it is dropped.
     /// Default 20,000.
     pub ws_write_ms_max: u64,
+    /// Milliseconds that a reader's token is good for, at most 15 minutes. Default 900,000.
+    pub token_ms_max: u64,
     /// Subscriptions of a WebSocket connection. Default 64.
     pub subscriptions_max: usize,
     /// Filters of a chain (`eth_newFilter` and the like). Default 1,024.
@@ -139,14 +162,21 @@ impl Default for RpcLimits {
             body_bytes_max: 8 * 1024 * 1024,
             read_ms_max: 30_000,
             request_ms_max: 60_000,
+            write_ms_max: 20_000,
+            write_rate_min: 64 * 1024,
+            memory_bytes_max: 512 * 1024 * 1024,
+            connection_bytes_max: 96 * 1024 * 1024,
             batch_max: 1_000,
             concurrency_max: 32,
             response_bytes_max: 32 * 1024 * 1024,
             json_depth_max: 64,
             ws_message_bytes_max: 4 * 1024 * 1024,
+            ws_inflight_bytes_max: 8 * 1024 * 1024,
+            ws_silence_ms_max: 60_000,
             ws_queue_max: 4_096,
-            ws_queue_bytes_max: 64 * 1024 * 1024,
+            ws_queue_bytes_max: 16 * 1024 * 1024,
             ws_write_ms_max: 20_000,
+            token_ms_max: 900_000,
             subscriptions_max: 64,
             filters_max: 1_024,
             filter_idle_ms_max: 300_000,
@@ -176,13 +206,20 @@ impl RpcLimits {
             ("body_bytes_max", self.body_bytes_max == 0),
             ("read_ms_max", self.read_ms_max == 0),
             ("request_ms_max", self.request_ms_max == 0),
+            ("write_ms_max", self.write_ms_max == 0),
+            ("write_rate_min", self.write_rate_min == 0),
+            ("memory_bytes_max", self.memory_bytes_max == 0),
+            ("connection_bytes_max", self.connection_bytes_max == 0),
             ("batch_max", self.batch_max == 0),
             ("concurrency_max", self.concurrency_max == 0),
             ("response_bytes_max", self.response_bytes_max == 0),
             ("json_depth_max", self.json_depth_max == 0),
             ("ws_message_bytes_max", self.ws_message_bytes_max == 0),
+            ("ws_inflight_bytes_max", self.ws_inflight_bytes_max == 0),
+            ("ws_silence_ms_max", self.ws_silence_ms_max == 0),
             ("ws_queue_max", self.ws_queue_max == 0),
             ("ws_write_ms_max", self.ws_write_ms_max == 0),
+            ("token_ms_max", self.token_ms_max == 0),
             ("heavy_max", self.heavy_max == 0),
             ("heavy_ms_max", self.heavy_ms_max == 0),
             ("reads_max", self.reads_max == 0),

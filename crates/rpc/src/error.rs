@@ -18,6 +18,11 @@ pub enum RpcError {
     /// A configured origin is no origin.
     #[error("CORS origin {0:?} is not of the form scheme://host[:port]")]
     Origin(String),
+    /// The operating system gives no randomness.
+    #[error(
+        "the operating system gives no randomness: {0}. Tokens could be guessed; nothing is served"
+    )]
+    Randomness(String),
     /// A limit that would refuse everything.
     #[error("limit {0} is 0; nothing could be served")]
     ZeroLimit(&'static str),

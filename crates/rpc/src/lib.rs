@@ -20,11 +20,13 @@
     )
 )]
 
+pub mod auth;
 mod chains;
 mod config;
 mod error;
 mod eth;
 mod hawser;
+mod identity;
 mod methods;
 mod observer;
 mod server;
@@ -35,6 +37,7 @@ mod work;
 pub use chains::Chains;
 pub use config::{Cors, RpcConfig, RpcLimits};
 pub use error::RpcError;
+pub use identity::ClientIdentity;
 pub use methods::METHODS;
 pub use observer::{CallOutcome, Refusal, RpcObserver};
 pub use server::{Page, Pages, RpcServer, serve};

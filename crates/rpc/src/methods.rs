@@ -13,7 +13,8 @@ use serde_json::json as object;
 use tokio::time::timeout;
 
 use crate::{
-    CallOutcome, Chains, RpcConfig, RpcLimits, RpcObserver,
+    CallOutcome, Chains, RpcConfig, RpcError, RpcLimits, RpcObserver,
+    auth::{self, Access, Authenticator, Caller, Realm},
     chains::Entry,
     eth, hawser,
     server::Session,
@@ -32,18 +33,30 @@ pub(crate) struct Shared {
     pub(crate) client_version: String,
     pub(crate) observer: Arc<dyn RpcObserver>,
     pub(crate) links: Option<NetworkHandle>,
+    pub(crate) authenticator: Authenticator,
 }
 
 impl Shared {
-    pub(crate) fn new(config: &RpcConfig, chains: Chains) -> Self {
-        Self {
+    pub(crate) fn new(config: &RpcConfig, chains: Chains) -> Result<Self, RpcError> {
+        let random = |error: getrandom::Error| RpcError::Randomness(error.to_string());
+        let node = match &config.node {
+            Some(name) => name.clone(),
+            None => {
+                let mut name = [0u8; 16];
+                getrandom::fill(&mut name).map_err(random)?;
+                hex::encode(name)
+            }
+        };
+        let token_ms = config.limits.token_ms_max;
+        Ok(Self {
+            authenticator: Authenticator::new(node, token_ms).map_err(random)?,
             work: Work::new(&config.limits),
             limits: config.limits.clone(),
             chains,
             client_version: config.client_version.clone(),
             observer: Arc::clone(&config.observer),
             links: config.links.clone(),
-        }
+        })
     }
 }
 
@@ -102,6 +115,23 @@ impl Context {
         self.entry.handle.store()
     }
 
+    pub(crate) fn access(&self) -> &Access {
+        &self.entry.access
+    }
+
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.shared.authenticator
+    }
+
+    /// What credentials for this chain are bound to.
+    pub(crate) fn realm(&self) -> Realm {
+        let (store, genesis) = (self.store(), self.store().genesis());
+        let hash = store.genesis_hash();
+        self.shared
+            .authenticator
+            .realm(genesis.chain_id, genesis.suite, &hash)
+    }
+
     pub(crate) fn observer(&self) -> &dyn RpcObserver {
         self.shared.observer.as_ref()
     }
@@ -120,8 +150,18 @@ impl Context {
         &self,
         ask: impl FnOnce(&ChainStore) -> Result<T, ErrorObject> + Send + 'static,
     ) -> Result<T, ErrorObject> {
+        self.heavy_within(None, ask).await
+    }
+
+    /// As [`Self::heavy`], in at most the time that the client named.
+    pub(crate) async fn heavy_within<T: Send + 'static>(
+        &self,
+        wanted: Option<Duration>,
+        ask: impl FnOnce(&ChainStore) -> Result<T, ErrorObject> + Send + 'static,
+    ) -> Result<T, ErrorObject> {
         let store = Arc::clone(self.entry.handle.store());
-        self.shared.work.heavy.run(move || ask(&store)).await
+        let heavy = &self.shared.work.heavy;
+        heavy.run_within(wanted, move || ask(&store)).await
     }
 }
 
@@ -180,7 +220,9 @@ pub const METHODS: &[&str] = &[
     "eth_uninstallFilter",
     "eth_unsubscribe",
     "hawser_audit",
+    "hawser_authenticate",
     "hawser_chains",
+    "hawser_challenge",
     "hawser_dryRun",
     "hawser_findEvidence",
     "hawser_getAccountProof",
@@ -197,6 +239,8 @@ pub const METHODS: &[&str] = &[
     "hawser_getValidators",
     "hawser_governance",
     "hawser_links",
+    "hawser_login",
+    "hawser_logout",
     "hawser_member",
     "hawser_members",
     "hawser_nodeStatus",
@@ -230,18 +274,33 @@ pub(crate) fn known(method: &str) -> Option<&'static str> {
         .copied()
 }
 
+/// A response with the code of the error that it is, if it is one.
+pub(crate) struct Answered {
+    pub(crate) text: String,
+    pub(crate) code: Option<i32>,
+}
+
 /// Answers a call; `None` for a notification, which is carried out all the same. `session` is the
 /// WebSocket connection that subscriptions go to.
-pub(crate) async fn answer(cx: &Context, call: Call, session: Option<&Session>) -> Option<String> {
+pub(crate) async fn answer(
+    cx: &Context,
+    caller: &Arc<Caller>,
+    call: Call,
+    session: Option<&Session>,
+) -> Option<Answered> {
     let started = Instant::now();
     let name = known(&call.method);
-    let result = match (name, Params::new(call.params.as_deref())) {
-        (None, _) => Err(ErrorObject::method_not_found(&call.method)),
+    let allowed = auth::check(cx, caller, &call.method, call.params.as_deref()).await;
+    let result = match (
+        name,
+        allowed.and_then(|()| Params::new(call.params.as_deref())),
+    ) {
         (_, Err(error)) => Err(error),
+        (None, _) => Err(ErrorObject::method_not_found(&call.method)),
         (Some(name), Ok(params)) => {
             let limit = Duration::from_millis(cx.limits().request_ms_max);
             // Boxed: the future of all methods together is large.
-            match timeout(limit, Box::pin(dispatch(cx, name, params, session))).await {
+            match timeout(limit, Box::pin(dispatch(cx, caller, name, params, session))).await {
                 Ok(answer) => answer,
                 Err(_) => Err(ErrorObject::busy(format!(
                     "not answered within {} ms; retry in a second",
@@ -257,7 +316,10 @@ pub(crate) async fn answer(cx: &Context, call: Call, session: Option<&Session>) 
         started.elapsed(),
     );
     let id = call.id?;
-    Some(response(Some(&id), &result))
+    Some(Answered {
+        text: response(Some(&id), &result),
+        code: result.err().map(|error| error.code),
+    })
 }
 
 /// Refuses a result that is too long.
@@ -292,6 +354,7 @@ fn constant(params: Params, value: &serde_json::Value) -> Answer {
 
 async fn dispatch(
     cx: &Context,
+    caller: &Arc<Caller>,
     method: &'static str,
     params: Params,
     session: Option<&Session>,
@@ -347,7 +410,7 @@ async fn dispatch(
         "eth_getFilterLogs" => eth::filters::filter_logs(cx, params).await,
         "eth_subscribe" | "eth_unsubscribe" => match session {
             Some(session) if method == "eth_subscribe" => {
-                eth::subscribe::subscribe(cx, session, params)
+                eth::subscribe::subscribe(cx, caller, session, params)
             }
             Some(session) => eth::subscribe::unsubscribe(session, params),
             None => Err(ErrorObject::new(
@@ -369,6 +432,10 @@ async fn dispatch(
         "txpool_content" => eth::txpool::content(cx).await,
         "txpool_inspect" => eth::txpool::inspect(cx).await,
         "txpool_contentFrom" => eth::txpool::content_from(cx, params).await,
+        "hawser_challenge" => hawser::challenge(cx, params),
+        "hawser_login" => hawser::login(cx, caller, session, params).await,
+        "hawser_authenticate" => hawser::authenticate(cx, caller, session, params).await,
+        "hawser_logout" => hawser::logout(cx, caller, params).await,
         other if other.starts_with("hawser_") => dispatch_hawser(cx, other, params).await,
         other => dispatch_node(cx, other, params).await,
     }

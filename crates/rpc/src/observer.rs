@@ -28,8 +28,12 @@ pub enum Refusal {
     Request,
     /// More requests in a batch than allowed.
     Batch,
-    /// A WebSocket client that did not read.
+    /// A client that did not read.
     SlowClient,
+    /// No memory left for what clients ask.
+    Memory,
+    /// A connection could not be accepted, mostly for want of file descriptors.
+    Accept,
 }
 
 /// What the binary learns of every call. Implementations must be quick: they run on the path of

@@ -49,6 +49,16 @@ impl Lane {
         &self,
         work: impl FnOnce() -> Result<T, ErrorObject> + Send + 'static,
     ) -> Result<T, ErrorObject> {
+        self.run_within(None, work).await
+    }
+
+    /// As [`Self::run`], in at most this time, where it is less than the lane's.
+    pub(crate) async fn run_within<T: Send + 'static>(
+        &self,
+        wanted: Option<Duration>,
+        work: impl FnOnce() -> Result<T, ErrorObject> + Send + 'static,
+    ) -> Result<T, ErrorObject> {
+        let budget = wanted.map_or(self.budget, |wanted| wanted.min(self.budget));
         let timed = async {
             let place = match Arc::clone(&self.places).try_acquire_owned() {
                 Ok(place) => place,
@@ -73,11 +83,16 @@ impl Lane {
             job.await
                 .map_err(|error| ErrorObject::internal(format!("request failed: {error}")))?
         };
-        match tokio::time::timeout(self.budget, timed).await {
+        match tokio::time::timeout(budget, timed).await {
             Ok(result) => result,
+            Err(_) if budget < self.budget => Err(ErrorObject::limit(format!(
+                "not done within the {} ms that the request allows; its timeout may be up to {} ms",
+                budget.as_millis(),
+                self.budget.as_millis()
+            ))),
             Err(_) => Err(ErrorObject::busy(format!(
                 "request took longer than {} ms; ask for less at once, or retry in a second",
-                self.budget.as_millis()
+                budget.as_millis()
             ))),
         }
     }
@@ -164,12 +179,33 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_panic_in_a_handler_is_an_answer() {
-        let lane = Lane::new("call", 1, 1, 1_000);
+        let lane = Lane::new("call", 1, 1, 60_000);
         let failed = lane
             .run(|| -> Result<(), _> { panic!("boom") })
             .await
             .unwrap_err();
         assert_eq!(failed.code, code::INTERNAL);
         assert!(lane.run(|| Ok(())).await.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_may_shorten_its_time_and_not_lengthen_it() {
+        let lane = Lane::new("call", 4, 4, 100);
+        let slow = || {
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(())
+        };
+        for (wanted, said) in [
+            (20, "the 20 ms that the request allows"),
+            (5_000, "longer than 100 ms"),
+        ] {
+            let wanted = Some(Duration::from_millis(wanted));
+            let error = lane.run_within(wanted, slow).await.unwrap_err();
+            assert!(error.message.contains(said), "{}", error.message);
+        }
+        let quick = lane
+            .run_within(Some(Duration::from_millis(50)), || Ok(7))
+            .await;
+        assert_eq!(quick.unwrap(), 7);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, B256, TxKind, hex};
 use common::*;
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use hawser_crypto::Suite;
 use hawser_rpc::RpcLimits;
 use serde_json::{Value, json};
@@ -282,7 +282,7 @@ async fn both_sides_of_the_websocket_limits() {
     socket.0.send(Message::text(padded(1_000))).await.unwrap();
     assert_eq!(socket.next().await.unwrap()["result"], "0x106f");
     socket.0.send(Message::text(padded(1_001))).await.ok();
-    assert_eq!(socket.next().await, None);
+    assert_eq!(close_code(&mut socket).await, 1009);
     let deadline = std::time::Instant::now() + DEADLINE;
     while tokio_tungstenite::connect_async(&url).await.is_err() {
         assert!(
@@ -291,6 +291,195 @@ async fn both_sides_of_the_websocket_limits() {
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The code with which the node closes a connection.
+async fn close_code(socket: &mut Socket) -> u16 {
+    loop {
+        let next = tokio::time::timeout(DEADLINE, socket.0.next()).await;
+        match next.expect("in time") {
+            Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+            Some(Ok(Message::Close(None))) => return 1005,
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return 1006,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_far_over_the_limit_is_answered_with_the_code_for_it() {
+    let solo = Solo::start().await;
+    let mut socket = solo.socket().await;
+    let huge = format!("{GOOD}{}", " ".repeat(6 << 20));
+    // Sent while the answer is read, as programs do.
+    let sent = socket.0.send(Message::text(huge));
+    tokio::time::timeout(DEADLINE, sent).await.unwrap().ok();
+    assert_eq!(close_code(&mut socket).await, 1009);
+    assert_eq!(solo.post("/", GOOD).await.0, 200);
+}
+
+/// Sends a request and reads nothing; how long until the node gives up on it.
+async fn until_dropped(mut stream: tokio::net::TcpStream) -> Duration {
+    let started = std::time::Instant::now();
+    // A peer that was reset is noticed by writing to it.
+    while stream.write_all(b"x").await.is_ok() {
+        assert!(started.elapsed() < DEADLINE, "the client was not dropped");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    started.elapsed()
+}
+
+/// A request whose answer is some megabytes long.
+fn hungry(items: usize) -> String {
+    let one = json!({ "jsonrpc": "2.0", "id": 1, "method": "rpc_modules" });
+    let padded = json!({ "jsonrpc": "2.0", "id": "x".repeat(5_000), "method": "rpc_modules" });
+    Value::Array([vec![padded; items], vec![one]].concat()).to_string()
+}
+
+async fn ask_and_do_not_read(solo: &Solo, body: &str) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(solo.server.local_addr()).await.unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_http_client_that_never_reads_loses_its_connection() {
+    let limits = RpcLimits {
+        write_ms_max: 300,
+        write_rate_min: 1 << 30,
+        ..RpcLimits::default()
+    };
+    let solo = limited(limits).await;
+    let body = hungry(999);
+    let stream = ask_and_do_not_read(&solo, &body).await;
+    let waited = until_dropped(stream).await;
+    assert!(waited >= Duration::from_millis(200), "{waited:?}");
+    // Who reads gets all of it, however long.
+    let (status, text) = solo.post("/", body).await;
+    assert!(status == 200 && text.len() > 4_000_000, "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_of_the_memory_that_all_clients_share() {
+    let limits = RpcLimits {
+        write_ms_max: 60_000,
+        memory_bytes_max: 24 << 20,
+        connection_bytes_max: 20 << 20,
+        ..RpcLimits::default()
+    };
+    let solo = limited(limits).await;
+    let body = hungry(600);
+    // One after another they leave some megabytes unread.
+    let mut waiting = Vec::new();
+    let deadline = std::time::Instant::now() + DEADLINE;
+    let refused = loop {
+        waiting.push(ask_and_do_not_read(&solo, &body).await);
+        let (status, text) = solo.post("/", body.clone()).await;
+        if status == 503 || text.contains("the node is busy") {
+            break text;
+        }
+        assert!(status == 200, "{status}");
+        assert!(std::time::Instant::now() < deadline && waiting.len() < 50);
+    };
+    assert!(waiting.len() >= 2, "{}: {refused:.200}", waiting.len());
+    // Small questions are answered all the same.
+    assert_eq!(solo.post("/", GOOD).await.0, 200);
+    drop(waiting);
+    loop {
+        let (status, text) = solo.post("/", body.clone()).await;
+        if status == 200 && !text.contains("the node is busy") {
+            break;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "memory was not given back"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_falls_silent_after_a_request_is_closed() {
+    let solo = limited(RpcLimits {
+        read_ms_max: 300,
+        ..RpcLimits::default()
+    })
+    .await;
+    let mut stream = ask_and_do_not_read(&solo, GOOD).await;
+    let mut text = String::new();
+    tokio::time::timeout(DEADLINE, stream.read_to_string(&mut text))
+        .await
+        .unwrap()
+        .ok();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_websocket_that_does_not_answer_pings_is_closed() {
+    let solo = limited(RpcLimits {
+        ws_silence_ms_max: 300,
+        ..RpcLimits::default()
+    })
+    .await;
+    // Reading answers pings; this one is kept for longer than the silence that is allowed.
+    let mut lively = solo.socket().await;
+    let read = tokio::time::timeout(Duration::from_millis(900), lively.0.next());
+    read.await.ok();
+    assert_eq!(lively.call("eth_chainId", json!([])).await, "0x106f");
+    let mut silent = solo.socket().await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert!(close_code(&mut silent).await >= 1001);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_transaction_is_refused_in_words() {
+    let solo = Solo::start().await;
+    let raw = eip1559(&account(), 0, Address::ZERO, 0);
+    let digits = hex::encode(&raw);
+    let (code, message) = solo.fail("eth_sendRawTransaction", json!([digits])).await;
+    assert_eq!(code, -32602);
+    assert!(message.contains("begins with 0x"), "{message}");
+    let cut = format!("0x{}", &digits[..80]);
+    let (_, message) = solo.fail("eth_sendRawTransaction", json!([cut])).await;
+    assert!(
+        message.contains("is cut off") && message.contains("are missing"),
+        "{message}"
+    );
+    assert!(!message.contains("type flag"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_ends_in_the_time_that_its_caller_allows() {
+    let solo = limited(RpcLimits {
+        call_gas_max: 2_000_000_000,
+        heavy_ms_max: 60_000,
+        ..RpcLimits::default()
+    })
+    .await;
+    let at = Address::repeat_byte(0x99);
+    let trace = |timeout: &str| {
+        json!([{ "to": at, "gas": "0xffffffffff" }, "latest",
+            { "timeout": timeout, "tracer": "callTracer",
+              "stateOverrides": { at.to_string(): { "code": "0x5b5f56" } } }])
+    };
+    let started = std::time::Instant::now();
+    let (code, message) = solo.fail("debug_traceCall", trace("50ms")).await;
+    assert_eq!(code, -32005, "{message}");
+    assert!(
+        message.contains("the 50 ms that the request allows"),
+        "{message}"
+    );
+    assert!(started.elapsed() < DEADLINE);
+    let (code, message) = solo.fail("debug_traceCall", trace("soon")).await;
+    assert_eq!(code, -32602);
+    assert!(message.contains("no duration"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

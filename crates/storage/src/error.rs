@@ -1,5 +1,6 @@
 use std::io;
 
+use hawser_crypto::cipher::CipherError;
 use thiserror::Error;
 
 /// Why a key-value store could not do what it was asked.
@@ -26,6 +27,16 @@ pub enum KvError {
         /// The largest length accepted.
         max: usize,
     },
+    /// A value does not decrypt, or could not be encrypted.
+    #[error(
+        "key-value store, column '{column}': {source}; restore the data from a backup, or remove it and let the node fetch it from its peers"
+    )]
+    Sealed {
+        /// The column.
+        column: &'static str,
+        /// Why.
+        source: CipherError,
+    },
     /// An earlier durable write failed; the process must stop and recover by restart.
     #[error("key-value store refuses calls since a durable write failed; restart the node")]
     Poisoned,
@@ -43,6 +54,18 @@ pub enum DiskError {
         file: String,
         /// The reason.
         source: io::Error,
+    },
+    /// A record does not decrypt, or could not be encrypted.
+    #[error(
+        "'{file}' at byte {offset}: {source}; restore the file from a backup, or remove the folder's data and let the node fetch it from its peers"
+    )]
+    Sealed {
+        /// The file.
+        file: String,
+        /// Where the record stands.
+        offset: u64,
+        /// Why.
+        source: CipherError,
     },
     /// The name is not a plain file name of 1 to 128 letters, digits, `.`, `_` and `-`.
     #[error("'{0}' is not a plain file name")]

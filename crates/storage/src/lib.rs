@@ -3,7 +3,7 @@
 //! For: everything that a node keeps. [`Kv`] holds state and indexes, [`SyncedLog`] what must be on
 //! disk before a vote leaves, [`Segments`] the blocks. All of them run on seams ([`Kv`], [`Disk`])
 //! with a real implementation ([`FjallKv`], [`OsDisk`]) and one for simulation with injectable
-//! faults ([`MemKv`], [`MemDisk`]).
+//! faults ([`MemKv`], [`MemDisk`]). [`SealedKv`] and [`SealedDisk`] encrypt what passes through them.
 //! Not for: what the bytes mean.
 //!
 //! Entry types: [`Kv`], [`SyncedLog`], [`Segments`].
@@ -26,6 +26,7 @@ mod error;
 mod kv;
 mod log;
 mod record;
+mod sealed;
 mod seed;
 mod segments;
 
@@ -37,4 +38,5 @@ pub use kv::{
 };
 pub use log::{LogOptions, LogRecovery, SyncedLog};
 pub use record::TornTail;
+pub use sealed::{SEALED_BYTES, SealedDisk, SealedKv, Sealer};
 pub use segments::{SegmentOptions, SegmentRecovery, Segments};

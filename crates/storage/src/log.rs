@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::record::{self, End, MAGIC_BYTES, Scanner, TornTail};
+use crate::record::{self, End, Keeping, MAGIC_BYTES, Scanner, TornTail};
 use crate::{Disk, DiskError, DiskFile, LogError};
 
 #[cfg(test)]
@@ -42,6 +42,7 @@ pub struct LogRecovery {
 pub struct SyncedLog {
     disk: Arc<dyn Disk>,
     name: String,
+    keeping: Keeping,
     options: LogOptions,
     file: Arc<dyn DiskFile>,
     len: u64,
@@ -61,13 +62,15 @@ impl SyncedLog {
         options: LogOptions,
     ) -> Result<(Self, LogRecovery), LogError> {
         disk.remove(&temporary(name))?;
+        let keeping = Keeping::of(&*disk, name);
         let file = match disk.open(name)? {
             Some(file) => file,
-            None => create(&*disk, name)?,
+            None => create(&*disk, name, &keeping)?,
         };
         let mut log = Self {
             disk,
             name: name.to_owned(),
+            keeping,
             options,
             file,
             len: MAGIC_BYTES,
@@ -84,9 +87,9 @@ impl SyncedLog {
         if file_len > self.options.file_bytes_max {
             return Err(self.damaged(0, format!("it has {file_len} bytes")));
         }
-        let mut scanner = Scanner::new(&*self.file, self.options.record_bytes_max)?;
+        let mut scanner = Scanner::new(&self.keeping, &*self.file, self.options.record_bytes_max)?;
         if !scanner.has_magic(MAGIC)? {
-            return Err(self.damaged(0, "it is not a log of this version".into()));
+            return Err(self.damaged(0, self.keeping.unlike("a log")));
         }
         let mut records = Vec::new();
         let mut misplaced = None;
@@ -137,7 +140,14 @@ impl SyncedLog {
     pub fn append(&mut self, payload: &[u8]) -> Result<(), LogError> {
         self.usable()?;
         let max = self.options.record_bytes_max;
-        let bytes = record::encode(self.len, self.next_tag, self.synced, payload, max)?;
+        let bytes = record::encode(
+            &self.keeping,
+            self.len,
+            self.next_tag,
+            self.synced,
+            payload,
+            max,
+        )?;
         let len = self.len.saturating_add(bytes.len() as u64);
         if len > self.options.file_bytes_max {
             let max = self.options.file_bytes_max;
@@ -167,7 +177,7 @@ impl SyncedLog {
     /// Starts an empty log. A crash leaves either all old records or none.
     pub fn reset(&mut self) -> Result<(), LogError> {
         self.usable()?;
-        let created = create(&*self.disk, &self.name);
+        let created = create(&*self.disk, &self.name, &self.keeping);
         self.file = self.durable(created)?;
         self.len = MAGIC_BYTES;
         self.synced = MAGIC_BYTES;
@@ -200,8 +210,8 @@ fn temporary(name: &str) -> String {
 }
 
 /// Puts an empty log in place of whatever has the name, atomically and durably.
-fn create(disk: &dyn Disk, name: &str) -> Result<Arc<dyn DiskFile>, DiskError> {
-    create_durable(disk, name, &temporary(name), &MAGIC)
+fn create(disk: &dyn Disk, name: &str, keeping: &Keeping) -> Result<Arc<dyn DiskFile>, DiskError> {
+    create_durable(disk, name, &temporary(name), &keeping.magic(MAGIC))
 }
 
 /// Creates a file with the content given under a temporary name and moves it into place.

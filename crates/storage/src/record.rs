@@ -8,8 +8,11 @@
 //! tag, synced and payload, so that no record is valid at another place. `tag` numbers the record.
 //! `synced` is the file length that was durable when the record was written. It tells a torn tail
 //! from damage: bytes that no crash could have lost lie before the `synced` of a later record.
+//! On a disk that encrypts, the payload is sealed ([`crate::sealed`]) and the checksum is over that.
 
-use crate::{DiskError, DiskFile, LogError};
+use std::sync::Arc;
+
+use crate::{Disk, DiskError, DiskFile, LogError, SEALED_BYTES, Sealer};
 
 /// Bytes before the payload.
 pub(crate) const HEADER_BYTES: usize = 24;
@@ -57,8 +60,82 @@ fn checksum(offset: u64, len: u32, tag: u64, synced: u64, payload: &[u8]) -> u32
     crc32c::crc32c_append(crc32c::crc32c(&head), payload)
 }
 
+/// How the payloads of a file are kept: as they are, or sealed and bound to the file's name.
+pub(crate) struct Keeping {
+    name: String,
+    sealer: Option<Arc<Sealer>>,
+}
+
+impl Keeping {
+    /// As the disk does it.
+    pub(crate) fn of(disk: &dyn Disk, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            sealer: disk.sealer(),
+        }
+    }
+
+    /// The magic of a file: one that is sealed is not mistaken for one that is not.
+    pub(crate) fn magic(&self, plain: [u8; 8]) -> [u8; 8] {
+        let mut magic = plain;
+        if let ([.., kind, _], Some(_)) = (&mut magic, &self.sealer) {
+            *kind = b'E';
+        }
+        magic
+    }
+
+    /// What to say of a file with another magic.
+    pub(crate) fn unlike(&self, what: &str) -> String {
+        let kind = match self.sealer {
+            Some(_) => "an encrypted",
+            None => "a plain",
+        };
+        let what = what.trim_start_matches("a ");
+        format!("it is not {kind} {what} of this version; is storage.encryption what it was?")
+    }
+
+    /// Bytes that a payload may have in the file above its largest size.
+    fn overhead(&self) -> usize {
+        self.sealer.as_ref().map_or(0, |_| SEALED_BYTES)
+    }
+
+    fn failed(&self, offset: u64) -> impl FnOnce(hawser_crypto::cipher::CipherError) -> DiskError {
+        let file = self.name.clone();
+        move |source| DiskError::Sealed {
+            file,
+            offset,
+            source,
+        }
+    }
+
+    fn seal(
+        &self,
+        sealer: &Sealer,
+        (offset, tag, synced): (u64, u64, u64),
+        payload: &[u8],
+    ) -> Result<Vec<u8>, DiskError> {
+        let place = [offset, tag, synced].map(u64::to_le_bytes).concat();
+        let sealed = sealer.seal(&[self.name.as_bytes(), &place], payload);
+        sealed.map_err(self.failed(offset))
+    }
+
+    fn open(
+        &self,
+        (offset, tag, synced): (u64, u64, u64),
+        payload: Vec<u8>,
+    ) -> Result<Vec<u8>, DiskError> {
+        let Some(sealer) = &self.sealer else {
+            return Ok(payload);
+        };
+        let place = [offset, tag, synced].map(u64::to_le_bytes).concat();
+        let opened = sealer.open(&[self.name.as_bytes(), &place], &payload);
+        opened.map_err(self.failed(offset))
+    }
+}
+
 /// The bytes of a record that will stand at `offset`.
 pub(crate) fn encode(
+    keeping: &Keeping,
     offset: u64,
     tag: u64,
     synced: u64,
@@ -69,10 +146,18 @@ pub(crate) fn encode(
         len: payload.len(),
         max,
     };
-    let len = u32::try_from(payload.len()).map_err(|_| too_large())?;
     if payload.is_empty() || payload.len() > max {
         return Err(too_large());
     }
+    let sealed;
+    let payload = match &keeping.sealer {
+        Some(sealer) => {
+            sealed = keeping.seal(sealer, (offset, tag, synced), payload)?;
+            sealed.as_slice()
+        }
+        None => payload,
+    };
+    let len = u32::try_from(payload.len()).map_err(|_| too_large())?;
     let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(payload.len()));
     bytes.extend(len.to_le_bytes());
     bytes.extend(checksum(offset, len, tag, synced, payload).to_le_bytes());
@@ -83,14 +168,23 @@ pub(crate) fn encode(
 }
 
 /// The tag and payload of a record that stands at `offset`; `None` unless `bytes` is exactly one.
-pub(crate) fn decode(offset: u64, mut bytes: Vec<u8>) -> Option<(u64, Vec<u8>)> {
-    let header = Header::read(&bytes)?;
-    let payload = bytes.get(HEADER_BYTES..)?;
-    if payload.len() != header.len || !header.matches(offset, payload) {
-        return None;
+pub(crate) fn decode(
+    keeping: &Keeping,
+    offset: u64,
+    mut bytes: Vec<u8>,
+) -> Result<Option<(u64, Vec<u8>)>, DiskError> {
+    let Some(header) = Header::read(&bytes) else {
+        return Ok(None);
+    };
+    let fits = bytes
+        .get(HEADER_BYTES..)
+        .is_some_and(|payload| payload.len() == header.len && header.matches(offset, payload));
+    if !fits {
+        return Ok(None);
     }
     bytes.drain(..HEADER_BYTES);
-    Some((header.tag, bytes))
+    let payload = keeping.open((offset, header.tag, header.synced), bytes)?;
+    Ok(Some((header.tag, payload)))
 }
 
 impl Header {
@@ -122,6 +216,7 @@ impl Header {
 
 /// Reads a file from front to back.
 pub(crate) struct Scanner<'a> {
+    keeping: &'a Keeping,
     file: &'a dyn DiskFile,
     file_len: u64,
     max: usize,
@@ -142,19 +237,25 @@ pub(crate) enum End {
 }
 
 impl<'a> Scanner<'a> {
-    pub(crate) fn new(file: &'a dyn DiskFile, max: usize) -> Result<Self, DiskError> {
+    pub(crate) fn new(
+        keeping: &'a Keeping,
+        file: &'a dyn DiskFile,
+        max: usize,
+    ) -> Result<Self, DiskError> {
         let file_len = file.len()?;
         Ok(Self {
+            keeping,
             file,
             file_len,
-            max,
+            max: max.saturating_add(keeping.overhead()),
             buffer: Vec::new(),
             start: 0,
         })
     }
 
-    /// Whether the file begins with `magic`.
+    /// Whether the file begins with `magic`, in the form that this way of keeping has.
     pub(crate) fn has_magic(&mut self, magic: [u8; 8]) -> Result<bool, DiskError> {
+        let magic = self.keeping.magic(magic);
         Ok(self.bytes(0, magic.len())? == Some(&magic))
     }
 
@@ -162,10 +263,12 @@ impl<'a> Scanner<'a> {
     pub(crate) fn scan(&mut self, mut visit: impl FnMut(Record)) -> Result<End, DiskError> {
         let mut offset = MAGIC_BYTES;
         while offset < self.file_len {
-            let Some((tag, payload)) = self.record(offset)? else {
+            let Some((header, payload)) = self.record(offset)? else {
                 return self.judge(offset);
             };
             let bytes = HEADER_BYTES.saturating_add(payload.len()) as u64;
+            let tag = header.tag;
+            let payload = self.keeping.open((offset, tag, header.synced), payload)?;
             visit(Record {
                 offset,
                 tag,
@@ -192,7 +295,8 @@ impl<'a> Scanner<'a> {
         Ok(End::Torn(bad))
     }
 
-    fn record(&mut self, offset: u64) -> Result<Option<(u64, Vec<u8>)>, DiskError> {
+    /// A record as it stands in the file, its payload still sealed.
+    fn record(&mut self, offset: u64) -> Result<Option<(Header, Vec<u8>)>, DiskError> {
         let max = self.max;
         let Some(header) = self.bytes(offset, HEADER_BYTES)?.and_then(Header::read) else {
             return Ok(None);
@@ -203,7 +307,8 @@ impl<'a> Scanner<'a> {
         let at = offset.saturating_add(HEADER_BYTES as u64);
         let payload = self.bytes(at, header.len)?;
         let valid = payload.filter(|payload| header.matches(offset, payload));
-        Ok(valid.map(|payload| (header.tag, payload.to_vec())))
+        let payload = valid.map(<[u8]>::to_vec);
+        Ok(payload.map(|payload| (header, payload)))
     }
 
     /// `len` bytes at `offset`; `None` where the file ends before them.

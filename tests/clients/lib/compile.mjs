@@ -19,6 +19,11 @@ const SOURCES = {
   "Deed.sol": join(examples, "Deed.sol"),
   "Vault.sol": join(examples, "Vault.sol"),
   "VaultProxy.sol": join(examples, "VaultProxy.sol"),
+  "SM2.sol": join(examples, "SM2.sol"),
+  "SM3.sol": join(examples, "SM3.sol"),
+  "SM4.sol": join(examples, "SM4.sol"),
+  "P256.sol": join(examples, "P256.sol"),
+  "SealedBids.sol": join(examples, "SealedBids.sol"),
   "Probe.sol": join(clients, "contracts/Probe.sol"),
 };
 export const ARTIFACT_FILE = join(clients, "node_modules/.cache/hawser/artifacts.json");

@@ -12,10 +12,13 @@ use zeroize::Zeroizing;
 
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::keyfile::{self, KeyInfo};
+use crate::lang::Lang;
 use crate::local::HomeArgs;
 use crate::output::{self, Output};
 use crate::passphrase::PassphraseArgs;
 use crate::{files, send};
+
+pub(crate) mod file;
 
 /// Commands of `keys`.
 #[derive(Subcommand, Debug)]
@@ -30,6 +33,14 @@ pub(crate) enum KeysCommand {
     List(ListArgs),
     /// Show address and public key of a key
     Show(ShowArgs),
+    /// Sign a file
+    Sign(file::SignArgs),
+    /// Check the signature of a file
+    Verify(file::VerifyArgs),
+    /// Encrypt a file for the owner of an SM2 key
+    Encrypt(file::EncryptArgs),
+    /// Decrypt a file with an SM2 key
+    Decrypt(file::DecryptArgs),
 }
 
 /// Arguments of `keys new`.
@@ -135,7 +146,7 @@ fn scheme() -> impl clap::builder::TypedValueParser<Value = Scheme> {
 }
 
 /// Runs the command.
-pub(crate) fn run(command: &KeysCommand, output: Output) -> Result<()> {
+pub(crate) fn run(command: &KeysCommand, output: Output, lang: Lang) -> Result<()> {
     match command {
         KeysCommand::New(args) => {
             let key = SecretKey::generate(args.scheme).or_fail(Code::Failed)?;
@@ -151,6 +162,10 @@ pub(crate) fn run(command: &KeysCommand, output: Output) -> Result<()> {
         KeysCommand::Export(args) => export(args, output),
         KeysCommand::List(args) => list(args, output),
         KeysCommand::Show(args) => show(args, output),
+        KeysCommand::Sign(args) => file::sign(args, output, lang),
+        KeysCommand::Verify(args) => file::verify(args, output, lang),
+        KeysCommand::Encrypt(args) => file::encrypt(args, output, lang),
+        KeysCommand::Decrypt(args) => file::decrypt(args, output, lang),
     }
 }
 

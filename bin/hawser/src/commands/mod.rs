@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod audit;
 pub(crate) mod cert;
 pub(crate) mod chain;
 pub(crate) mod completions;
@@ -14,8 +15,10 @@ pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod node;
 pub(crate) mod policy;
+pub(crate) mod proxy;
 pub(crate) mod start;
 pub(crate) mod status;
+pub(crate) mod storage;
 pub(crate) mod tx;
 pub(crate) mod up;
 
@@ -35,17 +38,20 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Init(args) => init::run(&args, output, lang),
         Command::Start(args) => start::run(&args),
         Command::Config(command) => config::run(&command, output),
-        Command::Keys(command) => keys::run(&command, output),
+        Command::Keys(command) => keys::run(&command, output, lang),
         Command::Cert(command) => block_on(cert::run(&command, output, lang)),
         Command::Chain(command) => block_on(chain::run(&command, output)),
-        Command::Tx(command) => block_on(tx::run(&command, output)),
+        Command::Tx(command) => block_on(tx::run(&command, output, lang)),
         Command::Contract(command) => block_on(contract::run(&command, output)),
         Command::Evidence(command) => block_on(evidence::run(&command, output)),
         Command::Node(command) => block_on(node::run(&command, output, lang)),
         Command::Gov(command) => block_on(gov::run(&command, output, lang)),
         Command::Policy(command) => block_on(policy::run(&command, output, lang)),
+        Command::Storage(command) => storage::run(&command, output, lang),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args),
+        Command::Proxy(args) => block_on(proxy::run(&args, output, lang)),
+        Command::Audit(command) => audit::run(&command, output, lang),
         Command::Evm(command) => evm::run(&command),
         Command::Completions(args) => completions::run(&args),
     }

@@ -1,6 +1,7 @@
 //! `hawser start`: one node in the foreground.
 
 mod admission;
+mod guard;
 mod observe;
 mod run;
 
@@ -120,6 +121,8 @@ pub(crate) struct Keys {
     rpc_tls: Option<ListenerTls>,
     /// In the order of the configured chains.
     votes: Vec<Option<hawser_crypto::SecretKey>>,
+    /// What opened them; it may open the chains' data as well.
+    passphrase: Passphrase,
 }
 
 fn open_keys(config: &NodeConfig, args: &PassphraseArgs) -> Result<Keys> {
@@ -144,6 +147,7 @@ fn open_keys(config: &NodeConfig, args: &PassphraseArgs) -> Result<Keys> {
         credential,
         rpc_tls,
         votes,
+        passphrase,
     })
 }
 

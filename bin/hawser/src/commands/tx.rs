@@ -4,19 +4,25 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use hawser_primitives::{Address, Bytes, U256};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::chain::fields;
 use crate::client::{Client, NodeArgs};
 use crate::exit::Result;
+use crate::lang::Lang;
 use crate::output::{self, Output};
 use crate::send::{self, Intent, SignerArgs};
+
+pub(crate) mod multisig;
 
 /// Commands of `tx`.
 #[derive(Subcommand, Debug)]
 pub(crate) enum TxCommand {
     /// Sign a transaction, send it, and wait for its receipt
     Send(SendArgs),
+    /// Transactions of accounts that several keys sign for
+    #[command(subcommand)]
+    Multisig(multisig::MultisigCommand),
 }
 
 /// Arguments of `tx send`.
@@ -82,8 +88,11 @@ pub(crate) fn amount(text: &str) -> Result<U256, String> {
 }
 
 /// Runs the command.
-pub(crate) async fn run(command: &TxCommand, output: Output) -> Result<()> {
-    let TxCommand::Send(args) = command;
+pub(crate) async fn run(command: &TxCommand, output: Output, lang: Lang) -> Result<()> {
+    let args = match command {
+        TxCommand::Send(args) => args,
+        TxCommand::Multisig(command) => return multisig::run(command, output, lang).await,
+    };
     let client = args.common.node.client()?;
     let intent = Intent {
         to: Some(args.to),
@@ -111,8 +120,13 @@ pub(crate) async fn send_and_print(
     }
     let limit = Duration::from_secs(options.node.timeout);
     let receipt = send::send(client, &signer, intent, limit).await?;
-    output.print(&receipt, |receipt| {
-        let mut shown = receipt.clone();
+    print_receipt(&receipt, output)
+}
+
+/// Prints a receipt; people see how many events there are.
+pub(crate) fn print_receipt(receipt: &Value, output: Output) -> Result<()> {
+    output.print(receipt, |receipt| {
+        let mut shown = (*receipt).clone();
         if let Some(fields) = shown.as_object_mut() {
             // Of use to programs, and long.
             fields.remove("logsBloom");

@@ -21,6 +21,7 @@ use crate::client::Client;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::files;
 use crate::keyfile::Keystore;
+use crate::reader::Reader;
 
 /// Most nodes of a network that one command sets up.
 pub(crate) const NODES_MAX: u16 = 100;
@@ -154,7 +155,11 @@ impl LocalNode {
     /// A client for it.
     pub(crate) fn client(&self, timeout: Duration) -> Result<Client> {
         match self.rpc() {
-            Some(url) => Client::new(&url, timeout),
+            Some(url) => {
+                let keystore = self.dir.parent().unwrap_or(&self.dir).join("keystore");
+                let reader = Reader::local(Keystore(keystore));
+                Ok(Client::new(&url, timeout)?.read_by(reader))
+            }
             None => fail(
                 Code::Config,
                 format!(

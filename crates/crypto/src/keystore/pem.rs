@@ -43,7 +43,6 @@ pub(super) fn seal(
         pbes2::Parameters::generate_scrypt_aes256cbc(scrypt_params(cost)?, &salt, random()?)
             .map_err(|_| UNWRITABLE)?;
     PrivateKeyInfoRef::try_from(der)
-        .map_err(pkcs8::Error::from)
         .and_then(|info| info.encrypt_with_params(params, passphrase))
         .and_then(|document| Ok(document.to_pem(LABEL, LineEnding::LF)?))
         .map(|text| text.to_string())

@@ -125,7 +125,7 @@ impl VerifyKey {
     }
 
     /// The digest `e = SM3(Z ‖ m)` that is signed.
-    fn digest(&self, message: &[u8]) -> [u8; 32] {
+    pub(crate) fn digest(&self, message: &[u8]) -> [u8; 32] {
         let mut hasher = Sm3::new();
         hasher.update(self.z);
         hasher.update(message);
@@ -143,6 +143,11 @@ impl VerifyKey {
             tables => tables,
         };
         self.verify_digest(&self.digest(message), signature, tables)
+    }
+
+    /// Verifies `r ‖ s` over a digest with a key that is not kept.
+    pub(crate) fn verify_digest_once(&self, e: &[u8; 32], signature: &[u8; 64]) -> bool {
+        self.verify_digest(e, signature, None)
     }
 
     fn verify_digest(&self, e: &[u8; 32], signature: &[u8; 64], tables: Option<&Tables>) -> bool {
@@ -165,6 +170,12 @@ impl VerifyKey {
         let is_x = |x| Fe::from_int(x).is_some_and(|x| sum.has_x(x));
         is_x(x) || matches!(int::add(x, int::N), (x, false) if is_x(x))
     }
+}
+
+/// The key with the point `x ‖ y`, if that is on the curve.
+pub(crate) fn with_uncompressed(xy: &[u8; 64]) -> Option<VerifyKey> {
+    let (x, y) = split(xy);
+    Affine::new(int::from_be_bytes(&x), int::from_be_bytes(&y)).map(VerifyKey::new)
 }
 
 /// A secret key with what signing needs.
@@ -198,6 +209,11 @@ impl SignKey {
     /// The scalar, 32 bytes big endian.
     pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.d.to_repr().into())
+    }
+
+    /// The scalar, for agreement and decryption.
+    pub(crate) const fn scalar(&self) -> &Scalar {
+        &self.d
     }
 
     /// The public key `[d]G`.
@@ -295,7 +311,7 @@ fn hmac(key: &[u8; 32], first: &[u8; 32], rest: &[&[u8]]) -> Zeroizing<[u8; 32]>
 }
 
 /// A scalar in `1 ..= n - 1` from 32 bytes big endian.
-fn parse_scalar(bytes: &[u8; 32]) -> Option<Scalar> {
+pub(crate) fn parse_scalar(bytes: &[u8; 32]) -> Option<Scalar> {
     let scalar = Scalar::from_repr(FieldBytes::from(*bytes)).into_option()?;
     (!bool::from(scalar.is_zero())).then_some(scalar)
 }

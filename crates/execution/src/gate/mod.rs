@@ -155,7 +155,8 @@ pub struct GateTransaction {
     pub sender: Address,
     /// What it asks for, in order; one call but for native transactions.
     pub calls: Vec<GateCall>,
-    /// Accounts whose EIP-7702 authorizations it carries.
+    /// Accounts that signed along: those whose EIP-7702 authorizations it carries, and those of the keys
+    /// that signed for a multisignature account.
     pub authorities: Vec<Address>,
     /// Whether nobody signed it (`eth_call`): the sender is a claim, so only what holds whoever
     /// asks is checked.

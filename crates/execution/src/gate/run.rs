@@ -2,7 +2,7 @@
 
 use alloy_primitives::map::HashMap;
 use hawser_ledger::{
-    Call, NATIVE_TRANSACTION_TYPE, NativeTransaction,
+    Call, MULTISIG_TRANSACTION_TYPE, MultisigTransaction, NATIVE_TRANSACTION_TYPE, NativeView,
     state::{StateError, StateRead},
 };
 use hawser_primitives::{Address, B256, Bytes, Domain, U256};
@@ -246,7 +246,7 @@ where
 /// Shows the gate a native transaction that has passed validation.
 pub(crate) fn begin_native<DB, INSP>(
     evm: &mut ChainEvm<'_, DB, INSP>,
-    native: &NativeTransaction,
+    native: NativeView<'_>,
     sender: Address,
 ) -> Result<(), EvmError>
 where
@@ -260,10 +260,16 @@ where
     };
     let transaction = GateTransaction {
         hash: evm.precompiles.transaction_hash,
-        kind: NATIVE_TRANSACTION_TYPE,
+        kind: native
+            .multisig
+            .map_or(NATIVE_TRANSACTION_TYPE, |_| MULTISIG_TRANSACTION_TYPE),
         sender,
-        calls: native.body.calls.iter().map(GateCall::from).collect(),
-        authorities: Vec::new(),
+        calls: native.calls.iter().map(GateCall::from).collect(),
+        authorities: native
+            .multisig
+            .into_iter()
+            .flat_map(MultisigTransaction::signers)
+            .collect(),
         unsigned: false,
         block: run.block,
     };

@@ -44,13 +44,16 @@ impl SubmitError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Transaction(error) => match error {
-                TransactionError::Signature(_) => "bad_signature",
+                TransactionError::Signature(_) | TransactionError::MultisigSignature(_) => {
+                    "bad_signature"
+                }
                 TransactionError::WrongChain { .. } => "wrong_chain",
                 TransactionError::TooLarge(_) => "too_large",
                 TransactionError::Blob | TransactionError::Type(_) => "unsupported_type",
                 TransactionError::Empty
                 | TransactionError::Malformed(_)
-                | TransactionError::Native(_) => "malformed",
+                | TransactionError::Native(_)
+                | TransactionError::Multisig(_) => "malformed",
             },
             Self::Pool(error) => error.reason(),
             Self::Denied(_) => "denied",

@@ -117,6 +117,18 @@ pub const CHAIN_FIELDS: &[Field] = &[
         required: false,
         doc: "the chain's data; default: chain-<id> within node.data_dir",
     },
+    Field {
+        name: "reads",
+        kind: Kind::Choice(&["open", "signed"]),
+        required: false,
+        doc: "who may query: open for everybody who reaches the listener, signed for authenticated readers; default: rpc.reads",
+    },
+    Field {
+        name: "audit_one_in",
+        kind: Kind::Integer(1, 1_000_000),
+        required: false,
+        doc: "of so many allowed reads one goes to the audit log; refusals, submissions, subscriptions and inspections always do; default: 1",
+    },
 ];
 
 /// Every key, in the order in which people read them.
@@ -266,6 +278,24 @@ pub const KEYS: &[Key] = &[
         "origins whose web pages may call: \"auto\" for all when listening on loopback and none otherwise, \"*\" for all, [] for none",
     ),
     key(
+        "rpc.reads",
+        Kind::Choice(&["open", "signed"]),
+        "\"open\"",
+        "who may query chains that do not say themselves: open for everybody who reaches the listener, signed for authenticated readers",
+    ),
+    key(
+        "rpc.token_ms_max",
+        Kind::Integer(1_000, 900_000),
+        "900000",
+        "how long a reader's token is good for, in milliseconds; a restart ends all",
+    ),
+    key(
+        "rpc.revoked_readers",
+        Kind::OptionalPath,
+        "\"revoked-readers\"",
+        "file with one account per line that may not read here any more; followed while the node runs, need not exist",
+    ),
+    key(
         "rpc.connections_max",
         Kind::Integer(1, 100_000),
         "1024",
@@ -300,6 +330,24 @@ pub const KEYS: &[Key] = &[
         Kind::Integer(100, 3_600_000),
         "60000",
         "longest that a request may take, in milliseconds",
+    ),
+    key(
+        "rpc.write_ms_max",
+        Kind::Integer(100, 3_600_000),
+        "20000",
+        "longest that a client may leave an answer unread, in milliseconds; one that reads gets a second more per 64 KiB",
+    ),
+    key(
+        "rpc.memory_bytes_max",
+        Kind::Integer(16 * MIB, 65_536 * MIB),
+        "536870912",
+        "most bytes held for all clients: requests being worked on and answers waiting to be read",
+    ),
+    key(
+        "rpc.connection_bytes_max",
+        Kind::Integer(4 * MIB, 65_536 * MIB),
+        "100663296",
+        "of these, most bytes held for one connection",
     ),
     key(
         "rpc.subscriptions_max",
@@ -368,6 +416,18 @@ pub const KEYS: &[Key] = &[
         "blocks before those for which past state can be read; 0: none",
     ),
     key(
+        "storage.encryption",
+        Kind::Choice(&["none", "passphrase", "key-file"]),
+        "none",
+        "whether chain data is encrypted on the disk, and what opens its key: the passphrase of the node's keys, or storage.encryption_key_file; decided when the data folder is made",
+    ),
+    key(
+        "storage.encryption_key_file",
+        Kind::OptionalPath,
+        "",
+        "file of 16 to 4096 secret bytes that opens the data key when storage.encryption is key-file",
+    ),
+    key(
         "consensus.propose_ms",
         Kind::Integer(10, 600_000),
         "600",
@@ -426,6 +486,24 @@ pub const KEYS: &[Key] = &[
         Kind::Integer(0, 10_000_000),
         "20000",
         "furthest nonce ahead of the account's that is kept",
+    ),
+    key(
+        "audit.dir",
+        Kind::OptionalPath,
+        "\"\"",
+        "folder of the audit log; empty: audit within node.data_dir",
+    ),
+    key(
+        "audit.segment_bytes_max",
+        Kind::Integer(65_536, 4_096 * MIB),
+        "67108864",
+        "size at which a file of the audit log is followed by the next; none is ever deleted",
+    ),
+    key(
+        "audit.sync_ms",
+        Kind::Integer(0, 60_000),
+        "200",
+        "time until an entry is on disk for certain, in milliseconds; 0: before the answer leaves",
     ),
     key(
         "log.level",

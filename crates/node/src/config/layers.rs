@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::{Item, Value, check, nearest, shorten};
 use super::error::{ConfigError, Problem, Source};
 use super::keys::{KEYS, Kind, find};
-use super::sections::{ClientsKind, CredentialKind, NodeConfig};
+use super::sections::{ClientsKind, CredentialKind, Encryption, NodeConfig};
 
 /// Largest configuration file read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -339,6 +339,11 @@ fn relations(config: &NodeConfig, settings: &BTreeMap<&'static str, Setting>) ->
             "at most half of storage.state_overlay_blocks ({})",
             storage.state_overlay_blocks
         ),
+    );
+    rule(
+        storage.encryption != Encryption::KeyFile || storage.encryption_key_file.is_some(),
+        "storage.encryption_key_file",
+        "a file, because storage.encryption is key-file".to_owned(),
     );
     let clash = |a: Option<std::net::SocketAddr>, b: Option<std::net::SocketAddr>| {
         a.is_some_and(|a| a.port() != 0 && Some(a) == b)

@@ -21,7 +21,7 @@ pub use error::{ConfigError, Problem, Source};
 pub use keys::{CHAIN_FIELDS, Field, KEYS, Key, Kind, PEER_FIELDS, find};
 pub use layers::{FILE_BYTES_MAX, Loaded, Overrides, Setting, load, load_text};
 pub use sections::{
-    ChainSection, ClientsKind, ConsensusSection, CredentialKind, LogFormat, LogSection,
-    MetricsSection, NetworkSection, NodeConfig, NodeSection, PeerSection, PoolSection,
-    RevocationKind, RpcSection, StorageSection,
+    AuditSection, ChainSection, ClientsKind, ConsensusSection, CredentialKind, Encryption,
+    LogFormat, LogSection, MetricsSection, NetworkSection, NodeConfig, NodeSection, PeerSection,
+    PoolSection, ReadsMode, RevocationKind, RpcSection, StorageSection,
 };

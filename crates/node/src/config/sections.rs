@@ -29,6 +29,8 @@ pub struct NodeConfig {
     pub consensus: ConsensusSection,
     /// Waiting transactions.
     pub pool: PoolSection,
+    /// The record of decisions and administrative acts.
+    pub audit: AuditSection,
     /// Logging.
     pub log: LogSection,
     /// Metrics and health.
@@ -140,6 +142,26 @@ pub struct ChainSection {
     /// The chain's data; `None` for `chain-<id>` within the node's data folder.
     #[serde(default, deserialize_with = "optional_path")]
     pub dir: Option<PathBuf>,
+    /// Who may query; `None` for what `rpc.reads` says.
+    #[serde(default)]
+    pub reads: Option<ReadsMode>,
+    /// Of so many allowed reads one is recorded.
+    #[serde(default = "one")]
+    pub audit_one_in: u64,
+}
+
+/// Who may query a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadsMode {
+    /// Everybody who reaches the listener.
+    Open,
+    /// Authenticated readers.
+    Signed,
+}
+
+const fn one() -> u64 {
+    1
 }
 
 /// The interface to clients.
@@ -162,6 +184,13 @@ pub struct RpcSection {
     pub tls_clients: ClientsKind,
     /// Origins whose web pages may call; `auto` and `*` as the key's documentation says.
     pub cors: Vec<String>,
+    /// Who may query chains that do not say themselves.
+    pub reads: ReadsMode,
+    /// How long a reader's token is good for, in milliseconds.
+    pub token_ms_max: u64,
+    /// File of accounts that may not read here any more.
+    #[serde(deserialize_with = "optional_path")]
+    pub revoked_readers: Option<PathBuf>,
     /// Most HTTP connections at a time.
     pub connections_max: usize,
     /// Most WebSocket connections at a time.
@@ -174,6 +203,12 @@ pub struct RpcSection {
     pub batch_max: usize,
     /// Longest that a request may take, in milliseconds.
     pub request_ms_max: u64,
+    /// Longest that a client may leave an answer unread, in milliseconds.
+    pub write_ms_max: u64,
+    /// Most bytes held for all clients.
+    pub memory_bytes_max: usize,
+    /// Most bytes held for one connection.
+    pub connection_bytes_max: usize,
     /// Most subscriptions on one WebSocket connection.
     pub subscriptions_max: usize,
     /// Most filters held for clients.
@@ -202,6 +237,23 @@ pub struct StorageSection {
     pub provable_blocks: u64,
     /// Blocks before those for which past state can be read; 0 for none.
     pub history_blocks: u64,
+    /// Whether chain data is encrypted, and what opens its key.
+    pub encryption: Encryption,
+    /// What opens the data key with [`Encryption::KeyFile`].
+    #[serde(deserialize_with = "optional_path")]
+    pub encryption_key_file: Option<PathBuf>,
+}
+
+/// Encryption of chain data on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encryption {
+    /// None.
+    None,
+    /// The passphrase of the node's keys opens the data key.
+    Passphrase,
+    /// A key file opens it.
+    KeyFile,
 }
 
 /// Waits of agreement, in milliseconds.
@@ -236,6 +288,19 @@ pub struct PoolSection {
     pub nonce_gap_max: u64,
 }
 
+/// The record of decisions and administrative acts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSection {
+    /// Folder of its files; `None` for `audit` within the node's data folder.
+    #[serde(deserialize_with = "optional_path")]
+    pub dir: Option<PathBuf>,
+    /// Size at which a file is followed by the next, in bytes.
+    pub segment_bytes_max: u64,
+    /// Time until an entry is durable, in milliseconds; 0 for before the answer leaves.
+    pub sync_ms: u64,
+}
+
 /// Logging.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -265,6 +330,23 @@ pub struct MetricsSection {
     /// Where to serve them; `None` for nowhere.
     #[serde(deserialize_with = "optional_socket")]
     pub listen: Option<SocketAddr>,
+}
+
+impl NodeConfig {
+    /// Folder of the audit log.
+    #[must_use]
+    pub fn audit_dir(&self) -> PathBuf {
+        match &self.audit.dir {
+            Some(dir) => dir.clone(),
+            None => self.node.data_dir.join("audit"),
+        }
+    }
+
+    /// Who may query a chain.
+    #[must_use]
+    pub fn reads_of(&self, chain: &ChainSection) -> ReadsMode {
+        chain.reads.unwrap_or(self.rpc.reads)
+    }
 }
 
 impl NetworkSection {

@@ -227,6 +227,10 @@ fn keys_that_depend_on_each_other_are_checked_together() {
     assert!(refused("[consensus]\nmax_ms = 599").contains("longest of the waits"));
     assert!(read("[storage]\nprovable_blocks = 32").is_ok());
     assert!(refused("[storage]\nprovable_blocks = 33").contains("at most half"));
+    assert!(read("[storage]\nencryption = \"passphrase\"").is_ok());
+    assert!(refused("[storage]\nencryption = \"key-file\"").contains("a file, because"));
+    let both = "[storage]\nencryption = \"key-file\"\nencryption_key_file = \"data.secret\"";
+    assert!(read(both).is_ok());
     assert!(refused("[metrics]\nlisten = \"127.0.0.1:8545\"").contains("another address"));
 }
 

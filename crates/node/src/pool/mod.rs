@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use hawser_ledger::{ChainParameters, Envelope, Ordering, VerifiedTransaction};
+use hawser_ledger::{ChainParameters, VerifiedTransaction};
 use hawser_primitives::{Address, B256, Height, Time, U256, limits::UNORDERED_LIFETIME_MS_MAX};
 
 /// How long a transaction behind a gap of nonces is kept, in milliseconds.
@@ -290,9 +290,7 @@ impl Pool {
                 value: inner.value(),
             });
         }
-        if let Envelope::Native(native) = inner.envelope()
-            && let Ordering::Unordered { expires, .. } = native.body.ordering
-        {
+        if let Some(expires) = inner.expires() {
             return self.insert_unordered(transaction, expires, now);
         }
         let tx_nonce = inner.nonce().unwrap_or_default();
@@ -521,13 +519,8 @@ impl Pool {
     }
 
     fn is_expired(&self, transaction: &VerifiedTransaction, now: Time) -> bool {
-        match transaction.transaction().envelope() {
-            Envelope::Native(native) => match native.body.ordering {
-                Ordering::Unordered { expires, .. } => expires <= now,
-                Ordering::Sequential { .. } => false,
-            },
-            Envelope::Ethereum(_) => false,
-        }
+        let expires = transaction.transaction().expires();
+        expires.is_some_and(|expires| expires <= now)
     }
 
     /// Removes what a decided block contains and moves the accounts' nonces on.
@@ -588,9 +581,7 @@ impl Pool {
 
     fn drop_unordered(&mut self, arrival: u64) {
         if let Some(transaction) = self.arrivals.get(&arrival).cloned() {
-            if let Envelope::Native(native) = transaction.transaction().envelope()
-                && let Ordering::Unordered { expires, .. } = native.body.ordering
-            {
+            if let Some(expires) = transaction.transaction().expires() {
                 self.expiries.remove(&(expires, arrival));
             }
             if let Some(count) = self.unordered.get_mut(&transaction.sender()) {

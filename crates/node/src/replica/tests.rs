@@ -443,7 +443,8 @@ fn members_of_a_coming_committee_are_believed_for_their_heights_only() {
         replica.handle(START, Event::PeerUp(peer(7))).unwrap();
         replica.handle(START, Event::PeerUp(peer(2))).unwrap();
         let actions = tell(&mut replica, validator, &prevote(validator, height));
-        !reports(&actions).is_empty()
+        let bad = |report: &Report| matches!(report, Report::BadMessage { .. });
+        reports(&actions).iter().any(bad)
     };
     let from = SETTINGS_DELAY;
     assert!(blamed(7, from - 1) && !blamed(2, from - 1));
@@ -515,8 +516,27 @@ fn certified(replica: &Replica, executed: Roots) -> CertifiedBlock {
 
 #[test]
 fn votes_logged_two_heights_above_the_tip_bind_when_that_height_is_reached() {
-    // The vote for height 2 was logged; the crash came before block 1 was stored.
-    let block = B256::repeat_byte(0xee);
+    // Block 2 was proposed and voted for; the crash came before block 1 was stored.
+    let set = self::genesis().validator_set().unwrap();
+    let at = hawser_consensus::proposer_index(&set, Height(2), Round(0));
+    let proposer = (1..=4)
+        .map(key)
+        .find(|key| set.address_at(at) == Some(key.address()))
+        .unwrap();
+    let mut header = self::genesis().block(B256::ZERO).unwrap().header;
+    header.height = Height(2);
+    let proposed = Arc::new(Block {
+        header,
+        transactions: Vec::new(),
+    });
+    let block = proposed.hash(Suite::Intl);
+    let proposal = hawser_consensus::Proposal {
+        height: Height(2),
+        round: Round(0),
+        block,
+        valid_round: None,
+        proposer: proposer.address(),
+    };
     let vote = Vote {
         kind: VoteKind::Prevote,
         height: Height(2),
@@ -524,14 +544,30 @@ fn votes_logged_two_heights_above_the_tip_bind_when_that_height_is_reached() {
         block: Some(block),
         validator: key(1).address(),
     };
-    let signature = key(1).sign(&vote.message(ChainId(9)));
-    let logged = SignedVote {
-        vote: vote.clone(),
-        signature,
-    };
+    let records = vec![
+        Record::Proposal(hawser_consensus::SignedProposal {
+            signature: proposer.sign(&proposal.message(ChainId(9))),
+            proposal,
+        }),
+        Record::Block {
+            height: Height(2),
+            round: Round(0),
+            proposer: proposer.address(),
+            block,
+            valid: true,
+        },
+        Record::Vote(SignedVote {
+            signature: key(1).sign(&vote.message(ChainId(9))),
+            vote: vote.clone(),
+        }),
+    ];
     let cast = CastVotes {
-        records: vec![Record::Vote(logged)],
-        blocks: Vec::new(),
+        records,
+        blocks: vec![CheckedBlock {
+            block: proposed,
+            hash: block,
+            transactions: Arc::default(),
+        }],
     };
     let genesis = genesis();
     let rules = Arc::new(Rules::of_genesis(&genesis).unwrap());

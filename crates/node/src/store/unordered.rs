@@ -2,7 +2,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hawser_crypto::Suite;
 use hawser_execution::UnorderedMark;
-use hawser_ledger::{Envelope, Ordering};
 use hawser_primitives::{B256, Time, limits::UNORDERED_LIFETIME_MS_MAX};
 
 use super::ExecutedBlock;
@@ -46,11 +45,12 @@ impl UnorderedWindow {
     /// Takes in a stored block.
     pub(super) fn add_block(&mut self, suite: Suite, block: &ExecutedBlock) {
         for (transaction, receipt) in block.transactions.iter().zip(&block.result.receipts) {
-            if let Envelope::Native(native) = transaction.transaction().envelope()
-                && let Ordering::Unordered { expires, .. } = native.body.ordering
+            let transaction = transaction.transaction();
+            if let Some(expires) = transaction.expires()
                 && receipt.is_executed()
+                && let Some(digest) = transaction.native_digest(suite)
             {
-                self.insert(native.digest(suite), expires);
+                self.insert(digest, expires);
             }
         }
     }

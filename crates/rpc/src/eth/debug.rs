@@ -1,12 +1,12 @@
 //! Traces, and blocks and transactions as they are encoded.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use alloy_eips::BlockId;
 use alloy_rpc_types_trace::geth::GethDebugTracingCallOptions;
 use hawser_crypto::Suite;
 use hawser_execution::{BlockInput, CallRequest, GethDebugTracingOptions, TransactionRequest};
-use hawser_ledger::{Envelope, Ordering, Outcome, SkipReason};
+use hawser_ledger::{Outcome, SkipReason};
 use hawser_node::store::{ChainStore, ExecutedBlock};
 use hawser_primitives::{B256, Bytes, Height, encode};
 use serde_json::{Value, json as object};
@@ -23,13 +23,13 @@ use crate::{
 fn replayed(suite: Suite, block: &ExecutedBlock) -> BTreeSet<B256> {
     let (mut executed, mut replayed) = (BTreeSet::new(), BTreeSet::new());
     for (transaction, receipt) in block.transactions.iter().zip(&block.result.receipts) {
-        let Envelope::Native(native) = transaction.transaction().envelope() else {
+        let transaction = transaction.transaction();
+        let Some(digest) = transaction
+            .native_digest(suite)
+            .filter(|_| transaction.expires().is_some())
+        else {
             continue;
         };
-        if !matches!(native.body.ordering, Ordering::Unordered { .. }) {
-            continue;
-        }
-        let digest = native.digest(suite);
         if receipt.outcome == Outcome::Skipped(SkipReason::Replayed) && !executed.contains(&digest)
         {
             replayed.insert(digest);
@@ -58,6 +58,59 @@ fn with_input<T>(
     })
 }
 
+/// The time that a client allows for a trace: a duration as Go writes it, such as `5s`, `1m30s` or
+/// `250ms`.
+fn timeout(text: Option<&str>) -> Result<Option<Duration>, ErrorObject> {
+    let Some(text) = text else { return Ok(None) };
+    match duration(text) {
+        Some(time) if !time.is_zero() => Ok(Some(time)),
+        _ => {
+            let shown: String = text.chars().take(32).collect();
+            Err(ErrorObject::invalid_params(format!(
+                "timeout {shown:?} is no duration over 0; write 5s, 1m30s or 250ms"
+            )))
+        }
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    /// Longest first, so that `ms` is not taken for `m`.
+    const UNITS: [(&str, u64); 7] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("µs", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    /// More digits than any duration needs.
+    const TEXT_BYTES_MAX: usize = 32;
+    if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+        return None;
+    }
+    let (mut rest, mut nanos) = (text, 0u64);
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(end);
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| after.starts_with(unit))?;
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        let mut sum = if whole.is_empty() && !part.is_empty() {
+            0
+        } else {
+            whole.parse::<u64>().ok()?.checked_mul(*factor)?
+        };
+        let mut digit_worth = *factor;
+        for digit in part.chars() {
+            digit_worth /= 10;
+            sum = sum.checked_add(u64::from(digit.to_digit(10)?).checked_mul(digit_worth)?)?;
+        }
+        nanos = nanos.checked_add(sum)?;
+        rest = after.strip_prefix(unit)?;
+    }
+    Some(Duration::from_nanos(nanos))
+}
+
 fn parent(block: &ExecutedBlock) -> Result<Height, ErrorObject> {
     let height = block.id().height;
     height
@@ -70,7 +123,8 @@ pub(crate) async fn trace_transaction(cx: &Context, mut params: Params) -> Answe
     let hash: B256 = params.required("transaction hash")?;
     let options: GethDebugTracingOptions = params.optional("options")?.unwrap_or_default();
     params.end()?;
-    cx.heavy(move |store| {
+    let timeout = timeout(options.timeout.as_deref())?;
+    cx.heavy_within(timeout, move |store| {
         let missing = || ErrorObject::server("transaction not found");
         let position = store.position(&hash)?.ok_or_else(missing)?;
         let block = store.block(position.height)?.ok_or_else(missing)?;
@@ -97,7 +151,8 @@ pub(crate) async fn trace_block(cx: &Context, mut params: Params, by_hash: bool)
     };
     let options: GethDebugTracingOptions = params.optional("options")?.unwrap_or_default();
     params.end()?;
-    cx.heavy(move |store| {
+    let timeout = timeout(options.timeout.as_deref())?;
+    cx.heavy_within(timeout, move |store| {
         let block = known_block(store, Some(id))?;
         let state = store.state(parent(&block)?)?;
         let traces = with_input(store, &block, |input| {
@@ -126,8 +181,9 @@ pub(crate) async fn trace_call(cx: &Context, mut params: Params) -> Answer {
             "txIndex is not supported; the state after the whole block is used",
         ));
     }
+    let timeout = timeout(options.tracing_options.timeout.as_deref())?;
     let gas_cap = cx.limits().call_gas_max;
-    cx.heavy(move |store| {
+    cx.heavy_within(timeout, move |store| {
         let block = known_block(store, id)?;
         let state = store.state(block.id().height)?;
         let context = calls::context_of(&block);
@@ -199,5 +255,48 @@ pub(crate) async fn raw_transaction(cx: &Context, mut params: Params) -> Answer 
             let waiting = cx.handle().pool_transaction(hash).await?;
             json(&waiting.map(|transaction| transaction.transaction().raw().clone()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_go_writes_them() {
+        for (text, ms) in [
+            ("5s", 5_000),
+            ("250ms", 250),
+            ("1m30s", 90_000),
+            ("1.5s", 1_500),
+            (".5s", 500),
+            ("2500000us", 2_500),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
+        }
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-5s",
+            "5 s",
+            "1.2.3s",
+            "5x",
+            ".s",
+            "99999999999h",
+            "ten",
+        ] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+        assert!(timeout(None).unwrap().is_none());
+        assert!(
+            timeout(Some("0s"))
+                .unwrap_err()
+                .message
+                .contains("write 5s")
+        );
+        assert!(duration(&"1s".repeat(16)).is_some());
+        assert!(duration(&"1s".repeat(17)).is_none());
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{filters::fresh_name, logs::LogFilter};
 use crate::{
+    auth::{self, Caller, Resource},
     methods::{Answer, Context, syncing},
     server::Session,
     view,
@@ -22,12 +23,26 @@ const SYNCING_EVERY: Duration = Duration::from_millis(500);
 type Push = Box<dyn Fn(&Json) -> bool + Send + Sync>;
 
 /// `eth_subscribe`
-pub(crate) fn subscribe(cx: &Context, session: &Session, mut params: Params) -> Answer {
+pub(crate) fn subscribe(
+    cx: &Context,
+    caller: &Arc<Caller>,
+    session: &Session,
+    mut params: Params,
+) -> Answer {
+    let resource = Resource::of_values("eth_subscribe", &params.rest());
     let kind: String = params.required("subscription")?;
     let name = fresh_name()?;
     let push: Push = {
         let (connection, name) = (session.connection(), name.clone());
-        Box::new(move |result| connection.notify(notification("eth_subscription", &name, result)))
+        let (cx, caller) = (cx.clone(), Arc::clone(caller));
+        Box::new(move |result| {
+            // A reader that was let in may have been shut out since.
+            if let Err(reason) = auth::still_allowed(&cx, &caller, &resource) {
+                connection.refuse(reason);
+                return false;
+            }
+            connection.notify(notification("eth_subscription", &name, result))
+        })
     };
     // Receivers are opened here, so that nothing is missed between answer and start.
     let context = cx.clone();

@@ -1,11 +1,12 @@
 //! Transactions and receipts.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use alloy_eips::BlockId;
 use alloy_primitives::U64;
 use hawser_node::store::{ChainStore, ExecutedBlock};
 use hawser_primitives::{B256, Bytes};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -158,9 +159,34 @@ async fn submit(cx: &Context, raw: Bytes) -> Result<B256, ErrorObject> {
     Ok(hash)
 }
 
+/// A transaction as `0x…`. Without the prefix, digits could be anything, and most likely are a
+/// signed transaction that lost it on the way.
+#[derive(Debug)]
+struct RawTransaction(Bytes);
+
+impl<'de> Deserialize<'de> for RawTransaction {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let Some(digits) = text.strip_prefix("0x") else {
+            return Err(D::Error::custom(
+                "a raw transaction begins with 0x, followed by hexadecimal digits",
+            ));
+        };
+        if digits.len() % 2 != 0 {
+            return Err(D::Error::custom(format!(
+                "{} digits after 0x: two make a byte, so one is missing or too many",
+                digits.len()
+            )));
+        }
+        let bytes =
+            hex::decode(digits).map_err(|error| D::Error::custom(format!("{error} after 0x")))?;
+        Ok(Self(bytes.into()))
+    }
+}
+
 /// `eth_sendRawTransaction` and `hawser_sendRawTransaction`: any envelope the chain takes.
 pub(crate) async fn send_raw(cx: &Context, mut params: Params) -> Answer {
-    let raw: Bytes = params.required("raw transaction")?;
+    let RawTransaction(raw) = params.required("raw transaction")?;
     params.end()?;
     json(&submit(cx, raw).await?)
 }
@@ -171,7 +197,7 @@ pub(crate) async fn send_raw_sync(cx: &Context, mut params: Params) -> Answer {
     const WAIT_MS: u64 = 20_000;
     /// Code that EIP-7966 gives to a wait in vain.
     const TIMED_OUT: i32 = 4;
-    let raw: Bytes = params.required("raw transaction")?;
+    let RawTransaction(raw) = params.required("raw transaction")?;
     let wait: Option<U64> = params.optional("timeout in milliseconds")?;
     params.end()?;
     let wait_ms = wait
@@ -200,6 +226,29 @@ pub(crate) async fn send_raw_sync(cx: &Context, mut params: Params) -> Answer {
             );
             error.data = Some(hash.to_string().into());
             Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_transactions_need_their_prefix_and_whole_bytes() {
+        let read = |text: &str| serde_json::from_str::<RawTransaction>(text);
+        assert_eq!(read("\"0x02f8\"").unwrap().0.as_ref(), [0x02, 0xf8]);
+        assert!(read("\"0x\"").unwrap().0.is_empty());
+        for (text, part) in [
+            ("\"02f8\"", "begins with 0x"),
+            ("\"\"", "begins with 0x"),
+            ("\"0X02\"", "begins with 0x"),
+            ("\"0x02f\"", "3 digits"),
+            ("\"0x0g\"", "after 0x"),
+            ("7", "string"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
         }
     }
 }

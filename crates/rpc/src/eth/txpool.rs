@@ -74,7 +74,7 @@ fn summary(transaction: &VerifiedTransaction) -> Result<Value, ErrorObject> {
     let inner = transaction.transaction();
     let to = match inner.envelope() {
         Envelope::Ethereum(envelope) => alloy_consensus::Transaction::to(envelope),
-        Envelope::Native(_) => view::recipient(transaction),
+        Envelope::Native(_) | Envelope::Multisig(_) => view::recipient(transaction),
     };
     let to = to.map_or_else(|| "contract creation".to_owned(), |to| to.to_string());
     let price = inner.max_fee_per_gas();

@@ -7,14 +7,16 @@ mod chain;
 mod evidence;
 mod governance;
 mod links;
+mod login;
 pub(crate) mod proofs;
 mod risk;
 
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
+pub(crate) use governance::*;
+pub(crate) use links::{links, whoami};
+pub(crate) use login::{authenticate, challenge, login, logout};
 pub(crate) use proofs::{
     account_proof, changes_of_committee, receipt_proof, state_proof, storage_proof,
 };
-pub(crate) use governance::*;
-pub(crate) use links::{links, whoami};
 pub(crate) use risk::risk;

@@ -1,19 +1,25 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, Bytes},
     extract::{FromRequestParts, Path, Request, State, WebSocketUpgrade},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
-use hawser_pki::ClientIdentity;
 use hawser_primitives::ChainId;
+use serde_json::value::RawValue;
 
-use super::{App, Session, pages, ws};
+use super::{
+    App, Reply, Session,
+    budget::{Budget, Held},
+    link::Link,
+    pages, ws,
+};
 use crate::{
     Refusal,
-    methods::{Context, Shared, answer},
+    auth::{self, AuthError, Caller, Reads, signature::Message},
+    methods::{Answered, Context, Shared, answer},
     wire::{ErrorObject, Incoming, code, parse, response},
 };
 
@@ -52,8 +58,9 @@ pub(super) async fn not_found(State(app): State<Arc<App>>, request: Request) -> 
     )
 }
 
-fn body(status: StatusCode, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+fn body(status: StatusCode, text: impl Into<Body>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, text.into()).into_response()
 }
 
 fn refusal(status: StatusCode, error: ErrorObject) -> Response {
@@ -74,11 +81,14 @@ async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Respon
         let error = ErrorObject::new(code::UNAVAILABLE, text);
         return refusal(StatusCode::NOT_FOUND, error);
     };
-    let client = request.extensions().get::<Arc<ClientIdentity>>().cloned();
-    let cx = Context::new(Arc::clone(&app.shared), entry, client);
+    let Some(link) = request.extensions().get::<Arc<Link>>().map(Arc::clone) else {
+        let error = ErrorObject::internal("the connection is not known");
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, error);
+    };
+    let cx = Context::new(Arc::clone(&app.shared), entry, link.certified.clone());
     match *request.method() {
-        Method::POST => post(&app, &cx, request).await,
-        Method::GET => upgrade(app, cx, request).await,
+        Method::POST => post(&app, &cx, &link, request).await,
+        Method::GET => upgrade(app, cx, link, request).await,
         _ => {
             let text = "POST JSON-RPC here, or open a WebSocket";
             let error = ErrorObject::new(code::INVALID_REQUEST, text);
@@ -90,13 +100,25 @@ async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Respon
     }
 }
 
-async fn upgrade(app: Arc<App>, cx: Context, request: Request) -> Response {
+async fn upgrade(app: Arc<App>, cx: Context, link: Arc<Link>, request: Request) -> Response {
     if !app.origins.allows(request.headers()) {
         let text = "this origin may not open a WebSocket here; add it to the CORS origins";
         let error = ErrorObject::new(code::INVALID_REQUEST, text);
         return refusal(StatusCode::FORBIDDEN, error);
     }
     let (mut parts, _) = request.into_parts();
+    let caller = caller(&cx, &link, &parts, None);
+    // A credential that does not hold is refused now; without one, a login may follow.
+    if let Err(error) = caller.reader()
+        && cx.access().reads == Reads::Signed
+        && error != AuthError::Unsigned
+    {
+        let reader = Err(error.clone());
+        if let Err(error) = auth::record_login(&cx, &caller, "websocket", &reader).await {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, error);
+        }
+        return unauthenticated(&cx, refusal(StatusCode::UNAUTHORIZED, error.to_object()));
+    }
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
         let text = "POST JSON-RPC here, or open a WebSocket";
         let error = ErrorObject::new(code::INVALID_REQUEST, text);
@@ -108,7 +130,7 @@ async fn upgrade(app: Arc<App>, cx: Context, request: Request) -> Response {
         let text = format!("{max} WebSocket connections are open, the limit; retry in a second");
         return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorObject::busy(text));
     };
-    ws::upgrade(upgrade, app, cx, place)
+    ws::upgrade(upgrade, app, cx, link, Arc::new(caller), place)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -124,7 +146,36 @@ fn is_json(headers: &HeaderMap) -> bool {
         || kind.eq_ignore_ascii_case("application/jsonrequest")
 }
 
-async fn post(app: &App, cx: &Context, request: Request<Body>) -> Response {
+/// Who sends a request, where that matters.
+fn caller(cx: &Context, link: &Link, parts: &Parts, body: Option<&[u8]>) -> Caller {
+    let reader = match cx.access().reads {
+        Reads::Open => Err(AuthError::Unsigned),
+        Reads::Signed => {
+            let message = Message {
+                method: parts.method.as_str(),
+                path: parts.uri.path(),
+                body,
+                headers: &parts.headers,
+            };
+            let (realm, identity) = (cx.realm(), link.identity.as_ref());
+            cx.authenticator()
+                .identify(&realm, &message, identity, auth::now_ms())
+        }
+    };
+    Caller::new(link.from, reader)
+}
+
+/// Says with a refusal what would be accepted (RFC 9110, section 11.6.1).
+fn unauthenticated(cx: &Context, mut response: Response) -> Response {
+    let text = format!("Bearer realm=\"{}\"", cx.realm().audience);
+    if let Ok(value) = header::HeaderValue::from_str(&text) {
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+async fn post(app: &App, cx: &Context, link: &Link, request: Request<Body>) -> Response {
     let shared = &app.shared;
     if !is_json(request.headers()) {
         shared.observer.refused(Refusal::Body);
@@ -136,6 +187,7 @@ async fn post(app: &App, cx: &Context, request: Request<Body>) -> Response {
     let read = Duration::from_millis(shared.limits.read_ms_max);
     let too_large = |observer: &dyn crate::RpcObserver| {
         observer.refused(Refusal::Body);
+        link.linger();
         let text = format!("request body exceeds the limit of {max} bytes; send it in parts");
         refusal(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -147,9 +199,24 @@ async fn post(app: &App, cx: &Context, request: Request<Body>) -> Response {
     if announced.is_some_and(|bytes| bytes > max) {
         return too_large(shared.observer.as_ref());
     }
-    let bytes = match tokio::time::timeout(read, to_bytes(request.into_body(), max)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => return too_large(shared.observer.as_ref()),
+    let (parts, request_body) = request.into_parts();
+    let reading = read_body(request_body, max, &link.budget);
+    // Held until the answer is made.
+    let (bytes, _held) = match tokio::time::timeout(read, reading).await {
+        Ok(Ok(read)) => read,
+        Ok(Err(Unread::TooLarge)) => return too_large(shared.observer.as_ref()),
+        Ok(Err(Unread::Memory)) => {
+            shared.observer.refused(Refusal::Memory);
+            link.linger();
+            let text = "the node is busy: no memory is left for this request; retry in a second";
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorObject::busy(text));
+        }
+        Ok(Err(Unread::Broken(error))) => {
+            shared.observer.refused(Refusal::Body);
+            let text = format!("the body did not arrive: {error}");
+            let error = ErrorObject::new(code::INVALID_REQUEST, text);
+            return refusal(StatusCode::BAD_REQUEST, error);
+        }
         Err(_) => {
             shared.observer.refused(Refusal::Body);
             let text = format!("the body did not arrive within {} ms", read.as_millis());
@@ -157,19 +224,65 @@ async fn post(app: &App, cx: &Context, request: Request<Body>) -> Response {
             return refusal(StatusCode::REQUEST_TIMEOUT, error);
         }
     };
-    match message(cx, shared, &bytes, None).await {
-        Some(text) => body(StatusCode::OK, text),
+    let caller = Arc::new(caller(cx, link, &parts, Some(&bytes)));
+    match message(cx, shared, &caller, &bytes, None, &link.budget).await {
+        Some(reply) => match reply.code {
+            Some(code::UNAUTHENTICATED) => {
+                unauthenticated(cx, body(StatusCode::UNAUTHORIZED, reply.into_bytes()))
+            }
+            Some(code::DENIED) => body(StatusCode::FORBIDDEN, reply.into_bytes()),
+            _ => body(StatusCode::OK, reply.into_bytes()),
+        },
         None => StatusCode::NO_CONTENT.into_response(),
     }
+}
+
+/// Why a body is not there.
+enum Unread {
+    TooLarge,
+    Memory,
+    Broken(axum::Error),
+}
+
+/// Reads a body, counting what arrives twice: as text, and as what is parsed from it.
+async fn read_body(body: Body, max: usize, budget: &Budget) -> Result<(Bytes, Held), Unread> {
+    let mut held = budget.nothing();
+    let mut stream = body.into_data_stream();
+    let mut all: Vec<u8> = Vec::new();
+    let mut first: Option<Bytes> = None;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(Unread::Broken)?;
+        let before = first.as_ref().map_or(all.len(), Bytes::len);
+        if before.saturating_add(chunk.len()) > max {
+            return Err(Unread::TooLarge);
+        }
+        if !held.grow(chunk.len().saturating_mul(2)) {
+            return Err(Unread::Memory);
+        }
+        // Most bodies come in one piece, which needs no copy.
+        match first.take() {
+            None if all.is_empty() => first = Some(chunk),
+            earlier => {
+                all.extend_from_slice(earlier.as_deref().unwrap_or_default());
+                all.extend_from_slice(&chunk);
+            }
+        }
+    }
+    Ok((first.unwrap_or_else(|| all.into()), held))
 }
 
 /// Answers a message; `None` when it consists of notifications.
 pub(super) async fn message(
     cx: &Context,
     shared: &Shared,
+    caller: &Arc<Caller>,
     bytes: &[u8],
     session: Option<&Session>,
-) -> Option<String> {
+    budget: &Budget,
+) -> Option<Reply> {
+    let observer = shared.observer.as_ref();
+    let keep = |id: Option<&RawValue>, answered| Reply::new(budget, observer, id, answered);
+    let plain = |text| Answered { text, code: None };
     let incoming = match parse(bytes, &shared.limits) {
         Ok(incoming) => incoming,
         Err(error) => {
@@ -178,14 +291,18 @@ pub(super) async fn message(
                 _ => Refusal::Batch,
             };
             shared.observer.refused(refused);
-            return Some(response(None, &Err(error)));
+            return Some(keep(None, plain(response(None, &Err(error)))));
         }
     };
     match incoming {
-        Incoming::Single(Ok(call)) => answer(cx, call, session).await,
+        Incoming::Single(Ok(call)) => {
+            let id = call.id.clone();
+            let answered = answer(cx, caller, call, session).await?;
+            Some(keep(id.as_deref(), answered))
+        }
         Incoming::Single(Err(text)) => {
             shared.observer.refused(Refusal::Request);
-            Some(text)
+            Some(keep(None, plain(text)))
         }
         Incoming::Batch(calls) => {
             let max = shared.limits.response_bytes_max;
@@ -195,33 +312,46 @@ pub(super) async fn message(
                     match call {
                         Ok(call) => {
                             let id = call.id.clone();
-                            (id, answer(cx, call, session).await)
+                            let answered = answer(cx, caller, call, session).await;
+                            let reply = answered.map(|text| keep(id.as_deref(), text));
+                            (id, reply)
                         }
                         Err(text) => {
                             shared.observer.refused(Refusal::Request);
-                            (None, Some(text))
+                            (None, Some(keep(None, plain(text))))
                         }
                     }
                 })
                 .buffered(shared.limits.concurrency_max);
             let mut all = String::from("[");
-            while let Some((id, answer)) = answers.next().await {
-                let Some(mut text) = answer else { continue };
+            let mut held = budget.nothing();
+            let mut unknown = true;
+            while let Some((id, reply)) = answers.next().await {
+                let Some(mut reply) = reply else { continue };
+                let text = &reply.text;
                 if all.len().saturating_add(text.len()) > max {
                     let why = format!("batch response exceeds the limit of {max} bytes");
                     let error = ErrorObject::new(code::RESPONSE_TOO_LARGE, why);
-                    text = response(id.as_deref(), &Err(error));
+                    let text = response(id.as_deref(), &Err(error));
+                    reply = keep(id.as_deref(), plain(text));
                 }
                 if all.len() > 1 {
                     all.push(',');
                 }
-                all.push_str(&text);
+                all.push_str(&reply.text);
+                held.absorb(reply.held);
+                unknown &= reply.code == Some(code::UNAUTHENTICATED);
             }
             if all.len() == 1 {
                 return None;
             }
             all.push(']');
-            Some(all)
+            Some(Reply {
+                text: all,
+                held,
+                // The status of a batch is that of a refusal only where all of it is refused.
+                code: unknown.then_some(code::UNAUTHENTICATED),
+            })
         }
     }
 }

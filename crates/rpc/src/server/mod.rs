@@ -1,15 +1,25 @@
 //! The listener: connections, HTTP, WebSocket.
 
+mod accept;
+mod budget;
 mod http;
+mod link;
 mod origin;
 mod pages;
+mod reply;
 mod session;
 mod ws;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::{Extension, Router, routing::any};
+use axum::{Router, routing::any};
 use hawser_network::ListenerTls;
+use hyper::service::{Service, service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -22,9 +32,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use pages::{Page, Pages};
+pub(crate) use reply::Reply;
 pub(crate) use session::{Connection, Session};
 
 use crate::{Chains, Refusal, RpcConfig, RpcError, methods::Shared};
+use accept::Failures;
+use budget::Budget;
+use link::{Link, Pace, Paced};
 use origin::Origins;
 
 /// Connections that are open at the end get this long to finish their answers.
@@ -40,6 +54,8 @@ pub(crate) struct App {
     pub(crate) shared: Arc<Shared>,
     pub(crate) origins: Origins,
     pub(crate) websockets: Arc<Semaphore>,
+    /// Bytes held for all clients.
+    pub(crate) memory: Budget,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
 }
@@ -97,10 +113,11 @@ pub async fn serve(
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let app = Arc::new(App {
         tls: config.tls.clone(),
-        shared: Arc::new(Shared::new(&config, chains)),
+        shared: Arc::new(Shared::new(&config, chains)?),
         origins,
         pages: config.pages.clone(),
         websockets: Arc::new(Semaphore::new(config.limits.websockets_max)),
+        memory: Budget::new(config.limits.memory_bytes_max),
         tasks: tasks.clone(),
         stop: stop.clone(),
     });
@@ -140,23 +157,31 @@ fn router(app: &Arc<App>) -> Router {
 }
 
 async fn accept(listener: TcpListener, app: Arc<App>) {
-    /// A failed accept is mostly for want of file handles; without a pause it would spin.
-    const PAUSE: Duration = Duration::from_millis(50);
     let router = router(&app);
     let places = Arc::new(Semaphore::new(app.shared.limits.connections_max));
+    let mut failures = Failures::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = app.stop.cancelled() => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections");
-                tokio::time::sleep(PAUSE).await;
-                continue;
+                app.shared.observer.refused(Refusal::Accept);
+                if let Some(times) = failures.failed(Instant::now()) {
+                    tracing::warn!(%error, times, "cannot accept: {}", accept::advice(&error));
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(failures.pause()) => continue,
+                    () = app.stop.cancelled() => return,
+                }
             }
         };
+        let failed = failures.succeeded();
+        if failed > 0 {
+            tracing::info!(failed, "connections are accepted again");
+        }
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             app.shared.observer.refused(Refusal::Connections);
             if app.tls.is_none() {
@@ -166,7 +191,7 @@ async fn accept(listener: TcpListener, app: Arc<App>) {
         };
         let (router, app_) = (router.clone(), Arc::clone(&app));
         app.tasks.spawn(async move {
-            welcome(stream, router, &app_).await;
+            welcome(stream, from.ip(), router, &app_).await;
             drop(place);
         });
     }
@@ -182,12 +207,14 @@ fn refuse(stream: &TcpStream) {
 }
 
 /// Shakes hands where TLS is on, then serves.
-async fn welcome(stream: TcpStream, router: Router, app: &App) {
+async fn welcome(stream: TcpStream, from: IpAddr, router: Router, app: &App) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let budget = app.memory.part(app.shared.limits.connection_bytes_max);
     let Some(tls) = &app.tls else {
-        return connection(stream, router, app).await;
+        let link = Link::new(Some(from), None, budget);
+        return connection(stream, link, router, app).await;
     };
     let shaken = tokio::select! {
         shaken = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)) => shaken,
@@ -195,23 +222,24 @@ async fn welcome(stream: TcpStream, router: Router, app: &App) {
     };
     match shaken {
         Ok(Ok((stream, client))) => {
-            let router = match client {
-                // Every request of the connection carries it.
-                Some(client) => router.layer(Extension(Arc::new(client))),
-                None => router,
-            };
-            connection(stream, router, app).await;
+            let link = Link::new(Some(from), client.map(Arc::new), budget);
+            connection(stream, link, router, app).await;
         }
         Ok(Err(error)) => tracing::debug!(error, "TLS with a client"),
         Err(_) => tracing::debug!("a client's TLS handshake took too long"),
     }
 }
 
-async fn connection<S>(stream: S, router: Router, app: &App)
+async fn connection<S>(stream: S, link: Arc<Link>, router: Router, app: &App)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = TowerToHyperService::new(router);
+    let stream = Paced::new(stream, Arc::clone(&link), Pace::of(&app.shared.limits));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&link));
+        router.call(request)
+    });
     let read = Duration::from_millis(app.shared.limits.read_ms_max);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(read);
@@ -231,5 +259,8 @@ where
     };
     if let Err(error) = result {
         tracing::trace!(%error, "connection");
+        if link::is_too_slow(&error) {
+            app.shared.observer.refused(Refusal::SlowClient);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Which web pages may call.
 
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::{Cors, RpcConfig, RpcError};
@@ -30,7 +30,13 @@ impl Origins {
     pub(crate) fn layer(&self) -> CorsLayer {
         let layer = CorsLayer::new()
             .allow_methods([Method::POST, Method::GET])
-            .allow_headers([header::CONTENT_TYPE]);
+            .allow_headers([
+                header::CONTENT_TYPE,
+                header::AUTHORIZATION,
+                HeaderName::from_static("content-digest"),
+                HeaderName::from_static("signature-input"),
+                HeaderName::from_static("signature"),
+            ]);
         match self {
             Self::Any => layer.allow_origin(Any),
             Self::These(list) => layer.allow_origin(AllowOrigin::list(list.clone())),

@@ -18,36 +18,52 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     RpcLimits,
     methods::Answer,
+    server::{Reply, budget::Budget},
     wire::{ErrorObject, json},
 };
 
 /// The sending side of a WebSocket connection: a bounded queue, in messages and in bytes.
 pub(crate) struct Connection {
-    queue: mpsc::Sender<String>,
+    queue: mpsc::Sender<Reply>,
     bytes: AtomicUsize,
+    budget: Budget,
     limits: RpcLimits,
     subscriptions: Mutex<BTreeMap<String, AbortHandle>>,
     /// Ends the connection.
     pub(crate) gone: CancellationToken,
     /// Whether it ended for not reading.
     pub(crate) slow: CancellationToken,
+    /// Why it ended, where its client may no longer read.
+    pub(crate) refused: Mutex<Option<String>>,
+    /// Whether it ended for a message over the limit.
+    pub(crate) too_large: CancellationToken,
 }
 
 impl Connection {
     pub(crate) fn new(
         limits: &RpcLimits,
+        budget: &Budget,
         gone: CancellationToken,
-    ) -> (Arc<Self>, mpsc::Receiver<String>) {
+    ) -> (Arc<Self>, mpsc::Receiver<Reply>) {
         let (queue, messages) = mpsc::channel(limits.ws_queue_max);
         let connection = Self {
             queue,
             bytes: AtomicUsize::new(0),
+            budget: budget.clone(),
             limits: limits.clone(),
             subscriptions: Mutex::default(),
             gone,
             slow: CancellationToken::new(),
+            refused: Mutex::default(),
+            too_large: CancellationToken::new(),
         };
         (Arc::new(connection), messages)
+    }
+
+    /// Ends the connection of a client that may no longer read.
+    pub(crate) fn refuse(&self, reason: String) {
+        self.refused.lock().get_or_insert(reason);
+        self.gone.cancel();
     }
 
     fn drop_slow(&self) {
@@ -58,6 +74,11 @@ impl Connection {
     fn count(&self, bytes: usize) -> bool {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         before.saturating_add(bytes) <= self.limits.ws_queue_bytes_max || before == 0
+    }
+
+    /// Longest message taken from the client, in bytes.
+    pub(crate) const fn message_bytes_max(&self) -> usize {
+        self.limits.ws_message_bytes_max
     }
 
     /// The writer has taken a message.
@@ -71,7 +92,23 @@ impl Connection {
         if self.gone.is_cancelled() {
             return false;
         }
-        if !self.count(text.len()) || self.queue.try_send(text).is_err() {
+        let waiting = self.bytes.load(Ordering::Relaxed);
+        let held = match self.budget.hold_answer(text.len()) {
+            Some(held) => held,
+            // A client that has read everything is not dropped for what others leave unread.
+            None if waiting == 0 => self.budget.hold_anyway(text.len()),
+            None => {
+                self.drop_slow();
+                return false;
+            }
+        };
+        let bytes = text.len();
+        let reply = Reply {
+            text,
+            held,
+            code: None,
+        };
+        if !self.count(bytes) || self.queue.try_send(reply).is_err() {
             self.drop_slow();
             return false;
         }
@@ -80,13 +117,13 @@ impl Connection {
 
     /// Queues a response. The client may take its time to make room, within the limit for a
     /// write; that slows down its own requests only.
-    pub(crate) async fn respond(&self, text: String) {
-        if !self.count(text.len()) {
+    pub(crate) async fn respond(&self, reply: Reply) {
+        if !self.count(reply.text.len()) {
             self.drop_slow();
             return;
         }
         let limit = Duration::from_millis(self.limits.ws_write_ms_max);
-        if self.queue.send_timeout(text, limit).await.is_err() {
+        if self.queue.send_timeout(reply, limit).await.is_err() {
             self.drop_slow();
         }
     }
@@ -166,13 +203,25 @@ impl Session {
 mod tests {
     use super::*;
 
+    fn budget() -> Budget {
+        Budget::new(1 << 20)
+    }
+
+    fn reply(text: &str) -> Reply {
+        Reply {
+            text: text.to_owned(),
+            held: budget().nothing(),
+            code: None,
+        }
+    }
+
     #[tokio::test]
     async fn a_client_that_does_not_read_is_dropped_at_the_queue_limit() {
         let limits = RpcLimits {
             ws_queue_max: 2,
             ..RpcLimits::default()
         };
-        let (connection, _messages) = Connection::new(&limits, CancellationToken::new());
+        let (connection, _messages) = Connection::new(&limits, &budget(), CancellationToken::new());
         assert!(connection.notify("1".to_owned()));
         assert!(connection.notify("2".to_owned()));
         assert!(!connection.gone.is_cancelled());
@@ -186,10 +235,11 @@ mod tests {
             ws_queue_bytes_max: 10,
             ..RpcLimits::default()
         };
-        let (connection, mut messages) = Connection::new(&limits, CancellationToken::new());
+        let (connection, mut messages) =
+            Connection::new(&limits, &budget(), CancellationToken::new());
         assert!(connection.notify("12345".to_owned()));
         assert!(connection.notify("67890".to_owned()));
-        connection.sent(messages.recv().await.unwrap().len());
+        connection.sent(messages.recv().await.unwrap().text.len());
         assert!(connection.notify("12345".to_owned()));
         assert!(!connection.notify("x".to_owned()));
     }
@@ -200,7 +250,7 @@ mod tests {
             subscriptions_max: 1,
             ..RpcLimits::default()
         };
-        let (connection, _messages) = Connection::new(&limits, CancellationToken::new());
+        let (connection, _messages) = Connection::new(&limits, &budget(), CancellationToken::new());
         let session = Session::new(&connection);
         assert!(
             session
@@ -231,16 +281,29 @@ mod tests {
             ws_write_ms_max: 300,
             ..RpcLimits::default()
         };
-        let (connection, mut messages) = Connection::new(&limits, CancellationToken::new());
-        connection.respond("1".to_owned()).await;
+        let (connection, mut messages) =
+            Connection::new(&limits, &budget(), CancellationToken::new());
+        connection.respond(reply("1")).await;
         let second = tokio::spawn({
             let connection = Arc::clone(&connection);
-            async move { connection.respond("2".to_owned()).await }
+            async move { connection.respond(reply("2")).await }
         });
-        assert_eq!(messages.recv().await.unwrap(), "1");
+        assert_eq!(messages.recv().await.unwrap().text, "1");
         second.await.unwrap();
         assert!(!connection.gone.is_cancelled());
-        connection.respond("3".to_owned()).await;
+        connection.respond(reply("3")).await;
         assert!(connection.slow.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn when_memory_is_short_only_clients_that_leave_something_unread_are_dropped() {
+        let node = Budget::new(5_000);
+        let limits = RpcLimits::default();
+        let (idle, _a) = Connection::new(&limits, &node, CancellationToken::new());
+        let (behind, _b) = Connection::new(&limits, &node, CancellationToken::new());
+        assert!(behind.notify("x".repeat(4_000)));
+        assert!(idle.notify("x".repeat(2_000)));
+        assert!(!behind.notify("x".repeat(2_000)));
+        assert!(behind.slow.is_cancelled() && !idle.slow.is_cancelled());
     }
 }

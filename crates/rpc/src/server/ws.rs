@@ -16,18 +16,22 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{App, Connection, Session, http};
-use crate::{Refusal, methods::Context};
+use super::{App, Connection, Reply, Session, http, link::Link};
+use crate::{
+    Refusal,
+    auth::{Caller, Reads},
+    methods::Context,
+};
 
-/// How often a silent client is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// A client that says nothing, not even to a ping, for this long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Bytes that one permit of the messages in flight stands for.
+const UNIT: usize = 1_024;
 
 pub(super) fn upgrade(
     upgrade: WebSocketUpgrade,
     app: Arc<App>,
     cx: Context,
+    link: Arc<Link>,
+    caller: Arc<Caller>,
     place: OwnedSemaphorePermit,
 ) -> Response {
     let max = app.shared.limits.ws_message_bytes_max;
@@ -40,20 +44,29 @@ pub(super) fn upgrade(
                 let max = app.shared.limits.websockets_max;
                 let open = || max.saturating_sub(app.websockets.available_permits());
                 app.shared.observer.websockets(open());
-                run(socket, &app, cx).await;
+                run(socket, &app, cx, &link, &caller).await;
                 drop(place);
                 app.shared.observer.websockets(open());
             })
         })
 }
 
-async fn run(socket: WebSocket, app: &App, cx: Context) {
+async fn run(socket: WebSocket, app: &App, cx: Context, link: &Link, caller: &Arc<Caller>) {
     let limits = &app.shared.limits;
+    link.count_arrivals();
     let (sink, stream) = socket.split();
-    let (connection, messages) = Connection::new(limits, app.stop.child_token());
+    let (connection, messages) = Connection::new(limits, &link.budget, app.stop.child_token());
     let write_limit = Duration::from_millis(limits.ws_write_ms_max);
-    let writer = tokio::spawn(write(sink, messages, Arc::clone(&connection), write_limit));
-    read(stream, app, &cx, &connection).await;
+    let ping_every = Duration::from_millis((limits.ws_silence_ms_max / 3).max(1));
+    let writing = write(
+        sink,
+        messages,
+        Arc::clone(&connection),
+        write_limit,
+        ping_every,
+    );
+    let writer = tokio::spawn(writing);
+    read(stream, app, &cx, link, caller, &connection).await;
     connection.clear();
     connection.gone.cancel();
     if connection.slow.is_cancelled() {
@@ -69,12 +82,25 @@ async fn read(
     mut stream: SplitStream<WebSocket>,
     app: &App,
     cx: &Context,
+    link: &Link,
+    caller: &Arc<Caller>,
     connection: &Arc<Connection>,
 ) {
-    let places = Arc::new(Semaphore::new(app.shared.limits.concurrency_max));
+    let limits = &app.shared.limits;
+    let places = Arc::new(Semaphore::new(limits.concurrency_max));
+    let units = (limits.ws_inflight_bytes_max / UNIT).clamp(1, u32::MAX as usize);
+    let room = Arc::new(Semaphore::new(units));
+    let silence_max = Duration::from_millis(limits.ws_silence_ms_max);
+    let signed = cx.access().reads == Reads::Signed;
+    let login_until = Instant::now() + Duration::from_millis(limits.read_ms_max);
     loop {
+        let stranger = signed && caller.reader().is_err();
         let next = tokio::select! {
-            next = timeout(SILENCE_MAX, stream.next()) => next,
+            next = timeout(silence_max, stream.next()) => next,
+            () = tokio::time::sleep_until(login_until), if stranger => {
+                connection.refuse("nobody logged in on this connection in time".to_owned());
+                return;
+            }
             () = connection.gone.cancelled() => return,
         };
         let bytes = match next {
@@ -82,9 +108,12 @@ async fn read(
             Ok(Some(Ok(Message::Binary(bytes)))) => bytes,
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
             Ok(Some(Err(error))) => {
-                // A message over the limit ends here as well.
                 tracing::debug!(%error, "WebSocket");
                 app.shared.observer.refused(Refusal::Body);
+                if is_too_large(error) {
+                    link.linger();
+                    connection.too_large.cancel();
+                }
                 return;
             }
             Ok(None | Some(Ok(Message::Close(_)))) | Err(_) => return,
@@ -95,43 +124,53 @@ async fn read(
             () = connection.gone.cancelled() => return,
         };
         let Ok(place) = place else { return };
+        let held = link.message();
+        let weight = bytes.len().div_ceil(UNIT).clamp(1, units);
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        let share = tokio::select! {
+            share = Arc::clone(&room).acquire_many_owned(weight) => share,
+            () = connection.gone.cancelled() => return,
+        };
+        let Ok(share) = share else { return };
         let (cx, shared) = (cx.clone(), Arc::clone(&app.shared));
         let (connection, gone) = (Arc::clone(connection), connection.gone.clone());
+        let (budget, caller) = (link.budget.clone(), Arc::clone(caller));
         tokio::spawn(async move {
             let session = Session::new(&connection);
-            let answering = http::message(&cx, &shared, &bytes, Some(&session));
+            let answering = http::message(&cx, &shared, &caller, &bytes, Some(&session), &budget);
             let answer = tokio::select! {
                 answer = answering => answer,
                 () = gone.cancelled() => return,
             };
-            if let Some(text) = answer {
-                connection.respond(text).await;
+            if let Some(reply) = answer {
+                connection.respond(reply).await;
             }
             session.answered();
-            drop(place);
+            drop((place, share, held));
         });
     }
 }
 
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
-    mut messages: mpsc::Receiver<String>,
+    mut messages: mpsc::Receiver<Reply>,
     connection: Arc<Connection>,
     limit: Duration,
+    ping_every: Duration,
 ) {
-    let mut ping = tokio::time::interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    let mut ping = tokio::time::interval_at(Instant::now() + ping_every, ping_every);
     loop {
-        let (message, bytes) = tokio::select! {
+        let (message, bytes, _held) = tokio::select! {
             biased;
             () = connection.gone.cancelled() => break,
             message = messages.recv() => match message {
-                Some(text) => {
+                Some(Reply { text, held, .. }) => {
                     let bytes = text.len();
-                    (Message::Text(text.into()), bytes)
+                    (Message::Text(text.into()), bytes, Some(held))
                 }
                 None => break,
             },
-            _ = ping.tick() => (Message::Ping(axum::body::Bytes::new()), 0),
+            _ = ping.tick() => (Message::Ping(axum::body::Bytes::new()), 0, None),
         };
         let sent = tokio::select! {
             sent = timeout(limit, sink.send(message)) => sent,
@@ -151,15 +190,42 @@ async fn write(
             }
         }
     }
+    let refused = connection.refused.lock().take();
+    if let Some(reason) = refused {
+        goodbye(&mut sink, close_code::POLICY, &reason).await;
+        return;
+    }
     let (code, reason) = if connection.slow.is_cancelled() {
         (close_code::POLICY, "messages were not read in time")
+    } else if connection.too_large.is_cancelled() {
+        let max = connection.message_bytes_max();
+        let text = format!("a message exceeded the limit of {max} bytes; send it in parts");
+        goodbye(&mut sink, close_code::SIZE, &text).await;
+        return;
     } else {
         (close_code::AWAY, "closing")
     };
+    goodbye(&mut sink, code, reason).await;
+}
+
+async fn goodbye(sink: &mut SplitSink<WebSocket, Message>, code: u16, reason: &str) {
+    /// A control frame has 125 bytes, two of them the code (RFC 6455, section 5.5).
+    const REASON_BYTES_MAX: usize = 120;
+    let mut end = reason.len().min(REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
     let goodbye = Message::Close(Some(CloseFrame {
         code,
-        reason: reason.into(),
+        reason: reason.get(..end).unwrap_or_default().into(),
     }));
     // A client that does not read does not get this either.
     let _ = timeout(Duration::from_secs(1), sink.send(goodbye)).await;
+}
+
+/// Whether a WebSocket ended because a message exceeded the limit.
+fn is_too_large(error: axum::Error) -> bool {
+    let inner = error.into_inner();
+    let error = inner.downcast_ref::<tungstenite::Error>();
+    matches!(error, Some(tungstenite::Error::Capacity(_)))
 }

@@ -10,10 +10,15 @@ use super::{Executed, log, quantity};
 pub(crate) fn recipient(transaction: &VerifiedTransaction) -> Option<Address> {
     match transaction.transaction().envelope() {
         Envelope::Ethereum(envelope) => envelope.to(),
-        Envelope::Native(native) => match native.body.calls.first() {
-            Some(Call::Call { to, .. }) => Some(*to),
-            Some(Call::Create { .. }) | None => None,
-        },
+        Envelope::Native(native) => first_called(&native.body.calls),
+        Envelope::Multisig(multisig) => first_called(&multisig.body.calls),
+    }
+}
+
+fn first_called(calls: &[Call]) -> Option<Address> {
+    match calls.first()? {
+        Call::Call { to, .. } => Some(*to),
+        Call::Create { .. } => None,
     }
 }
 

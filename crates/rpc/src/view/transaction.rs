@@ -1,6 +1,6 @@
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, transaction::Recovered};
 use alloy_rpc_types_eth::Transaction as RpcTransaction;
-use hawser_ledger::{Call, Envelope, NativeTransaction, Ordering, VerifiedTransaction};
+use hawser_ledger::{Call, Envelope, NativeView, Ordering, VerifiedTransaction};
 use hawser_primitives::{Address, B256};
 use serde_json::{Map, Value, json};
 
@@ -22,7 +22,22 @@ pub(crate) fn transaction(
 ) -> Result<Value, ErrorObject> {
     let fields = match transaction.transaction().envelope() {
         Envelope::Ethereum(envelope) => ethereum(envelope, transaction.sender(), place)?,
-        Envelope::Native(native) => native_fields(native, transaction, place),
+        Envelope::Native(native) => {
+            let signer = json!({
+                "scheme": native.body.signer.scheme(),
+                "signer": native.body.signer,
+                "signature": native.signature,
+            });
+            native_fields(native.view(), signer, transaction, place)
+        }
+        Envelope::Multisig(multisig) => {
+            let signer = json!({
+                "threshold": multisig.body.policy.threshold(),
+                "keys": multisig.body.policy.keys(),
+                "signatures": multisig.signatures,
+            });
+            native_fields(multisig.view(), signer, transaction, place)
+        }
     };
     Ok(fields.into())
 }
@@ -60,17 +75,17 @@ pub(crate) fn envelope(
 /// and everything in `hawser`. The signature fields are zero, for the signature may be of any
 /// scheme; `hawser.signature` is the real one.
 fn native_fields(
-    native: &NativeTransaction,
+    native: NativeView<'_>,
+    signer: Value,
     transaction: &VerifiedTransaction,
     place: Option<&Executed<'_>>,
 ) -> Map<String, Value> {
-    let (to, value, input) = match native.body.calls.first() {
+    let (to, value, input) = match native.calls.first() {
         Some(Call::Call { to, value, input }) => (Some(to), *value, input.clone()),
         Some(Call::Create { value, init_code }) => (None, *value, init_code.clone()),
         None => Default::default(),
     };
     let calls: Vec<_> = native
-        .body
         .calls
         .iter()
         .map(|call| match call {
@@ -80,7 +95,7 @@ fn native_fields(
             }
         })
         .collect();
-    let ordering = match native.body.ordering {
+    let ordering = match native.ordering {
         Ordering::Sequential { nonce } => json!({ "sequential": { "nonce": quantity(nonce) } }),
         Ordering::Unordered { expires, salt } => json!({
             "unordered": { "expiresMs": quantity(expires.0), "salt": quantity(salt) }
@@ -90,13 +105,13 @@ fn native_fields(
     let fields = json!({
         "type": quantity(u64::from(inner.kind())),
         "hash": transaction.hash(),
-        "chainId": quantity(native.body.chain_id.0),
+        "chainId": quantity(native.chain_id.0),
         "nonce": quantity(inner.nonce().unwrap_or_default()),
         "from": transaction.sender(),
         "to": to,
         "value": value,
         "input": input,
-        "gas": quantity(native.body.gas_limit),
+        "gas": quantity(native.gas_limit),
         "gasPrice": "0x0",
         "v": "0x0",
         "r": B256::ZERO,
@@ -105,16 +120,14 @@ fn native_fields(
         "blockHash": place.map(|one| one.block.hash),
         "blockNumber": place.map(|one| quantity(one.block.id().height.0)),
         "transactionIndex": place.map(|one| quantity(one.index)),
-        "hawser": {
-            "scheme": native.body.signer.scheme(),
-            "signer": native.body.signer,
-            "signature": native.signature,
-            "ordering": ordering,
-            "calls": calls,
-        },
+        "hawser": signer,
     });
     match fields {
         Value::Object(mut fields) => {
+            if let Some(own) = fields.get_mut("hawser").and_then(Value::as_object_mut) {
+                own.insert("ordering".to_owned(), ordering);
+                own.insert("calls".to_owned(), calls.into());
+            }
             if let Some(one) = place {
                 let secs = one.block.block.header.time.as_secs();
                 fields.insert("blockTimestamp".to_owned(), quantity(secs).into());

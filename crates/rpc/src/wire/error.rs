@@ -23,6 +23,10 @@ pub(crate) mod code {
     pub(crate) const RESPONSE_TOO_LARGE: i32 = -32003;
     /// A limit of this node (EIP-1474: limit exceeded).
     pub(crate) const LIMIT_EXCEEDED: i32 = -32005;
+    /// Nobody known asks: a credential is missing or does not hold.
+    pub(crate) const UNAUTHENTICATED: i32 = -32040;
+    /// The reader is known and may not.
+    pub(crate) const DENIED: i32 = -32043;
     /// The code that a call or an estimate ran reverted; `data` has the reason.
     pub(crate) const REVERTED: i32 = 3;
 }

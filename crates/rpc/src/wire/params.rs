@@ -57,6 +57,11 @@ impl Params {
         })
     }
 
+    /// The parameters not taken yet, as text.
+    pub(crate) fn rest(&self) -> Vec<&RawValue> {
+        self.values.as_slice().iter().map(AsRef::as_ref).collect()
+    }
+
     /// Refuses parameters beyond those taken.
     pub(crate) fn end(self) -> Result<(), ErrorObject> {
         let extra = self.values.len();

@@ -30,7 +30,7 @@ use hawser_node::{
     store::{StoreOptions, columns},
 };
 use hawser_primitives::{ChainId, Time};
-use hawser_rpc::{Chains, RpcConfig, RpcLimits, RpcServer, serve};
+use hawser_rpc::{Chains, RpcConfig, RpcLimits, RpcServer, auth::Access, serve};
 use hawser_storage::{FjallKv, OsDisk};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -113,6 +113,10 @@ impl Solo {
     }
 
     pub async fn with(suite: Suite, limits: RpcLimits) -> Self {
+        Self::guarded(suite, limits, Access::default()).await
+    }
+
+    pub async fn guarded(suite: Suite, limits: RpcLimits, access: Access) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Arc::new(SecretKey::from_seed(suite.vote_scheme(), &[1; 32]).unwrap());
         let identity = NodeIdentity::generate().unwrap();
@@ -125,7 +129,7 @@ impl Solo {
         );
         let handle = node.add_chain(setup, &mut |_, _| {}).unwrap();
         let chains = Chains::new();
-        chains.insert(handle.clone());
+        chains.insert_guarded(handle.clone(), access);
         let port = std::env::var("SOLO_PORT")
             .ok()
             .map_or(0, |port| port.parse().unwrap());

@@ -5,7 +5,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::DiskError;
+use crate::{DiskError, Sealer};
 
 pub use memory::{DiskFaults, MemDisk};
 pub use os::OsDisk;
@@ -35,6 +35,11 @@ pub trait Disk: Send + Sync {
 
     /// Makes creations, renames and removals durable.
     fn sync(&self) -> Result<(), DiskError>;
+
+    /// What records on this disk are encrypted with; `None` for not at all.
+    fn sealer(&self) -> Option<Arc<Sealer>> {
+        None
+    }
 }
 
 /// An open file. Reads may run beside appends.

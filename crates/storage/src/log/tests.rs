@@ -192,7 +192,8 @@ fn a_copy_of_a_record_within_a_torn_payload_is_not_taken_for_one() {
     log.append(b"first").unwrap();
     log.sync().unwrap();
     // Valid where it claims to stand, which is not where it stands.
-    let copy = record::encode(log.len_bytes(), 9, log.len_bytes() + 1, b"copy", 99).unwrap();
+    let (len, plain) = (log.len_bytes(), Keeping::of(&disk, "votes"));
+    let copy = record::encode(&plain, len, 9, len + 1, b"copy", 99).unwrap();
     log.append(&copy).unwrap();
     let file = disk.open("votes").unwrap().unwrap();
     file.truncate(file.len().unwrap() - 1).unwrap();

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::Active;
 use crate::log::create_durable;
-use crate::record::{End, MAGIC_BYTES, Scanner};
+use crate::record::{End, Keeping, MAGIC_BYTES, Scanner};
 use crate::{Disk, DiskError, DiskFile, LogError};
 
 const DATA_MAGIC: [u8; 8] = *b"HWSSEG01";
@@ -55,6 +55,11 @@ impl Files {
             .filter(|count| *count > 0)
     }
 
+    /// How the segment's payloads are kept.
+    pub(super) fn keeping(&self, first: u64) -> Keeping {
+        Keeping::of(&*self.disk, &self.data_name(first))
+    }
+
     pub(super) fn open_data(&self, first: u64) -> Result<Option<Arc<dyn DiskFile>>, DiskError> {
         self.disk.open(&self.data_name(first))
     }
@@ -65,7 +70,9 @@ impl Files {
 
     pub(super) fn create_data(&self, first: u64) -> Result<Arc<dyn DiskFile>, DiskError> {
         let temporary = format!("{}-{first:020}.new", self.prefix);
-        create_durable(&*self.disk, &self.data_name(first), &temporary, &DATA_MAGIC)
+        let name = self.data_name(first);
+        let magic = self.keeping(first).magic(DATA_MAGIC);
+        create_durable(&*self.disk, &name, &temporary, &magic)
     }
 
     pub(super) fn create_index(
@@ -119,9 +126,10 @@ impl Files {
         let name = self.data_name(first);
         let file = self.open_data(first)?.ok_or_else(|| self.missing(&name))?;
         let file_len = file.len()?;
-        let mut scanner = Scanner::new(&*file, item_bytes_max)?;
+        let keeping = self.keeping(first);
+        let mut scanner = Scanner::new(&keeping, &*file, item_bytes_max)?;
         if !scanner.has_magic(DATA_MAGIC)? {
-            return Err(self.corrupt(&name, 0, "it is not a segment of this version".into()));
+            return Err(self.corrupt(&name, 0, keeping.unlike("a segment")));
         }
         let mut offsets = Vec::new();
         let mut wrong = None;

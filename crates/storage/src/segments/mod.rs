@@ -234,14 +234,15 @@ impl Segments {
             });
         }
         self.make_room(number, bytes)?;
-        let (file, offset, synced) = {
+        let (file, offset, synced, first) = {
             let state = self.state.read();
             let Some(active) = &state.active else {
                 return Err(self.gone());
             };
-            (active.file.clone(), active.len, active.synced)
+            (active.file.clone(), active.len, active.synced, active.first)
         };
-        let record = record::encode(offset, number, synced, item, max)?;
+        let keeping = self.files.keeping(first);
+        let record = record::encode(&keeping, offset, number, synced, item, max)?;
         self.durable(file.append(&record))?;
         if let (Some(active), Ok(at)) = (&mut self.state.write().active, u32::try_from(offset)) {
             active.offsets.push(at);
@@ -281,7 +282,8 @@ impl Segments {
             },
         };
         let bytes = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-        match record::decode(start, file.read_at(start, bytes)?) {
+        let keeping = self.files.keeping(first);
+        match record::decode(&keeping, start, file.read_at(start, bytes)?)? {
             Some((tag, item)) if tag == number => Ok(Some(item)),
             _ => Err(self.files.corrupt(
                 &self.files.data_name(first),

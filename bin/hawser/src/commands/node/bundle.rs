@@ -238,6 +238,7 @@ mod tests {
                     .public_key(),
                 weight: 1,
             }],
+            governance: None,
             accounts: BTreeMap::new(),
         }
     }

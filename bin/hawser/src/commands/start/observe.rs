@@ -100,6 +100,8 @@ impl RpcObserver for Calls {
             Refusal::Request => "request",
             Refusal::Batch => "batch",
             Refusal::SlowClient => "slow_client",
+            Refusal::Memory => "memory",
+            Refusal::Accept => "accept",
         });
     }
 

@@ -11,15 +11,17 @@ use hawser_ops::http::{self, Probe};
 use hawser_ops::{ChainMetrics, Metrics, NodeInfo};
 use hawser_primitives::ChainId;
 use hawser_rpc::{Chains, Cors, Page, RpcConfig, RpcLimits, RpcServer};
-use hawser_storage::{FjallKv, OsDisk};
+use hawser_storage::{Disk, FjallKv, Kv, OsDisk, SealedDisk, SealedKv};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::guard::Guard;
 use super::observe::{Calls, Health, Observer, Phase};
 use super::{Keys, admission};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
-use crate::files;
 use crate::local::read_genesis;
+use crate::passphrase::Passphrase;
+use crate::{datafolder, files};
 
 /// Runs a node until a signal or a failure.
 pub(super) fn run(config: NodeConfig, keys: Keys) -> Result<()> {
@@ -57,14 +59,15 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     let health = Health::new();
     serve_operators(&config, &node, &metrics, &health).await?;
 
-    let started = start_chains(&config, keys.votes, &node, &metrics);
+    let started = start_chains(&config, keys.votes, &keys.passphrase, &node, &metrics);
     let served = match started {
-        Ok(chains) => interface(&config, &chains, &metrics, keys.rpc_tls, &node)
-            .await
-            .map(|rpc| (chains, rpc)),
+        Ok(chains) => {
+            let id = own.to_string();
+            guarded(&config, (&id, &node), chains, &metrics, keys.rpc_tls).await
+        }
         Err(failure) => Err(failure),
     };
-    let (chains, rpc) = match served {
+    let (chains, rpc, guard) = match served {
         Ok(served) => served,
         Err(failure) => {
             // The chains that did start have to be closed in order, too.
@@ -91,6 +94,10 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     if let Some(rpc) = rpc {
         rpc.stop().await;
     }
+    guard.stopped(&match &ended {
+        Ok(signal) => (*signal).to_owned(),
+        Err((chain, reason)) => format!("chain {chain}: {reason}"),
+    });
     let stopped = node.stop().await;
     if let Err((chain, reason)) = ended {
         return fail(Code::Failed, format!("chain {chain} stopped: {reason}"));
@@ -100,20 +107,37 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     Ok(())
 }
 
+type Served = (Vec<(ChainHandle, ChainMetrics)>, Option<RpcServer>, Guard);
+
+/// Opens the audit log, then serves clients.
+async fn guarded(
+    config: &NodeConfig,
+    (id, node): (&str, &Node),
+    chains: Vec<(ChainHandle, ChainMetrics)>,
+    metrics: &Metrics,
+    tls: Option<ListenerTls>,
+) -> Result<Served> {
+    let handles: Vec<_> = chains.iter().map(|(handle, _)| handle.clone()).collect();
+    let guard = Guard::open(config, id, &handles)?;
+    let rpc = interface(config, (id, node), &handles, &guard, metrics, tls).await?;
+    Ok((chains, rpc, guard))
+}
+
 /// Serves clients, if the configuration says so.
 async fn interface(
     config: &NodeConfig,
-    chains: &[(ChainHandle, ChainMetrics)],
+    (id, node): (&str, &Node),
+    chains: &[ChainHandle],
+    guard: &Guard,
     metrics: &Metrics,
     tls: Option<ListenerTls>,
-    node: &Node,
 ) -> Result<Option<RpcServer>> {
     let Some(listen) = config.rpc.http else {
         return Ok(None);
     };
     let offered = Chains::new();
-    for (handle, _) in chains {
-        offered.insert(handle.clone());
+    for (handle, section) in chains.iter().zip(&config.chains) {
+        offered.insert_guarded(handle.clone(), guard.access(config, section, handle));
     }
     let section = &config.rpc;
     let limits = RpcLimits {
@@ -123,6 +147,10 @@ async fn interface(
         response_bytes_max: section.response_bytes_max,
         batch_max: section.batch_max,
         request_ms_max: section.request_ms_max,
+        write_ms_max: section.write_ms_max,
+        memory_bytes_max: section.memory_bytes_max,
+        connection_bytes_max: section.connection_bytes_max,
+        token_ms_max: section.token_ms_max,
         subscriptions_max: section.subscriptions_max,
         filters_max: section.filters_max,
         logs_range_max: section.logs_range_max,
@@ -142,6 +170,7 @@ async fn interface(
         cors: cors(&section.cors),
         limits,
         observer: Arc::new(Calls(metrics.clone())),
+        node: Some(id.to_owned()),
         pages: Some(Arc::new(console)),
         tls,
         links: Some(node.network().clone()),
@@ -241,6 +270,7 @@ fn network_numbers(metrics: &Metrics, network: &NetworkHandle) {
 fn start_chains(
     config: &NodeConfig,
     votes: Vec<Option<hawser_crypto::SecretKey>>,
+    passphrase: &Passphrase,
     node: &Node,
     metrics: &Metrics,
 ) -> Result<Vec<(ChainHandle, ChainMetrics)>> {
@@ -261,7 +291,14 @@ fn start_chains(
             genesis.suite.name(),
             &genesis.hash().to_string(),
         );
-        let setup = setup(config, section, &genesis, key, metrics, &chain)?;
+        let setup = setup(
+            config,
+            section,
+            &genesis,
+            (key, passphrase),
+            metrics,
+            &chain,
+        )?;
         let id = genesis.chain_id;
         let handle = tokio::task::block_in_place(|| {
             node.add_chain(setup, &mut |at, target| {
@@ -360,7 +397,7 @@ fn setup(
     config: &NodeConfig,
     section: &ChainSection,
     genesis: &Arc<Genesis>,
-    key: Option<hawser_crypto::SecretKey>,
+    (key, passphrase): (Option<hawser_crypto::SecretKey>, &Passphrase),
     metrics: &Metrics,
     chain: &ChainMetrics,
 ) -> Result<ChainSetup> {
@@ -373,10 +410,18 @@ fn setup(
             format!("chain data in {}: {error}", dir.display()),
         )
     };
+    let sealer = datafolder::sealer(&dir, &config.storage, genesis.suite, passphrase)?;
     let disk = OsDisk::new(&dir.join("log")).map_err(|error| open(&error))?;
     let cache = config.storage.kv_cache_bytes();
     let kv =
         FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| open(&error))?;
+    let (disk, kv): (Arc<dyn Disk>, Arc<dyn Kv>) = match sealer {
+        Some(sealer) => (
+            Arc::new(SealedDisk::new(Arc::new(disk), Arc::clone(&sealer))),
+            Arc::new(SealedKv::new(Arc::new(kv), sealer)),
+        ),
+        None => (Arc::new(disk), Arc::new(kv)),
+    };
     // Leave a processor to agreement and execution where there is more than one.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(ChainSetup {
@@ -386,8 +431,8 @@ fn setup(
         timeouts: config.consensus.timeouts(),
         pool: config.pool.limits(),
         store: config.storage.store_options(),
-        disk: Arc::new(disk),
-        kv: Arc::new(kv),
+        disk,
+        kv,
         verifiers: processors.saturating_sub(1).clamp(1, 8),
         observer: Arc::new(Observer::new(metrics, chain.clone())),
     })

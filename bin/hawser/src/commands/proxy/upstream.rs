@@ -1,0 +1,328 @@
+//! The node behind the proxy: logging in, and sending with a token.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::body::Bytes;
+use hawser_crypto::SecretKey;
+use reqwest::{StatusCode, Url, header};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::exit::{Code, OrFail, Result, fail};
+use crate::lang::Lang;
+
+/// Most chains of a node that are used at once.
+const PATHS_MAX: usize = 64;
+/// Largest answer passed on, in bytes.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bounds on what a token's life is taken for, whatever the clocks say.
+const LIFE_MIN: Duration = Duration::from_secs(3);
+const LIFE_MAX: Duration = Duration::from_secs(900);
+
+/// A token and when to get the next one.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) text: String,
+    pub(super) renew_at: Instant,
+}
+
+/// Why a request could not be sent on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// No node there.
+    Away { url: String, why: String },
+    /// It answers, and does not let the account in.
+    Refused { message: String },
+    /// It answers with something else.
+    Foreign { url: String, status: u16 },
+}
+
+impl Trouble {
+    pub(super) fn text(&self, lang: Lang) -> String {
+        match (self, lang) {
+            (Self::Away { url, why }, Lang::En) => format!(
+                "the node at {url} does not answer: {why}. Is it running, and is --to its address?"
+            ),
+            (Self::Away { url, why }, Lang::Zh) => {
+                format!("节点 {url} 无应答：{why}。它是否在运行，--to 是否是它的地址？")
+            }
+            (Self::Refused { message }, Lang::En) => {
+                format!("the node does not let this account in: {message}")
+            }
+            (Self::Refused { message }, Lang::Zh) => format!("节点拒绝该账户：{message}"),
+            (Self::Foreign { url, status }, Lang::En) => format!(
+                "{url} answers, but not with JSON-RPC (HTTP status {status}); is it the address of \
+                 a node?"
+            ),
+            (Self::Foreign { url, status }, Lang::Zh) => {
+                format!("{url} 有应答，但不是 JSON-RPC（HTTP 状态 {status}）；它是节点的地址吗？")
+            }
+        }
+    }
+}
+
+/// The node, and the account that reads there.
+pub(super) struct Upstream {
+    http: reqwest::Client,
+    /// Without path.
+    base: Url,
+    /// What `/` of the proxy means at the node.
+    root: String,
+    key: SecretKey,
+    /// A token per path; each behind its own lock, so that one login serves all who wait for it.
+    tokens: Mutex<BTreeMap<String, Arc<Mutex<Option<Token>>>>>,
+}
+
+impl Upstream {
+    pub(super) fn new(to: &str, key: SecretKey) -> Result<Self> {
+        let text = match to.strip_prefix("ws://") {
+            Some(rest) => format!("http://{rest}"),
+            None if to.contains("://") => to.to_owned(),
+            None => format!("http://{to}"),
+        };
+        let url = Url::parse(&text).context(Code::Usage, format!("--to {to}"))?;
+        if url.scheme() != "http" || url.host().is_none() {
+            return fail(
+                Code::Usage,
+                format!(
+                    "--to {to}: write http://host:port; run the proxy where the node's plain port is reached"
+                ),
+            );
+        }
+        let root = url.path().to_owned();
+        if path(&root).is_none() {
+            return fail(
+                Code::Usage,
+                format!("--to {to}: a node answers at / and at /chain/<chainId>"),
+            );
+        }
+        let mut base = url;
+        base.set_path("/");
+        base.set_query(None);
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(120))
+            .no_proxy()
+            .build()
+            .context(Code::Failed, "cannot set up HTTP")?;
+        Ok(Self {
+            http,
+            base,
+            root,
+            key,
+            tokens: Mutex::default(),
+        })
+    }
+
+    /// The node's address for a path of the proxy.
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(if path == "/" { &self.root } else { path });
+        url
+    }
+
+    /// The node's WebSocket address for a path of the proxy.
+    pub(super) fn socket_url(&self, path: &str) -> String {
+        let url = self.url(path).to_string();
+        match url.strip_prefix("http://") {
+            Some(rest) => format!("ws://{rest}"),
+            None => url,
+        }
+    }
+
+    /// A token that is fresh enough, with a login where there is none.
+    pub(super) async fn token(&self, path: &str) -> std::result::Result<Token, Trouble> {
+        let slot = {
+            let mut tokens = self.tokens.lock().await;
+            if tokens.len() >= PATHS_MAX && !tokens.contains_key(path) {
+                tokens.clear();
+            }
+            Arc::clone(tokens.entry(path.to_owned()).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some(token) = slot.as_ref()
+            && Instant::now() < token.renew_at
+        {
+            return Ok(token.clone());
+        }
+        let token = self.log_in(path).await?;
+        *slot = Some(token.clone());
+        Ok(token)
+    }
+
+    /// Forgets a token that the node no longer takes.
+    async fn forget(&self, path: &str, refused: &Token) {
+        let slot = self.tokens.lock().await.get(path).map(Arc::clone);
+        if let Some(slot) = slot {
+            let mut slot = slot.lock().await;
+            if slot
+                .as_ref()
+                .is_some_and(|token| token.text == refused.text)
+            {
+                *slot = None;
+            }
+        }
+    }
+
+    async fn log_in(&self, path: &str) -> std::result::Result<Token, Trouble> {
+        let public_key = self.key.public_key();
+        let challenge = self
+            .call(path, "hawser_challenge", json!([public_key]))
+            .await?;
+        let text = challenge["challenge"].as_str().unwrap_or_default();
+        let signature = self.key.sign(text.as_bytes());
+        let signature = format!("0x{}", hex::encode(signature.as_bytes()));
+        let login = json!([{ "challenge": text, "signature": signature, "publicKey": public_key }]);
+        let issued = self.call(path, "hawser_login", login).await?;
+        let (Some(text), Some(expires)) = (issued["token"].as_str(), issued["expires"].as_u64())
+        else {
+            return Err(self.foreign(path, 200));
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_ms = now.map_or(0, |time| {
+            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+        });
+        let life = Duration::from_millis(expires.saturating_sub(now_ms)).clamp(LIFE_MIN, LIFE_MAX);
+        Ok(Token {
+            text: text.to_owned(),
+            renew_at: Instant::now() + life * 3 / 5,
+        })
+    }
+
+    fn foreign(&self, path: &str, status: u16) -> Trouble {
+        Trouble::Foreign {
+            url: self.url(path).to_string(),
+            status,
+        }
+    }
+
+    async fn call(
+        &self,
+        path: &str,
+        method: &str,
+        params: Value,
+    ) -> std::result::Result<Value, Trouble> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let (status, bytes) = self.send(path, body.to_string().into(), None).await?;
+        let Ok(mut answer) = serde_json::from_slice::<Value>(&bytes) else {
+            return Err(self.foreign(path, status.as_u16()));
+        };
+        if let Some(error) = answer.get("error") {
+            let message = error["message"].as_str().unwrap_or("no reason given");
+            return Err(Trouble::Refused {
+                message: message.to_owned(),
+            });
+        }
+        match answer.get_mut("result") {
+            Some(result) => Ok(result.take()),
+            None => Err(self.foreign(path, status.as_u16())),
+        }
+    }
+
+    async fn send(
+        &self,
+        path: &str,
+        body: Bytes,
+        token: Option<&Token>,
+    ) -> std::result::Result<(StatusCode, Bytes), Trouble> {
+        let url = self.url(path);
+        let away = |error: reqwest::Error| {
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(inner) = cause.source() {
+                cause = inner;
+            }
+            Trouble::Away {
+                url: url.to_string(),
+                why: cause.to_string(),
+            }
+        };
+        let mut request = self
+            .http
+            .post(url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(&token.text);
+        }
+        let mut response = request.send().await.map_err(away)?;
+        let status = response.status();
+        let mut all = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(away)? {
+            if all.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
+                return Err(self.foreign(path, status.as_u16()));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok((status, all.into()))
+    }
+
+    /// Sends a body on with a token; one that the node no longer takes is replaced once.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: Bytes,
+    ) -> std::result::Result<(StatusCode, Bytes), Trouble> {
+        let token = self.token(path).await?;
+        let answer = self.send(path, body.clone(), Some(&token)).await?;
+        if answer.0 != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        self.forget(path, &token).await;
+        let token = self.token(path).await?;
+        self.send(path, body, Some(&token)).await
+    }
+}
+
+/// A path that a node serves: `/` or `/chain/<chainId>`.
+pub(super) fn path(text: &str) -> Option<&str> {
+    let chain = text.strip_prefix("/chain/");
+    let known = chain.map_or(text == "/", |id| id.parse::<u64>().is_ok());
+    known.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hawser_crypto::Scheme;
+
+    fn upstream(to: &str) -> Result<Upstream> {
+        Upstream::new(to, SecretKey::generate(Scheme::Ed25519).unwrap())
+    }
+
+    #[test]
+    fn addresses_are_understood_or_refused() {
+        let one = upstream("10.0.0.1:8545").unwrap();
+        assert_eq!(one.url("/").as_str(), "http://10.0.0.1:8545/");
+        assert_eq!(one.socket_url("/chain/7"), "ws://10.0.0.1:8545/chain/7");
+        let chain = upstream("ws://h:1/chain/7").unwrap();
+        assert_eq!(chain.url("/").as_str(), "http://h:1/chain/7");
+        assert_eq!(chain.url("/chain/8").as_str(), "http://h:1/chain/8");
+        for bad in [
+            "https://h:1",
+            "ftp://h",
+            "http://h/other",
+            "http://",
+            "http://h/chain/x",
+        ] {
+            assert_eq!(
+                upstream(bad).err().map(|f| f.code),
+                Some(Code::Usage),
+                "{bad}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_away_is_named() {
+        let away = upstream("http://127.0.0.1:1").unwrap();
+        let trouble = away.post("/", Bytes::from_static(b"{}")).await.unwrap_err();
+        let text = trouble.text(Lang::En);
+        assert!(
+            text.contains("http://127.0.0.1:1/ does not answer"),
+            "{text}"
+        );
+        assert!(trouble.text(Lang::Zh).contains("无应答"));
+    }
+}
