@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     audit, cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init,
-    keys, node, proxy, start, status, storage, tx, up,
+    keys, node, policy, proxy, start, status, storage, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -80,6 +80,9 @@ pub(crate) enum Command {
     /// Organisations, permissions, proposals, freezes, the audit trail
     #[command(subcommand)]
     Gov(gov::GovCommand),
+    /// Check and test rules of supervision
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Sign requests of Ethereum tools to a chain whose reads are signed
     Proxy(Box<proxy::ProxyArgs>),
     /// Show, check and export a node's audit log

@@ -74,6 +74,23 @@ pub trait Supervisor: Send + Sync {
         case: &Case<'_>,
         state: &mut dyn GateState,
     ) -> Result<Vec<RuleOutcome>, StateError>;
+
+    /// Counts a transaction that goes through; asked before it is committed, and undone with it.
+    fn settle(&self, case: &Case<'_>, store: &mut dyn GateStore) -> Result<(), StateError> {
+        let _ = (case, store);
+        Ok(())
+    }
+
+    /// Counts what was found of a transaction; asked after it, outside of it.
+    fn note(
+        &self,
+        store: &mut dyn GateStore,
+        transaction: &GateTransaction,
+        notes: &[Note],
+    ) -> Result<(), StateError> {
+        let _ = (store, transaction, notes);
+        Ok(())
+    }
 }
 
 /// Names an operation for co-signing: Keccak-256 of chain id, sender and every call with its value and
@@ -261,6 +278,9 @@ impl Gate for Gatekeeper {
             time: transaction.block.time,
             transaction: transaction.hash,
         };
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.note(&mut *store, transaction, notes)?;
+        }
         let mut store = GateWriter(store);
         for note in notes {
             let target = match (note.kind, note.party) {
@@ -483,8 +503,12 @@ impl Guard for Watch {
         if verdict.refuse.is_none()
             && let Some((rule, reason)) = cosign
         {
-            verdict.refuse = take_cosignature(&mut GateWriter(store), transaction, rule, &reason)
+            let mut writer = GateWriter(&mut *store);
+            verdict.refuse = take_cosignature(&mut writer, transaction, rule, &reason)
                 .map_err(gate_error)?;
+        }
+        if verdict.refuse.is_none() {
+            supervisor.settle(&case, store)?;
         }
         Ok(verdict)
     }

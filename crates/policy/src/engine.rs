@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Budget, CompileError, Failure, Limit, Lint,
+    Budget, CompileError, Failure, Limit, Lint, OnExceed,
     compile::{compile, failure},
     facts::Facts,
     fields::Fields,
@@ -91,6 +91,19 @@ impl Script {
             .filter_map(|index| functions.get(*index as usize))
             .map(|function| &*function.name)
             .collect()
+    }
+
+    /// What a run may use: as the script says with the constants `STEPS` and `MEMORY`, or the
+    /// default.
+    #[must_use]
+    pub const fn budget(&self) -> Budget {
+        self.program.budget
+    }
+
+    /// What a failure does: as the script says with the constant `ON_EXCEED`, or denial.
+    #[must_use]
+    pub const fn on_exceed(&self) -> OnExceed {
+        self.program.on_exceed
     }
 
     /// Whether it reads what happened before, so that history has to be kept for it.

@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use crate::limits::{
     BRACKETS_MAX, CALLS_MAX, ELEMENTS_MAX, ELIF_MAX, ERROR_BYTES_MAX, EXPRESSION_DEPTH_MAX,
-    INDENT_MAX, INTEGER_BITS_MAX, MEMORY_MAX, REASON_BYTES_MAX, RULE_NAME_MAX, RULES_MAX,
-    RULES_STEPS_MAX, SOURCE_BYTES_MAX, STEPS_MAX, STRING_BYTES_MAX, WORD_BYTES_MAX,
+    FREE_STEPS, INDENT_MAX, INTEGER_BITS_MAX, MEMORY_MAX, REASON_BYTES_MAX, RULE_NAME_MAX,
+    RULES_MAX, RULES_STEPS_MAX, SOURCE_BYTES_MAX, STEPS_MAX, STRING_BYTES_MAX, WORD_BYTES_MAX,
 };
 
 /// A bound that a script ran into.
@@ -51,9 +51,9 @@ pub enum Limit {
     /// Too many verdicts, or one with too long a reason or too many parties.
     #[error("a verdict is too long; a reason has at most {REASON_BYTES_MAX} bytes")]
     Output = 8,
-    /// The steps of all rules in this block.
-    #[error("the rules used up the block's steps")]
-    Block = 9,
+    /// The steps of all rules on this transaction.
+    #[error("the rules used up the transaction's steps, {FREE_STEPS} and one per gas")]
+    Transaction = 9,
     /// The transaction has more calls, transfers or events than the facts hold, and the script does
     /// not look at `tx.truncated`.
     #[error("the transaction has more to check than the facts hold; read tx.truncated to decide")]

@@ -110,34 +110,38 @@ pub(crate) enum Shape {
     Clock,
 }
 
-/// Number of the field `name`, while compiling this crate.
+/// Number of the field `name`, while compiling this crate; `u8::MAX` where there is none.
 const fn id(name: &str) -> u8 {
+    let mut rest: &[&str] = &NAMES;
     let mut index = 0;
-    while index < NAMES.len() {
-        if same(NAMES[index].as_bytes(), name.as_bytes()) {
-            return index as u8;
+    while let Some((first, others)) = rest.split_first() {
+        if same(first.as_bytes(), name.as_bytes()) {
+            return index;
         }
         index += 1;
+        rest = others;
     }
-    panic!("no such field")
+    u8::MAX
 }
 
 const fn same(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut index = 0;
-    while index < a.len() {
-        if a[index] != b[index] {
+    let (mut a, mut b) = (a, b);
+    while let (Some((x, others)), Some((y, rest))) = (a.split_first(), b.split_first()) {
+        if *x != *y {
             return false;
         }
-        index += 1;
+        (a, b) = (others, rest);
     }
-    true
+    a.is_empty() && b.is_empty()
 }
 
 macro_rules! fields {
-    ($($name:literal),+ $(,)?) => { const { &[$(id($name)),+] } };
+    ($($name:literal),+ $(,)?) => {
+        const {
+            $(assert!(id($name) != u8::MAX, "no such field");)+
+            &[$(id($name)),+]
+        }
+    };
 }
 
 impl Shape {

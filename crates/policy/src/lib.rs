@@ -47,4 +47,4 @@ pub use error::{CompileError, Failure, Limit, Place, RuleSetError};
 pub use history::{Found, History, Slots, Subject, tokens};
 pub use input::Input;
 pub use meter::Budget;
-pub use rules::{BlockSteps, Denial, Finding, Judgement, Mode, OnExceed, Rule, RuleSet, Said};
+pub use rules::{Allowance, Denial, Finding, Judgement, Mode, OnExceed, Rule, RuleSet, Said};

@@ -57,8 +57,8 @@ pub const CONSTANT_MEMORY_MAX: u64 = 2 * 1024 * 1024;
 pub const RULES_MAX: usize = 64;
 /// Most steps of all rules of a set together, for one transaction.
 pub const RULES_STEPS_MAX: u64 = 1_000_000;
-/// Steps of all rules for all transactions of a block.
-pub const BLOCK_STEPS_MAX: u64 = 50_000_000;
+/// Steps that all rules together have on any transaction, besides one per gas that it used.
+pub const FREE_STEPS: u64 = 20_000;
 /// Longest name of a rule, in bytes.
 pub const RULE_NAME_MAX: usize = 64;
 /// Most entries of each list of a transaction's facts; what is more is left out and marked.

@@ -142,4 +142,7 @@ pub(crate) struct Program {
     pub(crate) fields: Fields,
     /// Remarks of the compiler.
     pub(crate) lints: Vec<crate::Lint>,
+    /// What the script asks for with `STEPS`, `MEMORY` and `ON_EXCEED`.
+    pub(crate) budget: crate::Budget,
+    pub(crate) on_exceed: crate::OnExceed,
 }

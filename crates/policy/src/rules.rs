@@ -8,7 +8,7 @@ use crate::{
     facts::{Facts, PartyFact},
     fields::Fields,
     input::Input,
-    limits::{BLOCK_STEPS_MAX, RULE_NAME_MAX, RULES_MAX, RULES_STEPS_MAX},
+    limits::{FREE_STEPS, RULE_NAME_MAX, RULES_MAX, RULES_STEPS_MAX},
 };
 
 /// Whether a rule's verdicts count.
@@ -70,6 +70,24 @@ pub struct Rule {
     /// Lower ones run first; equal ones in the order of their names.
     #[serde(default)]
     pub order: u32,
+}
+
+impl Rule {
+    /// A rule with the budget and the outcome of failures that its script asks for.
+    #[must_use]
+    pub fn of_script(engine: &Engine, name: String, version: u32, script: String) -> Self {
+        let compiled = engine.script(&script).ok();
+        let compiled = compiled.as_deref();
+        Self {
+            name,
+            version,
+            mode: Mode::Active,
+            budget: compiled.map_or_else(Budget::default, Script::budget),
+            on_exceed: compiled.map_or(OnExceed::Deny, Script::on_exceed),
+            order: 0,
+            script,
+        }
+    }
 }
 
 /// What a finding says.
@@ -164,22 +182,16 @@ impl Judgement {
     }
 }
 
-/// Steps that are left for the rules in a block. Each block begins with a new one, so that rules
-/// bound what they add to a block's time: 50 million steps are about a second.
+/// Steps that are left for all rules on a transaction: [`FREE_STEPS`] and one per gas that it used.
+/// As a block bounds gas, it bounds what rules add to its time, whatever the rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockSteps(u64);
+pub struct Allowance(u64);
 
-impl Default for BlockSteps {
-    fn default() -> Self {
-        Self(BLOCK_STEPS_MAX)
-    }
-}
-
-impl BlockSteps {
-    /// A block with so many steps; for tests of what happens when they are used up.
+impl Allowance {
+    /// Of a transaction that used so much gas.
     #[must_use]
-    pub const fn of(steps: u64) -> Self {
-        Self(steps)
+    pub const fn of_gas(gas_used: u64) -> Self {
+        Self(FREE_STEPS.saturating_add(gas_used))
     }
 
     /// Steps left.
@@ -256,14 +268,21 @@ impl RuleSet {
 
     /// What the rules say of a transaction. Active rules run in order until one denies; then the
     /// shadow rules run. Cannot fail and cannot take more than the budgets allow.
-    pub fn judge(&self, facts: &Facts, block: &mut BlockSteps) -> Judgement {
+    pub fn judge(&self, facts: &Facts) -> Judgement {
+        let mut allowance = Allowance::of_gas(facts.gas_used);
         let mut judgement = Judgement::default();
         if self.rules.is_empty() {
             return judgement;
         }
         let input = Input::new(facts, self.fields);
         for (rule, script) in self.of(Mode::Active) {
-            let said = run(rule, script, input.as_ref(), block, &mut judgement.steps);
+            let said = run(
+                rule,
+                script,
+                input.as_ref(),
+                &mut allowance,
+                &mut judgement.steps,
+            );
             for said in said {
                 judgement.denial = denial(rule, &said, facts);
                 judgement.findings.push(finding(rule, said));
@@ -276,7 +295,13 @@ impl RuleSet {
             }
         }
         for (rule, script) in self.of(Mode::Shadow) {
-            let said = run(rule, script, input.as_ref(), block, &mut judgement.steps);
+            let said = run(
+                rule,
+                script,
+                input.as_ref(),
+                &mut allowance,
+                &mut judgement.steps,
+            );
             let said = said.into_iter().map(|said| finding(rule, said));
             judgement.shadow.extend(said);
         }
@@ -321,7 +346,7 @@ fn run(
     rule: &Rule,
     script: &Result<Arc<Script>, Failure>,
     input: Result<&Input, &Limit>,
-    block: &mut BlockSteps,
+    allowance: &mut Allowance,
     steps: &mut u64,
 ) -> Vec<Said> {
     let report = match (script, input) {
@@ -329,16 +354,16 @@ fn run(
         (_, Err(limit)) => Err(Failure::Exceeded { limit: *limit }),
         (Ok(script), Ok(input)) => {
             let mut budget = rule.budget;
-            let short = block.0 < budget.steps;
-            budget.steps = budget.steps.min(block.0);
+            let short = allowance.0 < budget.steps;
+            budget.steps = budget.steps.min(allowance.0);
             let report = script.run(input, budget);
-            block.0 = block.0.saturating_sub(report.steps);
+            allowance.0 = allowance.0.saturating_sub(report.steps);
             *steps = steps.saturating_add(report.steps);
             match report.failure {
                 Some(Failure::Exceeded {
                     limit: Limit::Steps,
                 }) if short => Err(Failure::Exceeded {
-                    limit: Limit::Block,
+                    limit: Limit::Transaction,
                 }),
                 Some(failure) => Err(failure),
                 None => Ok(report.verdicts),

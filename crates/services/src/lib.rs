@@ -21,14 +21,15 @@ use std::sync::Arc;
 
 use hawser_execution::{NativeRegistry, RegistryError};
 use hawser_governance::{Gatekeeper, Governance};
+use hawser_supervision::RuleSupervisor;
 
 /// The native contracts that every chain has, behind the gate of governance. On a chain whose genesis
 /// names no governance the gate is open.
 pub fn registry() -> Result<NativeRegistry, RegistryError> {
-    registry_with(Gatekeeper::new())
+    registry_with(Gatekeeper::new().with_supervisor(Arc::new(RuleSupervisor::new())))
 }
 
-/// As [`registry`], with a gate of one's own, such as one with an engine for supervision rules.
+/// As [`registry`], with a gate of one's own, such as one without an engine for supervision rules.
 pub fn registry_with(gate: Gatekeeper) -> Result<NativeRegistry, RegistryError> {
     let registry = NativeRegistry::new(vec![
         Arc::new(evidence::Evidence),

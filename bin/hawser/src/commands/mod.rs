@@ -14,6 +14,7 @@ pub(crate) mod gov;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod node;
+pub(crate) mod policy;
 pub(crate) mod proxy;
 pub(crate) mod start;
 pub(crate) mod status;
@@ -45,6 +46,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Evidence(command) => block_on(evidence::run(&command, output)),
         Command::Node(command) => block_on(node::run(&command, output, lang)),
         Command::Gov(command) => block_on(gov::run(&command, output, lang)),
+        Command::Policy(command) => block_on(policy::run(&command, output, lang)),
         Command::Storage(command) => storage::run(&command, output, lang),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args),

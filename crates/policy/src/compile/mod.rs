@@ -8,10 +8,10 @@ mod stmt;
 pub use lint::{Lint, LintKind};
 
 use crate::{
-    Budget, CompileError, Failure,
+    Budget, CompileError, Failure, OnExceed,
     error::cut,
     fields::Fields,
-    heap::{Heap, Layer},
+    heap::{Heap, Layer, Value},
     limits::{
         CALLS_MAX, CONSTANT_MEMORY_MAX, CONSTANT_STEPS_MAX, EXPRESSION_DEPTH_MAX, FUNCTIONS_MAX,
         LOCALS_MAX, PARAMETERS_MAX,
@@ -152,6 +152,8 @@ impl<'s> Compiler<'s> {
             entries,
             fields: self.fields,
             lints: self.lints,
+            budget: Budget::default(),
+            on_exceed: OnExceed::default(),
         };
         let frame = self.scope.locals.len();
         let built = Machine::build(&program, self.constants, self.meter, frame, &main);
@@ -160,6 +162,7 @@ impl<'s> Compiler<'s> {
                 program.constants = built.constants;
                 program.globals = built.globals;
                 program.defaults = built.defaults;
+                settings(&mut program)?;
                 Ok(program)
             }
             Err(stop) => Err(CompileError::Constants(failure(self.source, stop))),
@@ -282,6 +285,45 @@ impl<'s> Compiler<'s> {
         }
         Ok(entries)
     }
+}
+
+/// Reads the constants with which a script sets its own budget and what a failure does.
+fn settings(program: &mut Program) -> Compiled<()> {
+    let wrong = |text: &str| {
+        Err(CompileError::Dialect {
+            text: text.to_owned(),
+            place: syntax::place(&program.source, 0),
+        })
+    };
+    let (mut budget, mut on_exceed) = (Budget::default(), OnExceed::default());
+    for (name, value) in program.global_names.iter().zip(&program.globals) {
+        match (&**name, value) {
+            ("STEPS", Some(Value::Int(steps))) => {
+                budget.steps = u64::try_from(*steps).unwrap_or_default();
+            }
+            ("MEMORY", Some(Value::Int(bytes))) => {
+                budget.memory = u64::try_from(*bytes).unwrap_or_default();
+            }
+            ("STEPS" | "MEMORY", _) => return wrong("STEPS and MEMORY are whole numbers"),
+            ("ON_EXCEED", Some(Value::Str(text))) => {
+                let start = text.at.index();
+                let end = start.saturating_add(text.len as usize);
+                on_exceed = match program.constants.text.get(start..end) {
+                    Some("deny") => OnExceed::Deny,
+                    Some("flag") => OnExceed::Flag,
+                    _ => return wrong("ON_EXCEED is \"deny\" or \"flag\""),
+                };
+            }
+            ("ON_EXCEED", _) => return wrong("ON_EXCEED is \"deny\" or \"flag\""),
+            _ => {}
+        }
+    }
+    if !budget.is_valid() {
+        return wrong("STEPS is 1 to 200000 and MEMORY 1 to 4194304");
+    }
+    program.budget = budget;
+    program.on_exceed = on_exceed;
+    Ok(())
 }
 
 /// What stopped an evaluation, with its place in words.

@@ -5,7 +5,7 @@ use hawser_crypto::Suite;
 use hawser_policy::{Budget, Engine, Failure, Limit, Report, Verdict, facts::Facts};
 
 /// Runs a script on facts.
-pub fn run_on(source: &str, facts: &Facts, budget: Budget) -> Report {
+pub(crate) fn run_on(source: &str, facts: &Facts, budget: Budget) -> Report {
     let engine = Engine::new(Suite::Intl);
     let script = engine
         .script(source)
@@ -14,11 +14,11 @@ pub fn run_on(source: &str, facts: &Facts, budget: Budget) -> Report {
 }
 
 /// Runs a script on an empty transaction with the largest budget.
-pub fn run(source: &str) -> Report {
+pub(crate) fn run(source: &str) -> Report {
     run_on(source, &Facts::default(), largest())
 }
 
-pub fn largest() -> Budget {
+pub(crate) fn largest() -> Budget {
     Budget {
         steps: 200_000,
         memory: 4 << 20,
@@ -27,12 +27,12 @@ pub fn largest() -> Budget {
 }
 
 /// What an expression is, as `repr` shows it: it is carried out in a verdict's reason.
-pub fn value(expr: &str) -> String {
+pub(crate) fn value(expr: &str) -> String {
     body(&format!("    return flag(repr({expr}))"))
 }
 
 /// The reason of the flag that a function's body returns, or the failure's text.
-pub fn body(body: &str) -> String {
+pub(crate) fn body(body: &str) -> String {
     let report = run(&format!("def check(tx):\n{body}\n"));
     match (report.failure, report.verdicts.as_slice()) {
         (Some(failure), _) => format!("! {failure}"),
@@ -42,7 +42,7 @@ pub fn body(body: &str) -> String {
 }
 
 /// The limit that a script runs into.
-pub fn limit(report: &Report) -> Option<Limit> {
+pub(crate) fn limit(report: &Report) -> Option<Limit> {
     match &report.failure {
         Some(Failure::Exceeded { limit }) => Some(*limit),
         None => None,

@@ -9,6 +9,7 @@ mod governance;
 mod links;
 mod login;
 pub(crate) mod proofs;
+mod risk;
 
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
@@ -18,3 +19,4 @@ pub(crate) use login::{authenticate, challenge, login, logout};
 pub(crate) use proofs::{
     account_proof, changes_of_committee, receipt_proof, state_proof, storage_proof,
 };
+pub(crate) use risk::risk;
