@@ -93,7 +93,11 @@ fn a_node_joins_by_one_file_follows_and_is_removed_again() {
         ])
     };
     // A file that was changed on its way is noticed.
-    fs::write(net.0.path("changed.json"), bundle.replace("node1", "nodeX")).unwrap();
+    fs::write(
+        net.0.path("changed.json"),
+        bundle.replace("\"issuer\": \"node0\"", "\"issuer\": \"nodeX\""),
+    )
+    .unwrap();
     let refused = join("changed.json", "late", hash);
     assert_eq!(refused.code, 5, "{}", refused.text);
     assert!(!net.0.path("late").exists());

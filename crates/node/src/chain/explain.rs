@@ -49,14 +49,20 @@ pub(super) fn status(
             .is_some_and(|address| set.get(&address).is_some()),
     );
     let reachable = peers.len().saturating_add(own);
-    let needed = validators.saturating_mul(2) / 3 + 1;
-    let connected = reachable >= needed.min(validators);
-    if !connected {
+    let quorum = (validators.saturating_mul(2) / 3 + 1).min(validators);
+    // Who has no vote needs one peer to follow, not a quorum.
+    let connected = reachable >= if own == 1 { quorum } else { 1 };
+    if !connected && own == 1 {
         waiting.push(format!(
-            "links: {} of {admitted} admitted peers are connected; with this node that \
-             is {reachable} of the {needed} validators that a quorum needs. Check that the other \
-             nodes run and that their addresses are reachable",
+            "links: {} of {admitted} configured peers are connected; with this node that is \
+             {reachable} of the {quorum} validators that a quorum needs. Check that the other nodes \
+             run and that their addresses are reachable",
             peers.len()
+        ));
+    } else if !connected {
+        waiting.push(format!(
+            "links: none of {admitted} admitted peers is connected. Check that they run, that their \
+             addresses are reachable, and that one of them admits this node"
         ));
     }
     if replica.is_syncing() {

@@ -584,8 +584,9 @@ fn votes_logged_two_heights_above_the_tip_bind_when_that_height_is_reached() {
     let hash = first.certificate.block_hash;
     tell(&mut replica, 2, &PeerMessage::Blocks(vec![first]));
     let result = Ok(Arc::new(Vec::new()));
+    // Later than the block's own time, before which no further block may begin.
     let mut actions = replica
-        .handle(START, Event::Checked { hash, result })
+        .handle(START.plus_ms(10), Event::Checked { hash, result })
         .unwrap();
     assert_eq!(replica.tip().height, Height(1));
     assert_eq!(replica.agreement().height(), Some(Height(2)));
