@@ -146,18 +146,6 @@ pub enum Distrust {
         /// Whose root it was.
         authority: String,
     },
-    /// Of an organisation, but not of the one expected here.
-    #[error(
-        "the certificate of {subject} belongs to organisation `{found}`; `{expected}` is expected here"
-    )]
-    UnexpectedOrganisation {
-        /// Whose.
-        subject: String,
-        /// Its organisation.
-        found: String,
-        /// The one expected.
-        expected: String,
-    },
 }
 
 impl Distrust {
@@ -181,7 +169,6 @@ impl Distrust {
             Self::Revoked { .. } => "revoked",
             Self::NoCurrentCrl { .. } => "no_current_crl",
             Self::OtherOrganisation { .. } => "other_organisation",
-            Self::UnexpectedOrganisation { .. } => "unexpected_organisation",
         }
     }
 }

@@ -1,9 +1,12 @@
 //! `hawser doctor`: what is wrong, in words, and what to do.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
+use hawser_node::config::CredentialKind;
+use hawser_pki::Moment;
 use serde_json::json;
 
 use crate::client::Client;
@@ -150,7 +153,44 @@ fn local(node: &LocalNode, report: &NodeReport, lang: Lang) -> Vec<String> {
         }),
         State::Ready | State::Waiting => {}
     }
+    findings.extend(certificate(node, Moment::now(), lang));
     findings
+}
+
+/// Days before the end of a certificate at which it is worth a word.
+const CERTIFICATE_DAYS: u32 = 30;
+
+/// A certificate of the node's links that ends soon, or has.
+fn certificate(node: &LocalNode, now: Moment, lang: Lang) -> Option<String> {
+    let network = &node.config.network;
+    if network.credential != CredentialKind::Certificate {
+        return None;
+    }
+    let path = network.certificate.as_ref()?;
+    let text = std::fs::read_to_string(path).ok()?;
+    let end = hawser_pki::Certificate::from_pem(&text).ok()?.not_after();
+    ending(node.name(), path, end, now, lang)
+}
+
+fn ending(name: &str, path: &Path, end: Moment, now: Moment, lang: Lang) -> Option<String> {
+    if now.plus_days(CERTIFICATE_DAYS) < end {
+        return None;
+    }
+    let path = path.display();
+    Some(match (lang, now > end) {
+        (Lang::En, true) => format!(
+            "the certificate of {name} expired at {end}, so it has no links; renew it with `hawser cert renew` and write it to {path}"
+        ),
+        (Lang::En, false) => format!(
+            "the certificate of {name} expires at {end}; renew it with `hawser cert renew` and write it to {path}, no restart is needed"
+        ),
+        (Lang::Zh, true) => format!(
+            "{name} 的证书已于 {end} 过期，链路已断；请用 `hawser cert renew` 续期并写入 {path}"
+        ),
+        (Lang::Zh, false) => format!(
+            "{name} 的证书将于 {end} 过期；请用 `hawser cert renew` 续期并写入 {path}，无需重启"
+        ),
+    })
 }
 
 /// What is wrong with the nodes taken together, and what they say themselves.
@@ -246,6 +286,21 @@ mod tests {
             ..well("b")
         };
         assert!(together(&[well("a"), late], Lang::En).is_empty());
+    }
+
+    #[test]
+    fn certificates_that_end_within_a_month_are_named() {
+        let now = Moment(1_000_000_000);
+        let finding = |end| ending("a", Path::new("node.pem"), end, now, Lang::En);
+        let month = now.plus_days(CERTIFICATE_DAYS);
+        assert_eq!(finding(month.plus_seconds(1)), None);
+        assert!(finding(month).unwrap().contains("expires at"));
+        assert!(finding(now).unwrap().contains("expires at"));
+        assert!(
+            finding(now.minus_seconds(1))
+                .unwrap()
+                .contains("expired at")
+        );
     }
 
     #[test]

@@ -56,11 +56,6 @@ fn every_reason_for_distrust_has_words_in_both_languages() {
             claimed: "a".to_owned(),
             authority: "b".to_owned(),
         },
-        Distrust::UnexpectedOrganisation {
-            subject: subject(),
-            found: "a".to_owned(),
-            expected: "b".to_owned(),
-        },
     ];
     for distrust in all {
         let (en, zh) = (

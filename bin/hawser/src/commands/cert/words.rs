@@ -111,13 +111,6 @@ pub(super) fn distrust(why: &Distrust, lang: Lang) -> String {
         Distrust::OtherOrganisation { claimed, authority } => format!(
             "证书所称机构为 `{claimed}`，却由 `{authority}` 的根签发；每个机构的证书机构只能为本机构成员签发"
         ),
-        Distrust::UnexpectedOrganisation {
-            subject,
-            found,
-            expected,
-        } => {
-            format!("{subject} 的证书属于机构 `{found}`；此处应为 `{expected}`")
-        }
         other => other.to_string(),
     }
 }
@@ -208,15 +201,11 @@ pub(super) fn handshake(error: &str, alert: Option<&str>, presented: bool, lang:
             "the other side speaks another protocol: use --rpc for an interface to clients, leave it out for peers",
             "对方使用另一协议：客户端接口请加 --rpc，对等节点则不加",
         ),
-        (Some("handshake_failure"), true) => (
-            "there is no common cipher suite or signature algorithm: one side is on RFC 8998 (SM2), the other on international suites",
-            "没有共同的密码套件或签名算法：一方使用 RFC 8998（SM2），另一方使用国际套件",
+        (Some("handshake_failure"), _) => (
+            "there is no common cipher suite or signature algorithm: one side is on RFC 8998 (SM2) and the other on international suites, or the other side uses raw public keys (network.credential = \"raw-key\")",
+            "没有共同的密码套件或签名算法：一方使用 RFC 8998（SM2）而另一方使用国际套件，或对方使用裸公钥（network.credential = \"raw-key\"）",
         ),
         (Some("protocol_version"), _) => ("the other side offers no TLS 1.3", "对方不支持 TLS 1.3"),
-        (Some("unsupported_certificate_type" | "certificate_type"), _) => (
-            "the other side uses raw public keys (network.credential = \"raw-key\"), not certificates",
-            "对方使用裸公钥（network.credential = \"raw-key\"），而非证书",
-        ),
         _ => ("the handshake failed", "握手失败"),
     };
     format!("{} ({error})", lang.pick(en, zh))
