@@ -307,7 +307,7 @@ fn a_transaction_pays_for_what_it_asks_and_runs_out_like_any_other() {
     let enough = call_tx(&key, 0, Some(SM3_HASH), 0, input.clone(), calldata + 10_000);
     let output = chain.advance(&[enough]);
     assert_eq!(outcomes(&output), [Outcome::Success]);
-    let short = call_tx(&key, 1, Some(SM2_VERIFY), 0, vec![1; 200], 27_000);
+    let short = call_tx(&key, 1, Some(SM2_VERIFY_DIGEST), 0, vec![0; 160], 27_000);
     let output = chain.advance(&[short]);
     assert_eq!(outcomes(&output), [Outcome::Halted]);
     assert_eq!(output.receipts[0].gas_used, 27_000);

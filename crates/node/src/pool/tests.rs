@@ -1,5 +1,5 @@
 use hawser_crypto::{Scheme, SecretKey, Suite};
-use hawser_ledger::{Call, Transaction, UnsignedNative};
+use hawser_ledger::{Call, Ordering, Transaction, UnsignedNative};
 use hawser_primitives::{Bytes, ChainId};
 
 use super::*;
