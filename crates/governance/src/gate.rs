@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::{b256, keccak256};
+use alloy_sol_types::SolError;
 use hawser_execution::{
     Effects, Finding, FrameKind, Gate, GateFrame, GateState, GateStore, GateTransaction, Guard,
     Note, NoteKind, Opening, Verdict,
@@ -12,7 +13,7 @@ use hawser_ledger::state::StateError;
 use hawser_primitives::{Address, B256, Time, U256};
 
 use crate::{
-    ADDRESS,
+    ADDRESS, IGovernance,
     access::{AccessError, GateView, GateWriter, Store, gate_error},
     action::Action,
     audit::{self, EntryKind, Moment, Remark},
@@ -445,6 +446,25 @@ impl Guard for Watch {
             return Ok(found.clone());
         }
         Ok(None)
+    }
+
+    fn reverted(
+        &mut self,
+        transaction: &GateTransaction,
+        data: &hawser_primitives::Bytes,
+    ) -> Option<Finding> {
+        // What governance refuses is as much a refusal as what the gate does.
+        if !transaction
+            .calls
+            .iter()
+            .any(|call| call.to == Some(ADDRESS))
+        {
+            return None;
+        }
+        Finding::from_revert_data(data).or_else(|| {
+            let refused = IGovernance::Refused::abi_decode(data).ok()?;
+            Some(Finding::new("governance", refused.reason))
+        })
     }
 
     fn effects(

@@ -56,6 +56,9 @@ fn a_proposal_runs_its_course_and_the_fourth_organisation_joins() {
     // A majority of governors would do for the member; the organisation needs more than 2/3 of weight.
     assert_eq!(status(&chain, id), ProposalStatus::Open);
     let again = chain.refused(2, &IGovernance::voteCall { id, approve: true });
+    let line = chain.audit().pop().unwrap();
+    assert_eq!((line.kind, line.actor), (audit::EntryKind::Refused, who(2)));
+    assert!(line.detail.contains("voted on this proposal already"));
     assert!(again.contains("voted on this proposal already"), "{again}");
     let stranger = chain.refused(20, &IGovernance::voteCall { id, approve: true });
     assert!(stranger.starts_with("default"), "{stranger}");
@@ -123,7 +126,7 @@ fn a_vote_counts_only_while_its_voter_may_vote() {
     chain.vote(1, id, true);
     chain.vote(2, id, true);
     assert_eq!(status(&chain, id), ProposalStatus::Passed);
-    // Meanwhile the second governor is replaced by two others, so that one of four is left in favour.
+    // Meanwhile another takes the second governor's place, so that one of three is left in favour.
     chain.decide(&[
         Change::RemoveMember { account: who(2) },
         add(5, 2, &[Role::Governor]),

@@ -345,6 +345,12 @@ pub trait Guard {
         frame: &GateFrame,
     ) -> Result<Option<Finding>, StateError>;
 
+    /// Told that the transaction has reverted with this data; what is worth recording of it.
+    fn reverted(&mut self, transaction: &GateTransaction, data: &Bytes) -> Option<Finding> {
+        let _ = (transaction, data);
+        None
+    }
+
     /// Asked when the transaction has succeeded. A refusal undoes it.
     fn effects(
         &mut self,

@@ -465,6 +465,10 @@ pub(crate) fn judge<DB, INSP>(
 where
     DB: Database<Error = DbError>,
 {
+    if result.instruction_result().is_revert() {
+        note_revert(evm, &result);
+        return Ok((result, gas));
+    }
     let guard = evm
         .precompiles
         .gate
@@ -515,6 +519,25 @@ where
     let refused = reverted(&finding, *result.gas());
     let outcome = CallOutcome::new(refused, 0..0);
     Ok((FrameResult::Call(outcome), gas.with_refunded(0)))
+}
+
+/// Asks the guard what to record of a transaction that reverted by itself.
+fn note_revert<DB, INSP>(evm: &mut ChainEvm<'_, DB, INSP>, result: &FrameResult)
+where
+    DB: Database<Error = DbError>,
+{
+    let Some(run) = evm.precompiles.gate.as_mut() else {
+        return;
+    };
+    // What the gate itself refused is noted already.
+    if !run.notes.is_empty() {
+        return;
+    }
+    if let (Some(guard), Some(transaction)) = (run.guard.as_mut(), run.transaction.as_ref())
+        && let Some(finding) = guard.reverted(transaction, &result.interpreter_result().output)
+    {
+        run.note(NoteKind::Refused, None, finding);
+    }
 }
 
 /// Takes the sender's nonce for a creation that did not run to its end.
