@@ -586,7 +586,7 @@ where
     DB: Database<Error = DbError>,
 {
     let waiting = evm.precompiles.gate.as_ref();
-    if !waiting.is_some_and(|run| !run.notes.is_empty()) {
+    if waiting.is_none_or(|run| run.notes.is_empty()) {
         return Ok(());
     }
     at_gate!(&mut *evm, run, live, base, none => Ok(()));

@@ -61,7 +61,13 @@ pub(super) async fn until_agreed(
         .await
         .iter()
         .all(|report| report.height == Some(0));
-    if fresh {
+    // A stranger's transaction would be refused by a chain that is for members only; the links and
+    // heads above have to do there.
+    let open = genesis
+        .governance
+        .as_ref()
+        .is_none_or(|section| section.account_mode == hawser_ledger::AccountMode::Open);
+    if fresh && open {
         progress.say(lang.pick("agreeing on the first block", "正在就首个区块达成一致"));
         first_block(nodes, children, genesis, end).await?;
     }
