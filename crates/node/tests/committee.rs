@@ -253,18 +253,21 @@ async fn a_validator_is_replaced_under_load_without_a_pause() {
 
     // Load, and in the middle of it the change: node 4 for node 0.
     let mut blocks = chains[2].subscribe_blocks();
+    // Pauses before blocks, by height, until a block without transactions after the change.
     let gaps = tokio::spawn(async move {
-        let (mut last, mut longest) = (Instant::now(), Duration::ZERO);
+        let (mut last, mut gaps, mut from) = (Instant::now(), Vec::new(), None);
         while let Ok(block) = blocks.recv().await {
-            longest = longest.max(last.elapsed());
+            let height = block.id().height;
+            gaps.push((height, last.elapsed()));
             last = Instant::now();
-            if block.settings.validators.iter().all(|v| v.name != "node0")
-                && block.transactions.is_empty()
-            {
-                break;
+            if block.settings.validators.iter().all(|v| v.name != "node0") {
+                from.get_or_insert(height);
+                if block.transactions.is_empty() {
+                    break;
+                }
             }
         }
-        longest
+        (gaps, from.unwrap())
     });
     let new: Vec<_> = (1..5).map(|i| mesh.members[i].validator(i)).collect();
     let started = Instant::now();
@@ -291,9 +294,18 @@ async fn a_validator_is_replaced_under_load_without_a_pause() {
         })
     })
     .await;
-    let longest = gaps.await.unwrap();
-    println!("longest pause between blocks: {longest:?}");
-    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    let (gaps, from) = gaps.await.unwrap();
+    let at_change = |height: &Height| height.0 + 3 >= from.0 && height.0 <= from.0 + 10;
+    let longest = |change: bool| {
+        let some = gaps
+            .iter()
+            .filter(|(height, _)| at_change(height) == change);
+        some.map(|(_, gap)| *gap).max().unwrap()
+    };
+    let (there, elsewhere) = (longest(true), longest(false));
+    println!("longest pause between blocks: {there:?} at the change, {elsewhere:?} elsewhere");
+    // A busy machine pauses anywhere.
+    assert!(there < Duration::from_secs(1).max(2 * elsewhere));
 
     // Node 0 has no vote any more and is not needed; node 4 is.
     let last = chains[1].submit(transfer(nonce)).await.unwrap();
