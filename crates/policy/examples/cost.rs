@@ -2,7 +2,12 @@
 //!
 //! For every rule under `examples/policy` the time and the steps per transaction, over its cases,
 //! compiled once; then the time per thousand steps of loops, and that of compiling.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types
+)]
 
 use std::{fs, hint::black_box, path::Path, time::Instant};
 

@@ -1,6 +1,12 @@
 //! Scripts that try to take more time, memory, stack or output than they are given. Each must stop
 //! within its budget, with the same defined outcome every time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types
+)]
 
 mod common;
 
