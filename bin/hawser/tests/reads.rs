@@ -282,7 +282,7 @@ fn ethereum_tools_reach_the_chain_through_the_proxy() {
             .0,
         200
     );
-    ethers(&net, &proxy);
+    ethers(&proxy);
 
     // A restart of the node ends all tokens; the proxy gets another one.
     assert_eq!(net.hawser.run(&["down"]).code, 0);
@@ -313,7 +313,7 @@ fn ethereum_tools_reach_the_chain_through_the_proxy() {
 }
 
 /// The tests of ethers against the proxy, where it is installed.
-fn ethers(net: &Net, proxy: &Proxy) {
+fn ethers(proxy: &Proxy) {
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients");
     if !clients.join("node_modules/ethers").is_dir() {
         let on_ci = std::env::var("CI").is_ok_and(|value| value == "true" || value == "1");
@@ -324,13 +324,19 @@ fn ethers(net: &Net, proxy: &Proxy) {
         eprintln!("SKIPPED: ethers is not installed; scripts/clients-setup does it");
         return;
     }
-    let genesis = fs::read_to_string(net.hawser.path(".hawser/genesis.json")).unwrap();
+    let (_, answer) = proxy.post(CHAIN_ID, JSON);
+    let digits = answer["result"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("0x")
+        .unwrap();
+    let chain_id = u64::from_str_radix(digits, 16).unwrap();
     let run = Command::new("node")
         .args(["run.mjs", "ethers"])
         .current_dir(&clients)
         .env("HAWSER_RPC", &proxy.url)
         .env("HAWSER_WS", proxy.url.replace("http", "ws"))
-        .env("HAWSER_CHAIN_ID", json(&genesis)["chainId"].to_string())
+        .env("HAWSER_CHAIN_ID", chain_id.to_string())
         .env_remove("HAWSER_REFERENCE")
         .stdin(Stdio::null())
         .output()

@@ -18,7 +18,7 @@ use std::{
 
 use alloy_primitives::Address;
 use common::*;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_rpc::{
     RpcLimits,

@@ -84,6 +84,9 @@ impl fmt::Display for Resource {
     }
 }
 
+/// Most accounts that a request is judged by one by one; beyond them it is about the chain.
+const ACCOUNTS_MAX: usize = 1_000;
+
 #[derive(Deserialize)]
 struct CallTarget {
     to: Option<Address>,
@@ -161,7 +164,7 @@ impl Resource {
         let target: LogTarget = serde_json::from_str(filter).ok()?;
         match target.address? {
             OneOrMany::One(one) => Some(Self::Accounts(vec![one])),
-            OneOrMany::Many(many) if many.is_empty() => None,
+            OneOrMany::Many(many) if many.is_empty() || many.len() > ACCOUNTS_MAX => None,
             OneOrMany::Many(many) => Some(Self::Accounts(many)),
         }
     }
@@ -258,6 +261,12 @@ mod tests {
             assert_eq!(of(method, params.clone()), expected, "{method} {params}");
         }
         assert_eq!(Resource::of("eth_getBalance", None), Resource::Chain);
+        let logs = |n: usize| of("eth_getLogs", json!([{ "address": vec![A; n] }]));
+        assert_eq!(
+            logs(ACCOUNTS_MAX),
+            format!("account {A} and {} more", ACCOUNTS_MAX - 1)
+        );
+        assert_eq!(logs(ACCOUNTS_MAX + 1), "chain");
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl<S: Lingering> Paced<S> {
         stream.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// Notes how a write went, and ends the wait of a client that is too slow.
+    /// Notes how a write went.
     fn written(
         &mut self,
         cx: &mut Context<'_>,
@@ -173,26 +173,29 @@ impl<S: Lingering> Paced<S> {
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                let delay = self.delay.get_or_insert_with(|| {
-                    let since = Instant::now();
-                    Delay {
-                        since,
-                        bytes: 0,
-                        timer: Box::pin(tokio::time::sleep_until(since)),
-                    }
-                });
-                let end = delay.since + self.pace.allowance(delay.bytes);
-                if delay.timer.deadline() != end {
-                    delay.timer.as_mut().reset(end);
-                }
-                ready!(delay.timer.as_mut().poll(cx));
-                Poll::Ready(Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the client did not read in time",
-                )))
-            }
+            Poll::Pending => self.waited(cx).map(Err),
         }
+    }
+
+    /// Ends the wait for a client that is too slow.
+    fn waited(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let delay = self.delay.get_or_insert_with(|| {
+            let since = Instant::now();
+            Delay {
+                since,
+                bytes: 0,
+                timer: Box::pin(tokio::time::sleep_until(since)),
+            }
+        });
+        let end = delay.since + self.pace.allowance(delay.bytes);
+        if delay.timer.deadline() != end {
+            delay.timer.as_mut().reset(end);
+        }
+        ready!(delay.timer.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client did not read in time",
+        ))
     }
 }
 
@@ -235,7 +238,11 @@ impl<S: Lingering> AsyncWrite for Paced<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.stream()?.poll_flush(cx))?;
+        // A stream that encrypts takes writes first and gives them on here.
+        match self.stream()?.poll_flush(cx) {
+            Poll::Ready(result) => result?,
+            Poll::Pending => return self.waited(cx).map(Err),
+        }
         // Everything was taken: the client is back on pace.
         self.delay = None;
         Poll::Ready(Ok(()))
@@ -293,6 +300,51 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let waited = before.elapsed();
         assert!(waited >= Duration::from_millis(100), "{waited:?}");
+    }
+
+    /// Takes every write at once and never gets it through, as a stream that encrypts may.
+    struct Stuck(tokio::io::DuplexStream);
+
+    impl AsyncRead for Stuck {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_only_flushes_slowly_ends_as_well() {
+        let (stream, _client) = tokio::io::duplex(10);
+        let link = Link::new(None, None, Budget::new(10_000));
+        let pace = Pace {
+            grace: Duration::from_millis(100),
+            rate_min: 1_000_000,
+        };
+        let mut own = Paced::new(Stuck(stream), link, pace);
+        own.write_all(&[0; 1_000]).await.unwrap();
+        let error = own.flush().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

@@ -112,6 +112,17 @@ fn check_alive(children: &mut [(&LocalNode, Child)]) -> Result<()> {
             .try_wait()
             .context(Code::Failed, "waiting for a node")?
         {
+            if status.success() {
+                // A node ends so only when it is told to.
+                return fail(
+                    Code::Failed,
+                    format!(
+                        "{} was stopped while the network was coming up, as `hawser down` does; \
+                         run `hawser up` again when nothing stops it",
+                        node.name()
+                    ),
+                );
+            }
             return fail(Code::Failed, spawn::obituary(node, &status.to_string()));
         }
     }
