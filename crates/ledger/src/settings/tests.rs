@@ -88,11 +88,12 @@ fn as_many_changes_wait_as_allowed_and_replaced_entries_go() {
 
 #[test]
 fn what_no_genesis_may_say_no_change_may_say() {
+    type Spoil = Box<dyn Fn(&mut ChainSettings)>;
     let mut schedule = SettingsSchedule::of_genesis(&genesis());
     let unchanged = schedule.clone();
     let good = ChainSettings::of_genesis(&genesis());
     let sm2 = SecretKey::from_seed(Scheme::Sm2, &[1; 32]).unwrap();
-    let bad: Vec<Box<dyn Fn(&mut ChainSettings)>> = vec![
+    let bad: Vec<Spoil> = vec![
         Box::new(|s| s.validators.clear()),
         Box::new(|s| s.validators[0].weight = 0),
         Box::new(|s| s.validators[1] = s.validators[0].clone()),
