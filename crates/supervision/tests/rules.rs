@@ -31,14 +31,10 @@ fn chain(script: &str, mode: PolicyMode) -> Chain {
 }
 
 fn set(chain: &mut Chain, id: u32, script: &str, mode: PolicyMode) {
-    chain.decide(&[
-        Change::SetPolicy {
-            id,
-            name: format!("rule {id}"),
-            script: script.as_bytes().to_vec().into(),
-        },
-        Change::SetPolicyMode { id, mode },
-    ]);
+    let script = script.as_bytes().to_vec().into();
+    let name = format!("rule {id}");
+    chain.decide(&[Change::SetPolicy { id, name, script }]);
+    chain.decide(&[Change::SetPolicyMode { id, mode }]);
 }
 
 /// The user pays the developer.
