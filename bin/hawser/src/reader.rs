@@ -27,7 +27,7 @@ enum Source {
     /// Nobody: what is refused stays refused.
     Nobody,
     /// This key.
-    Key(SecretKey),
+    Key(Box<SecretKey>),
     /// The test account of a network on this machine, if it can be opened without a question.
     Local(Keystore),
 }
@@ -59,7 +59,7 @@ impl Reader {
 
     /// The owner of this key.
     pub(crate) fn key(key: SecretKey) -> Self {
-        Self::new(Source::Key(key))
+        Self::new(Source::Key(Box::new(key)))
     }
 
     /// The test account of a local network.
@@ -80,7 +80,7 @@ impl Reader {
         let find = async || {
             let key = match &self.0.source {
                 Source::Nobody => None,
-                Source::Key(key) => Some(key.clone()),
+                Source::Key(key) => Some(key.as_ref().clone()),
                 Source::Local(keystore) => local_key(keystore),
             };
             let Some(key) = key else { return Ok(None) };

@@ -27,7 +27,8 @@ impl Entry {
     /// Whether the next allowed read is one that is recorded.
     pub(crate) fn sampled(&self) -> bool {
         let one_in = self.access.audit_one_in.max(1);
-        self.allowed.fetch_add(1, Ordering::Relaxed) % one_in == 0
+        let before = self.allowed.fetch_add(1, Ordering::Relaxed);
+        before.is_multiple_of(one_in)
     }
 }
 

@@ -17,14 +17,19 @@ fn event(i: u64) -> Event {
         chain: Some(7),
         who: format!("0x{i:040x}"),
         how: "token".to_owned(),
-        method: if i % 2 == 0 {
+        method: if i.is_multiple_of(2) {
             "eth_call"
         } else {
             "debug_traceCall"
         }
         .to_owned(),
         resource: "chain".to_owned(),
-        decision: if i % 3 == 0 { "denied" } else { "allowed" }.to_owned(),
+        decision: if i.is_multiple_of(3) {
+            "denied"
+        } else {
+            "allowed"
+        }
+        .to_owned(),
         rule: "reads.any-account".to_owned(),
         ..Event::default()
     }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
+use crate::quantity;
 
 /// Most chains of a node that are used at once.
 const PATHS_MAX: usize = 64;
@@ -171,13 +172,13 @@ impl Upstream {
         let challenge = self
             .call(path, "hawser_challenge", json!([public_key]))
             .await?;
-        let text = challenge["challenge"].as_str().unwrap_or_default();
+        let text = quantity::text(&challenge, "challenge");
         let signature = self.key.sign(text.as_bytes());
         let signature = format!("0x{}", hex::encode(signature.as_bytes()));
         let login = json!([{ "challenge": text, "signature": signature, "publicKey": public_key }]);
         let issued = self.call(path, "hawser_login", login).await?;
-        let (Some(text), Some(expires)) = (issued["token"].as_str(), issued["expires"].as_u64())
-        else {
+        let token = issued.get("token").and_then(Value::as_str);
+        let (Some(text), Some(expires)) = (token, quantity::field(&issued, "expires")) else {
             return Err(self.foreign(path, 200));
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -210,9 +211,8 @@ impl Upstream {
             return Err(self.foreign(path, status.as_u16()));
         };
         if let Some(error) = answer.get("error") {
-            let message = error["message"].as_str().unwrap_or("no reason given");
             return Err(Trouble::Refused {
-                message: message.to_owned(),
+                message: quantity::text(error, "message").to_owned(),
             });
         }
         match answer.get_mut("result") {

@@ -108,7 +108,6 @@ impl Guard {
             gate,
             audit: Some(Arc::new(ReadLog(Arc::clone(&self.log)))),
             audit_one_in: section.audit_one_in,
-            ..Access::default()
         }
     }
 
