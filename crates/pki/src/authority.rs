@@ -402,11 +402,18 @@ impl Authority {
         self.issue_key(old.public_key(), &template, now)
     }
 
-    /// Revokes a certificate. It counts once the next revocation list has reached the others.
+    /// Revokes a certificate and, unless it is merely superseded, every other one of the same key:
+    /// its holder could otherwise come back with an earlier certificate. It counts once the next
+    /// revocation list has reached the others. Gives what was revoked, the one asked for first.
     ///
     /// # Errors
     /// [`PkiError::Sealed`], [`PkiError::Unknown`], [`PkiError::Revoked`] if it is already.
-    pub fn revoke(&mut self, what: &str, reason: Reason, now: Moment) -> Result<Entry, PkiError> {
+    pub fn revoke(
+        &mut self,
+        what: &str,
+        reason: Reason,
+        now: Moment,
+    ) -> Result<Vec<Entry>, PkiError> {
         if self.open.is_none() {
             return Err(PkiError::Sealed);
         }
@@ -414,15 +421,28 @@ impl Authority {
         if entry.revoked_at.is_some() {
             return Err(PkiError::Revoked(entry.serial.clone()));
         }
-        let serial = entry.serial.clone();
-        let line = Line::Revoked {
-            serial: serial.clone(),
-            at: now,
-            reason,
-        };
+        let others = self.index.entries.iter().filter(|other| {
+            reason != Reason::Superseded
+                && other.key_id == entry.key_id
+                && other.serial != entry.serial
+                && other.revoked_at.is_none()
+        });
+        let serials: Vec<_> = std::iter::once(entry)
+            .chain(others)
+            .map(|entry| entry.serial.clone())
+            .collect();
         let path = self.index_path();
-        self.index.append(&path, line)?;
-        self.index.find(&serial).cloned()
+        let mut revoked = Vec::new();
+        for serial in serials {
+            let line = Line::Revoked {
+                serial: serial.clone(),
+                at: now,
+                reason,
+            };
+            self.index.append(&path, line)?;
+            revoked.push(self.index.find(&serial)?.clone());
+        }
+        Ok(revoked)
     }
 
     /// Makes a revocation list of everything revoked, and keeps it as `crl.pem`.

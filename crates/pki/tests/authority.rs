@@ -92,10 +92,15 @@ fn what_was_issued_is_found_renewed_and_revoked_after_a_restart() {
         authority.find("nobody"),
         Err(PkiError::Unknown(_))
     ));
-    let entry = authority
+    let gone = authority
         .revoke(&serial, Reason::Superseded, later)
         .unwrap();
-    assert_eq!(entry.status(later), Status::Revoked);
+    assert_eq!(
+        gone.len(),
+        1,
+        "a superseded one leaves the renewed one alone"
+    );
+    assert_eq!(gone[0].status(later), Status::Revoked);
     assert!(matches!(
         authority.revoke(&serial, Reason::Superseded, later),
         Err(PkiError::Revoked(_))
@@ -108,6 +113,12 @@ fn what_was_issued_is_found_renewed_and_revoked_after_a_restart() {
         .map(|_| authority.crl(30, later).unwrap().number())
         .collect();
     assert_eq!(numbers, ["01", "02"]);
+    // Any other reason takes every certificate of the key along.
+    authority.renew("node0", 50, later).unwrap();
+    let gone = authority
+        .revoke("node0", Reason::KeyCompromise, later)
+        .unwrap();
+    assert_eq!(gone.len(), 2);
     drop(authority);
     let authority = Authority::load(dir.path()).unwrap();
     assert_eq!(authority.entries()[0].status(later), Status::Revoked);

@@ -151,7 +151,8 @@ pub(crate) struct RenewArgs {
 Example:
   hawser cert revoke --dir ca node3 --reason key-compromise --to /srv/node0/certs/trust/crls/bank.pem
 
-Nodes drop a revoked peer within seconds after the list has reached their folder trust/crls.")]
+Nodes drop a revoked peer within seconds after the list has reached their folder trust/crls. All
+certificates of the same key are revoked, except with --reason superseded.")]
 pub(crate) struct RevokeArgs {
     /// Beginning of the serial number, or the common name, of which the latest counts
     #[arg(value_name = "CERTIFICATE")]
@@ -377,31 +378,28 @@ pub(super) fn revoke(args: &RevokeArgs, output: Output, lang: Lang) -> Result<()
     let wrong = |error| failure(&error, lang);
     let mut authority = open(&args.dir, &args.passphrase, lang)?;
     let now = Moment::now();
-    let entry = authority
+    let revoked = authority
         .revoke(&args.what, args.reason, now)
         .map_err(wrong)?;
     let crl = authority.crl(args.days, now).map_err(wrong)?;
     write(&args.to, &crl.to_pem(), lang)?;
-    let value = json!({
-        "revoked": entry,
-        "crl": args.dir.join("crl.pem"),
-        "writtenTo": args.to,
-    });
-    output.print(&value, |_| match lang {
-        Lang::En => format!(
-            "Revoked {} (serial {}, {}). It counts for nodes that have the new list, {}.",
-            entry.subject,
-            entry.serial,
-            args.reason,
-            args.dir.join("crl.pem").display()
-        ),
-        Lang::Zh => format!(
-            "已吊销 {}（序列号 {}，原因 {}）。节点取得新的吊销列表 {} 后生效。",
-            entry.subject,
-            entry.serial,
-            args.reason,
-            args.dir.join("crl.pem").display()
-        ),
+    let list = args.dir.join("crl.pem");
+    let value = json!({ "revoked": revoked, "crl": list, "writtenTo": args.to });
+    output.print(&value, |_| {
+        let mut text = String::new();
+        for entry in &revoked {
+            let (subject, serial, reason) = (&entry.subject, &entry.serial, args.reason);
+            text.push_str(&match lang {
+                Lang::En => format!("Revoked {subject} (serial {serial}, {reason}).\n"),
+                Lang::Zh => format!("已吊销 {subject}（序列号 {serial}，原因 {reason}）。\n"),
+            });
+        }
+        let list = list.display();
+        text.push_str(&match lang {
+            Lang::En => format!("It counts for nodes that have the new list, {list}."),
+            Lang::Zh => format!("节点取得新的吊销列表 {list} 后生效。"),
+        });
+        text
     })
 }
 

@@ -11,7 +11,7 @@ use hawser_pki::{
 use serde_json::{Value, json};
 
 use super::{failure, inspect, passphrase_of, words};
-use crate::exit::{Code, Result, fail};
+use crate::exit::{Code, Failure, Result, fail};
 use crate::lang::Lang;
 use crate::output::Output;
 use crate::passphrase::PassphraseArgs;
@@ -180,7 +180,7 @@ fn judge(args: &CheckArgs, chain: &[Certificate], lang: Lang) -> Result<Finding>
     };
     let trust = TrustFolder(folder.clone())
         .load(algorithms)
-        .map_err(|error| failure(&error, lang))?;
+        .map_err(|error| Failure::new(Code::Config, words::problem(&error, lang)))?;
     Ok(match trust.check(chain, purpose(args), Moment::now()) {
         Ok(verified) => Finding::good(words::believed(&verified, lang)),
         Err(distrust) => Finding::bad(distrust.name(), words::distrust(&distrust, lang)),
