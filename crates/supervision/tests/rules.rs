@@ -294,7 +294,10 @@ fn two_replicas_agree_whatever_they_ran_before() {
     let mut two = chain(script, PolicyMode::Active);
     for value in [10, 20, 30, 1_000_000] {
         let tx = one.tx(21, Some(who(20)), value, Vec::new());
-        let (a, b) = (one.block(&[tx.clone()]), two.block(&[tx]));
+        let (a, b) = (
+            one.block(std::slice::from_ref(&tx)),
+            two.block(std::slice::from_ref(&tx)),
+        );
         assert_eq!(a, b);
     }
 }
