@@ -168,11 +168,9 @@ def check(tx):
   run(['policy', 'check', join(HOME, 'limit.star')]);
   await decide({
     title: 'Limits on transfers',
-    changes: [
-      { change: 'set_policy', id: 1, name: 'limits', script: readFileSync(join(HOME, 'limit.star'), 'utf8') },
-      { change: 'set_policy_mode', id: 1, mode: 'active' },
-    ],
+    changes: [{ change: 'set_policy', id: 1, name: 'limits', script: readFileSync(join(HOME, 'limit.star'), 'utf8') }],
   });
+  await decide({ title: 'Limits on transfers are in force', changes: [{ change: 'set_policy_mode', id: 1, mode: 'active' }] });
   const rich = accounts.user;
   check((await balance(rich)) > 20_000n * 10n ** 18n, 'the user has coin to send');
   run(['tx', 'send', '--to', clerk, '--value', '500ether', '--from', 'user']);

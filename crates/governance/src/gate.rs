@@ -524,8 +524,8 @@ impl Guard for Watch {
             && let Some((rule, reason)) = cosign
         {
             let mut writer = GateWriter(&mut *store);
-            verdict.refuse = take_cosignature(&mut writer, transaction, rule, &reason)
-                .map_err(gate_error)?;
+            verdict.refuse =
+                take_cosignature(&mut writer, transaction, rule, &reason).map_err(gate_error)?;
         }
         if verdict.refuse.is_none() {
             supervisor.settle(&case, store)?;

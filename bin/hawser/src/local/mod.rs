@@ -199,5 +199,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 /// Reads and checks a genesis document.
 pub(crate) fn read_genesis(path: &Path) -> Result<Genesis> {
     let text = files::read_text(path, GENESIS_BYTES_MAX)?;
-    Genesis::from_json(&text).context(Code::Config, format!("genesis {}", path.display()))
+    let what = || format!("genesis {}", path.display());
+    let genesis = Genesis::from_json(&text).context(Code::Config, what())?;
+    // Otherwise the chain would start as one that nobody governs.
+    hawser_governance::check_genesis(&genesis).context(Code::Config, what())?;
+    Ok(genesis)
 }

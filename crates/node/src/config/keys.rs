@@ -418,13 +418,13 @@ pub const KEYS: &[Key] = &[
     key(
         "storage.encryption",
         Kind::Choice(&["none", "passphrase", "key-file"]),
-        "none",
+        "\"none\"",
         "whether chain data is encrypted on the disk, and what opens its key: the passphrase of the node's keys, or storage.encryption_key_file; decided when the data folder is made",
     ),
     key(
         "storage.encryption_key_file",
         Kind::OptionalPath,
-        "",
+        "\"\"",
         "file of 16 to 4096 secret bytes that opens the data key when storage.encryption is key-file",
     ),
     key(
