@@ -194,7 +194,6 @@ mod tests {
     use alloy_primitives::{Address, Signature, TxKind, U256};
     use hawser_crypto::Suite;
 
-    use super::*;
     use crate::{Transaction, TransactionError};
 
     fn signed() -> Vec<u8> {

@@ -47,6 +47,7 @@ fn client() -> LightClient {
                 weight: 1,
             })
             .to_vec(),
+        governance: None,
         accounts: BTreeMap::new(),
     };
     LightClient::new(&genesis).unwrap()

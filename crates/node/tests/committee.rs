@@ -124,6 +124,7 @@ impl Mesh {
             time: Time(1),
             parameters: ChainParameters::default(),
             validators: (0..4).map(|i| members[i].validator(i)).collect(),
+            governance: None,
             accounts: [(client().address(), account)].into(),
         });
         Self {

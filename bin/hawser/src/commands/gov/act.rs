@@ -31,7 +31,7 @@ async fn send<C: SolCall>(
     send_with(client, signer, node, call, None).await
 }
 
-/// As [`send`], with a gas limit instead of an estimate.
+/// As [`send()`], with a gas limit instead of an estimate.
 async fn send_with<C: SolCall>(
     client: &Client,
     signer: &SignerArgs,
