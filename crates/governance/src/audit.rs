@@ -1,7 +1,7 @@
 //! The audit trail: a chain of entries, each naming the hash of the one before.
 //!
 //! Entry *n* (from 1) is a blob under `Domain::Audit`, its hash is in [`audit_slot`]`(n)`, the newest
-//! hash in [`AUDIT_HEAD_SLOT`](crate::slots::AUDIT_HEAD_SLOT). Entries begin with the hash of the entry before (zero for the
+//! hash in [`AUDIT_HEAD_SLOT`]. Entries begin with the hash of the entry before (zero for the
 //! first), so the head alone vouches for all of them, and a state proof of the head for the trail.
 
 use std::{fmt, str::FromStr};

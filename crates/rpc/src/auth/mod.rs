@@ -1,8 +1,8 @@
 //! Who reads, and whether they may.
 //!
 //! A chain whose reads are `signed` answers authenticated readers only. A reader proves itself by
-//! one of three means: an HTTP message signature (RFC 9421, [`signature`]), a short-lived token
-//! obtained by signing a challenge ([`token`]), or a TLS client certificate that the listener has
+//! one of three means: an HTTP message signature (RFC 9421, `signature`), a short-lived token
+//! obtained by signing a challenge (`token`), or a TLS client certificate that the listener has
 //! checked ([`crate::ClientIdentity`]). Then the chain's [`ReadGate`] decides, and every decision
 //! goes to the [`ReadAudit`]. `docs/spec/reads.md` is the specification.
 
