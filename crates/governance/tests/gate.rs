@@ -252,6 +252,22 @@ fn a_frozen_account_finds_every_door_closed() {
 }
 
 #[test]
+fn a_frozen_account_cannot_act_through_an_account_of_several_signers() {
+    let mut chain = chain(AccountMode::Open);
+    freeze(&mut chain, Target::Account(who(30)), NO_EXPIRY);
+    let call = || to(PLAIN, 0, vec![]);
+    let with = multisig(2, &[key(30), key(50), key(51)], 0, call());
+    assert_eq!(chain.pool(&with).unwrap().rule, "freeze:account");
+    let receipt = chain.run(with);
+    assert_eq!(receipt.outcome, Outcome::Reverted);
+    assert_eq!(rule_of(&receipt), "freeze:account");
+    // The same account without that signer goes on.
+    let without = multisig(2, &[key(50), key(51), key(30)], 1, call());
+    assert_eq!(chain.pool(&without), None);
+    assert_eq!(chain.run(without).outcome, Outcome::Success);
+}
+
+#[test]
 fn a_frozen_contract_runs_for_nobody_and_asset_freezes_hold() {
     let mut chain = chain(AccountMode::Open);
     let early = delegation_tx(&key(35), 0, who(31), vec![authorize(&key(36), 0, PLAIN)]);

@@ -24,8 +24,8 @@ use hawser_execution::{
 use hawser_governance::{ADDRESS, Change, Gatekeeper, Governance, IGovernance, Supervisor};
 use hawser_ledger::{
     AccountMode, Call, ChainParameters, Genesis, GenesisAccount, GenesisGovernance, GenesisMember,
-    GenesisOrganisation, GenesisValidator, Ordering, Outcome, PROTOCOL_VERSION, Receipt,
-    Transaction, UnsignedNative, VerifiedTransaction,
+    GenesisOrganisation, GenesisValidator, MultisigPolicy, Ordering, Outcome, PROTOCOL_VERSION,
+    Receipt, Transaction, UnsignedMultisig, UnsignedNative, VerifiedTransaction,
     state::{MemoryState, StateRead},
 };
 use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Time, U256, encode};
@@ -392,6 +392,28 @@ pub fn native(key: &SecretKey, ordering: Ordering, calls: Vec<Call>) -> Verified
         calls,
     };
     let raw = body.sign(key).encode_2718();
+    Transaction::decode(Suite::Intl, raw)
+        .unwrap()
+        .verify(CHAIN)
+        .unwrap()
+}
+
+/// A call of an account whose `threshold` of `keys` the first of them sign.
+pub fn multisig(threshold: u8, keys: &[SecretKey], salt: u64, call: Call) -> VerifiedTransaction {
+    let policy = keys.iter().map(SecretKey::public_key).collect();
+    let body = UnsignedMultisig {
+        chain_id: CHAIN,
+        policy: MultisigPolicy::new(threshold, policy).unwrap(),
+        ordering: Ordering::Sequential { nonce: salt },
+        gas_limit: GAS,
+        calls: vec![call],
+    };
+    let signatures = keys
+        .iter()
+        .take(usize::from(threshold))
+        .map(|key| body.sign(key).unwrap())
+        .collect();
+    let raw = body.combine(signatures).unwrap().encode_2718();
     Transaction::decode(Suite::Intl, raw)
         .unwrap()
         .verify(CHAIN)
