@@ -171,7 +171,8 @@ fn config_check_finds_what_keeps_a_node_from_starting() {
     };
     let vote = fs::read_to_string(node.join("keys/vote.pem")).unwrap();
     fs::copy(node.join("keys/identity.pem"), node.join("keys/vote.pem")).unwrap();
-    assert!(problems().contains("belongs to no validator"));
+    // A key that is not in the genesis may become a validator's by a later proposal.
+    hawser.ok(&["config", "check", "net/node0/node.toml"]);
     fs::write(node.join("keys/vote.pem"), "rubbish").unwrap();
     assert!(problems().contains("not a key file"));
     fs::remove_file(node.join("keys/vote.pem")).unwrap();

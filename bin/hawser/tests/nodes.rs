@@ -107,6 +107,28 @@ fn a_node_joins_by_one_file_follows_and_is_removed_again() {
     assert!(said["voteKey"].as_str().unwrap().starts_with("sm2:"));
     assert_eq!(join("invitation.json", "late", hash).code, 1);
 
+    // Its organisation's authority certifies it, and the others learn of that authority.
+    let secret = ["--passphrase-file", ".hawser/passphrase"];
+    let create = ["cert", "create", "--dir", "ca", "--org", "late"];
+    net.0.ok(&[&create[..], &secret].concat());
+    let issue = [
+        "cert",
+        "issue",
+        "--dir",
+        "ca",
+        "--request",
+        "late/node.csr",
+        "--profile",
+        "node",
+        "--to",
+        "late/certs/node.pem",
+    ];
+    net.0.ok(&[&issue[..], &secret].concat());
+    for home in [".hawser/node0", ".hawser/node1", "late"] {
+        let roots = net.0.path(home).join("certs/trust/roots/late.pem");
+        fs::copy(net.0.path("ca/certificate.pem"), roots).unwrap();
+    }
+
     // Nobody has admitted it: it starts, and is alone.
     let config = "late/node.toml";
     let _late = net.0.node(config);
