@@ -413,8 +413,15 @@ fn setup(
     let sealer = datafolder::sealer(&dir, &config.storage, genesis.suite, passphrase)?;
     let disk = OsDisk::new(&dir.join("log")).map_err(|error| open(&error))?;
     let cache = config.storage.kv_cache_bytes();
-    let kv =
-        FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| open(&error))?;
+    let kv = FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| {
+        let reason = format!(
+            "{error}. If files in {kv} are damaged, move that folder away and start the node again: \
+             state and indexes are made anew from the blocks in {log}",
+            kv = dir.join("kv").display(),
+            log = dir.join("log").display(),
+        );
+        open(&reason)
+    })?;
     let (disk, kv): (Arc<dyn Disk>, Arc<dyn Kv>) = match sealer {
         Some(sealer) => (
             Arc::new(SealedDisk::new(Arc::new(disk), Arc::clone(&sealer))),
