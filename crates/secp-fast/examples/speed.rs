@@ -25,10 +25,10 @@ struct Sample {
     index: usize,
 }
 
-/// Processor time of this thread, so that other programs on the machine count less. Linux only.
+/// Processor time of this thread, so that other programs on the machine count less.
 fn processor_us() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e3
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 /// Minimum and median over the runs, in microseconds per item.
