@@ -10,7 +10,7 @@ use k256::{
 };
 use rand::{RngCore, rngs::StdRng};
 use secp256k1::{
-    All, Message, Secp256k1,
+    All, Message, Secp256k1, SecretKey,
     ecdsa::{RecoverableSignature, RecoveryId},
 };
 
@@ -51,25 +51,43 @@ pub fn xy(point: &ProjectivePoint) -> Option<[u8; 64]> {
     encoded.as_bytes().get(1..)?.try_into().ok()
 }
 
-/// A random key and a random signature of it, made by libsecp256k1.
-pub fn signed(rng: &mut StdRng) -> (Signature, [u8; 64]) {
+/// Random secret keys with their points.
+pub fn key(rng: &mut StdRng) -> (SecretKey, [u8; 64]) {
     loop {
-        let prehash = bytes(rng);
-        let Ok(secret) = secp256k1::SecretKey::from_byte_array(bytes(rng)) else {
-            continue;
-        };
-        let message = Message::from_digest(prehash);
-        let signature = SECP256K1.sign_ecdsa_recoverable(message, &secret);
-        let (id, r_s) = signature.serialize_compact();
-        let [_, xy @ ..] = secret.public_key(&SECP256K1).serialize_uncompressed();
-        let y_parity = id == RecoveryId::One;
-        return (
-            Signature {
-                prehash,
-                r_s,
-                y_parity,
-            },
-            xy,
-        );
+        if let Ok(secret) = SecretKey::from_byte_array(bytes(rng)) {
+            let [_, xy @ ..] = secret.public_key(&SECP256K1).serialize_uncompressed();
+            return (secret, xy);
+        }
     }
+}
+
+/// A signature of a random digest, made by libsecp256k1.
+pub fn signed(rng: &mut StdRng, secret: &SecretKey) -> Signature {
+    let prehash = bytes(rng);
+    let signature = SECP256K1.sign_ecdsa_recoverable(Message::from_digest(prehash), secret);
+    let (id, r_s) = signature.serialize_compact();
+    let y_parity = id == RecoveryId::One;
+    Signature {
+        prehash,
+        r_s,
+        y_parity,
+    }
+}
+
+/// The signature that has these numbers, from which the key `(s R − e G) / r` is recovered, where
+/// `R = nonce G`; none where R has no x below n or the parts are out of range.
+pub fn crafted(nonce: Scalar, e: Scalar, s: Scalar) -> Option<Signature> {
+    let point = (ProjectivePoint::GENERATOR * nonce).to_affine();
+    let encoded = point.to_encoded_point(false);
+    let x: [u8; 32] = (*encoded.x()?).into();
+    let r: Option<Scalar> = Scalar::from_repr(x.into()).into();
+    r?;
+    let mut r_s = [0; 64];
+    r_s[..32].copy_from_slice(&x);
+    r_s[32..].copy_from_slice(&s.to_repr());
+    Some(Signature {
+        prehash: e.to_repr().into(),
+        r_s,
+        y_parity: encoded.y()?[31] & 1 == 1,
+    })
 }
