@@ -8,7 +8,7 @@ use crate::{
     glv::{self, BETA, Half, windows},
     modular::{N, P, U256, from_be, sub, to_be},
     point8::{Affine8, Jacobian8, multiples, sum_lists, to_affine},
-    table::{Entry, entries, lookup},
+    table::{Entry, entries, lookup, prefetch},
 };
 
 /// Lanes of a vector.
@@ -25,6 +25,8 @@ const NONCE_WIDTH: u32 = 5;
 const GENERATOR_ROWS: usize = windows(GENERATOR_WIDTH);
 const KEY_ROWS: usize = windows(KEY_WIDTH);
 const NONCE_ROWS: usize = windows(NONCE_WIDTH);
+/// Rows of combs whose entries are on their way from memory.
+const ROWS_AHEAD: usize = 6;
 /// Points that a verification adds up in each half.
 const LIST: usize = GENERATOR_ROWS + KEY_ROWS;
 
@@ -157,16 +159,8 @@ fn verify_chunk(items: &[(&PreparedKey, Signature)], good: &mut Vec<bool>) -> Op
         }
         for digits in &digits {
             let (first, second) = digits.split_at(GENERATOR_ROWS);
-            for (row, digits) in first.iter().enumerate() {
-                points.push(lookup(
-                    &generator,
-                    row * entries_of(GENERATOR_WIDTH),
-                    digits,
-                ));
-            }
-            for (row, digits) in second.iter().enumerate() {
-                points.push(lookup(&keys, row * entries_of(KEY_WIDTH), digits));
-            }
+            look_up_rows(&generator, GENERATOR_WIDTH, first, &mut points);
+            look_up_rows(&keys, KEY_WIDTH, second, &mut points);
         }
     }
     let exceptions = join_halves(&mut points, LIST, groups);
@@ -184,6 +178,27 @@ fn verify_chunk(items: &[(&PreparedKey, Signature)], good: &mut Vec<bool>) -> Op
         good.extend((0..group.len()).map(|lane| accepted >> lane & 1 == 1));
     }
     Some(())
+}
+
+/// Puts on the multiples that the digits name, row by row of combs.
+#[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
+fn look_up_rows(
+    tables: &[&[Entry]; LANES],
+    width: u32,
+    digits: &[[i16; LANES]],
+    points: &mut Vec<Affine8>,
+) {
+    let begin = |row: usize| row * entries_of(width);
+    let mut ahead = digits.iter().enumerate();
+    for (row, digits) in ahead.by_ref().take(ROWS_AHEAD) {
+        prefetch(tables, begin(row), digits);
+    }
+    for (row, current) in digits.iter().enumerate() {
+        if let Some((row, digits)) = ahead.next() {
+            prefetch(tables, begin(row), digits);
+        }
+        points.push(lookup(tables, begin(row), current));
+    }
 }
 
 /// Adds up lists of `len` points, applies the endomorphism to every second sum and adds it to the
@@ -255,13 +270,7 @@ fn recover_chunk(signatures: &[Signature]) -> Option<Vec<Option<[u8; 64]>>> {
             }
         }
         for digits in &on_generator {
-            for (row, digits) in digits.iter().enumerate() {
-                points.push(lookup(
-                    &generator,
-                    row * entries_of(GENERATOR_WIDTH),
-                    digits,
-                ));
-            }
+            look_up_rows(&generator, GENERATOR_WIDTH, digits, &mut points);
         }
         sums.push(ladder(tables, &on_nonce));
     }

@@ -2,7 +2,7 @@
 //! vectors and plain numbers.
 #![allow(unsafe_code)]
 
-use std::arch::x86_64::__m512i;
+use std::arch::x86_64::{__m512i, _MM_HINT_T0, _mm_prefetch};
 
 use crate::{Engine, PreparedKey, Signature, engine};
 
@@ -18,6 +18,14 @@ pub(crate) fn lanes(vector: __m512i) -> [u64; 8] {
 pub(crate) fn vector(lanes: [u64; 8]) -> __m512i {
     // SAFETY: as for `lanes`.
     unsafe { std::mem::transmute(lanes) }
+}
+
+/// Asks for a cache line ahead of its use.
+#[inline]
+pub(crate) fn prefetch(line: &__m512i) {
+    // SAFETY: a hint without effect on values, and the address is that of a live reference. Every
+    // x86-64 processor has it.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) }
 }
 
 /// See [`Engine::recover_many`].

@@ -121,21 +121,16 @@ pub(crate) fn to_affine(points: &[Jacobian8]) -> Vec<Affine8> {
 /// The sum by the chord rule, given 1 / (x2 − x1); where a point is missing, the other.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
 #[inline]
-fn chord(one: &Affine8, two: &Affine8, inverse: Field8) -> Affine8 {
-    let slope = two.y.sub_loose(one.y).mul(inverse);
+fn chord(one: &Affine8, two: &Affine8, inverse: &Field8, sum: &mut Affine8) {
+    let slope = two.y.sub_loose(one.y).mul(*inverse);
     let both = one.x.limbs().plus(two.x.limbs());
     // Two elements to take away, so K = 2.
     let x = slope.square().limbs().minus::<2>(both).weak();
     let y = slope.mul(one.x.sub_loose(x)).sub(one.y);
     let (first, second) = (one.infinity, two.infinity);
-    if first | second == 0 {
-        return Affine8 { x, y, infinity: 0 };
-    }
-    Affine8 {
-        x: x.replace(first, two.x).replace(second, one.x),
-        y: y.replace(first, two.y).replace(second, one.y),
-        infinity: first & second,
-    }
+    sum.x = x.replace(first, two.x).replace(second, one.x);
+    sum.y = y.replace(first, two.y).replace(second, one.y);
+    sum.infinity = first & second;
 }
 
 /// The difference of the x coordinates that [`chord`] divides by: one where a point is missing.
@@ -155,7 +150,14 @@ fn divisor(one: &Affine8, two: &Affine8) -> Field8 {
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
 pub(crate) fn sum_lists(points: &mut Vec<Affine8>, len: usize, exceptions: &mut [u8]) {
     let mut len = len;
-    let (mut divisors, mut zeros, mut next) = (Vec::new(), Vec::new(), Vec::new());
+    let lists = points.len() / len.max(1);
+    let (mut divisors, mut zeros) = (Vec::new(), Vec::new());
+    // Room for the sums; what is in it at first does not matter.
+    let mut next: Vec<_> = points
+        .iter()
+        .take(lists * len.div_ceil(2))
+        .copied()
+        .collect();
     while len > 1 {
         divisors.clear();
         for list in points.chunks_exact(len) {
@@ -170,22 +172,25 @@ pub(crate) fn sum_lists(points: &mut Vec<Affine8>, len: usize, exceptions: &mut 
                 *lanes |= zeros.iter().fold(0, |all, zero| all | zero);
             }
         }
-        next.clear();
+        let half = len.div_ceil(2);
         let mut inverses = divisors.iter();
-        for list in points.chunks_exact(len) {
-            for pair in list.chunks(2) {
+        let sums = next.chunks_exact_mut(half);
+        for (list, sums) in points.chunks_exact(len).zip(sums) {
+            for (pair, sum) in list.chunks(2).zip(sums) {
                 match pair {
                     [one, two] => {
                         if let Some(inverse) = inverses.next() {
-                            next.push(chord(one, two, *inverse));
+                            chord(one, two, inverse, sum);
                         }
                     }
-                    rest => next.extend_from_slice(rest),
+                    [rest] => *sum = *rest,
+                    _ => {}
                 }
             }
         }
         std::mem::swap(points, &mut next);
-        len = len.div_ceil(2);
+        points.truncate(lists * half);
+        len = half;
     }
 }
 
@@ -224,7 +229,8 @@ pub(crate) fn multiples(points: &[Affine8], log: u32) -> Vec<Affine8> {
             let mut places = places.iter_mut();
             for (small, (inverse, place)) in smaller.iter().zip(inverses.by_ref().zip(&mut places))
             {
-                *place = canonical(chord(small, largest, *inverse));
+                chord(small, largest, inverse, place);
+                *place = canonical(*place);
             }
             if let (Some(inverse), Some(place)) = (inverses.next(), places.next()) {
                 *place = canonical(tangent(largest, *inverse));
