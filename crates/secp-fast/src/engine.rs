@@ -26,7 +26,7 @@ const GENERATOR_ROWS: usize = windows(GENERATOR_WIDTH);
 const KEY_ROWS: usize = windows(KEY_WIDTH);
 const NONCE_ROWS: usize = windows(NONCE_WIDTH);
 /// Rows of combs whose entries are on their way from memory.
-const ROWS_AHEAD: usize = 6;
+const ROWS_AHEAD: usize = 8;
 /// Points that a verification adds up in each half.
 const LIST: usize = GENERATOR_ROWS + KEY_ROWS;
 
