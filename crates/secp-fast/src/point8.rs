@@ -8,6 +8,9 @@
 
 use crate::{batch8::invert_all, field8::Field8};
 
+/// One inversion costs as much as this many additions save by it, about.
+const PAIRS_MIN: usize = 20;
+
 /// Affine points with canonical or weak coordinates; lanes of `infinity` have no point, and any
 /// coordinates.
 #[derive(Clone, Copy)]
@@ -24,6 +27,18 @@ pub(crate) struct Jacobian8 {
     pub(crate) y: Field8,
     pub(crate) z: Field8,
     pub(crate) infinity: u8,
+}
+
+impl Affine8 {
+    /// No point in any lane.
+    #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
+    pub(crate) fn infinity() -> Self {
+        Self {
+            x: Field8::one(),
+            y: Field8::one(),
+            infinity: 0xff,
+        }
+    }
 }
 
 impl Jacobian8 {
@@ -141,24 +156,22 @@ fn divisor(one: &Affine8, two: &Affine8) -> Field8 {
     two.x.sub_loose(one.x).replace(missing, Field8::one())
 }
 
-/// Adds up lists of `len` points each, which lie one after the other; the sums are left, one to a
-/// list. `exceptions` has a place for each list, which gets the lanes where the chord rule did not
-/// apply, and whose sum therefore means nothing.
+/// Adds up lists of `len` points each, which lie one after the other, until it no longer pays.
+/// Returns how many points are left of each list; what they add up to has not changed.
+/// `exceptions` has a place for each list, which gets the lanes where the chord rule did not apply,
+/// and whose sum therefore means nothing.
 ///
-/// Neighbours are added pair by pair, all pairs of all lists with one inversion, until one point is
-/// left in each list: six multiplications to an addition instead of eleven in Jacobian coordinates.
+/// Neighbours are added pair by pair, all pairs of all lists with one inversion: six
+/// multiplications to an addition instead of eleven in Jacobian coordinates.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
-pub(crate) fn sum_lists(points: &mut Vec<Affine8>, len: usize, exceptions: &mut [u8]) {
+pub(crate) fn fold_lists(points: &mut Vec<Affine8>, len: usize, exceptions: &mut [u8]) -> usize {
     let mut len = len;
-    let lists = points.len() / len.max(1);
+    let lists = exceptions.len();
     let (mut divisors, mut zeros) = (Vec::new(), Vec::new());
     // Room for the sums; what is in it at first does not matter.
-    let mut next: Vec<_> = points
-        .iter()
-        .take(lists * len.div_ceil(2))
-        .copied()
-        .collect();
-    while len > 1 {
+    let room = lists * len.div_ceil(2);
+    let mut next: Vec<_> = points.iter().take(room).copied().collect();
+    while len / 2 * lists >= PAIRS_MIN {
         divisors.clear();
         for list in points.chunks_exact(len) {
             for pair in list.chunks_exact(2) {
@@ -192,6 +205,7 @@ pub(crate) fn sum_lists(points: &mut Vec<Affine8>, len: usize, exceptions: &mut 
         points.truncate(lists * half);
         len = half;
     }
+    len
 }
 
 /// 1, 2, … 2^`log` times each of the points, one after the other, with canonical coordinates.

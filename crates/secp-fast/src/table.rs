@@ -73,10 +73,10 @@ pub(crate) fn prefetch(tables: &[&[Entry]; 8], from: usize, digits: &[i16; 8]) {
 }
 
 /// For each lane the multiple of a point that its digit names: entry `from + |digit| − 1` of its
-/// table, negated for a negative digit, no point for zero.
+/// table, negated for a negative digit, no point for zero; put where `point` is.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
 #[inline]
-pub(crate) fn lookup(tables: &[&[Entry]; 8], from: usize, digits: &[i16; 8]) -> Affine8 {
+pub(crate) fn lookup(tables: &[&[Entry]; 8], from: usize, digits: &[i16; 8], point: &mut Affine8) {
     let mut rows = [none(); 8];
     let (mut negative, mut zero) = (0u8, 0u8);
     for (lane, (row, (table, digit))) in rows.iter_mut().zip(tables.iter().zip(digits)).enumerate()
@@ -88,9 +88,7 @@ pub(crate) fn lookup(tables: &[&[Entry]; 8], from: usize, digits: &[i16; 8]) -> 
         zero |= u8::from(*digit == 0) << lane;
     }
     let [a, b, c, d, e, f, g, h] = transpose(rows);
-    Affine8 {
-        x: Field8::from_words([a, b, c, d]),
-        y: Field8::from_words([e, f, g, h]).negate_where(negative),
-        infinity: zero,
-    }
+    point.x = Field8::from_words([a, b, c, d]);
+    point.y = Field8::from_words([e, f, g, h]).negate_where(negative);
+    point.infinity = zero;
 }
