@@ -2,7 +2,13 @@
 //!
 //! `taskset -c 0 cargo run --release -p hawser-secp-fast --example speed [threads [keys]]`; without
 //! `taskset` for two threads. One thread and 16 keys where nothing is said.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 use std::{hint::black_box, sync::LazyLock};
 

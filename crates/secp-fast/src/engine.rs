@@ -35,6 +35,8 @@ const fn entries_of(width: u32) -> usize {
     1 << (width - 1)
 }
 
+const _: () = assert!(PreparedKey::BYTES == KEY_ROWS * entries_of(KEY_WIDTH) * size_of::<Entry>());
+
 /// The generator (SEC 2 section 2.4.1).
 const GENERATOR: [U256; 2] = [
     [

@@ -46,8 +46,18 @@ pub(crate) fn prepare_many(_proof: Engine, keys: &[[u8; 64]]) -> Vec<Option<Prep
     unsafe { engine::prepare_many(keys) }
 }
 
-/// The generator's table. Only code of the engine asks for it.
+/// The generator's table; empty where there is no engine to use it.
 pub(crate) fn generator_table() -> Vec<__m512i> {
-    // SAFETY: only functions of the engine reach this, so the processor's features have been found.
-    unsafe { engine::generator_table() }
+    match Engine::detect() {
+        // SAFETY: the processor's features have just been found.
+        Some(_) => unsafe { engine::generator_table() },
+        None => Vec::new(),
+    }
+}
+
+/// Runs a test that uses the processor's features.
+#[cfg(test)]
+pub(crate) fn run(_proof: Engine, test: unsafe fn()) {
+    // SAFETY: as for `recover_many`.
+    unsafe { test() }
 }

@@ -1,4 +1,11 @@
 //! The engine against libsecp256k1 and k256 on random signatures, good and bad.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
