@@ -7,8 +7,8 @@ use crate::{
     field8::Field8,
     glv::{self, BETA, Half, windows},
     modular::{N, P, U256, from_be, sub, to_be},
-    point8::{Affine8, Jacobian8, multiples, sum_lists, to_affine},
-    table::{Entry, entries, lookup},
+    point8::{Affine8, Jacobian8, fold_lists, multiples, to_affine},
+    table::{Entry, entries, lookup, prefetch},
 };
 
 /// Lanes of a vector.
@@ -25,6 +25,8 @@ const NONCE_WIDTH: u32 = 5;
 const GENERATOR_ROWS: usize = windows(GENERATOR_WIDTH);
 const KEY_ROWS: usize = windows(KEY_WIDTH);
 const NONCE_ROWS: usize = windows(NONCE_WIDTH);
+/// Rows of combs whose entries are on their way from memory.
+const ROWS_AHEAD: usize = 8;
 /// Points that a verification adds up in each half.
 const LIST: usize = GENERATOR_ROWS + KEY_ROWS;
 
@@ -32,6 +34,8 @@ const LIST: usize = GENERATOR_ROWS + KEY_ROWS;
 const fn entries_of(width: u32) -> usize {
     1 << (width - 1)
 }
+
+const _: () = assert!(PreparedKey::BYTES == KEY_ROWS * entries_of(KEY_WIDTH) * size_of::<Entry>());
 
 /// The generator (SEC 2 section 2.4.1).
 const GENERATOR: [U256; 2] = [
@@ -137,9 +141,10 @@ fn verify_chunk(items: &[(&PreparedKey, Signature)], good: &mut Vec<bool>) -> Op
 
     let groups = items.len().div_ceil(LANES);
     let generator: [&[Entry]; LANES] = [GENERATOR_TABLE.as_slice(); LANES];
-    let mut points = Vec::with_capacity(groups * 2 * LIST);
+    let mut points = vec![Affine8::infinity(); groups * 2 * LIST];
     let lanes = numbers.chunks(LANES).zip(inverses.chunks(LANES));
-    for (group, (numbers, inverses)) in items.chunks(LANES).zip(lanes) {
+    let places = points.chunks_exact_mut(2 * LIST).zip(lanes);
+    for (group, (places, (numbers, inverses))) in items.chunks(LANES).zip(places) {
         let mut digits: [Digits<LIST>; 2] = [[[0; LANES]; LIST]; 2];
         for (lane, (numbers, inverse)) in numbers.iter().zip(inverses).enumerate() {
             let inverse = N.mul(*inverse, N.r_squared);
@@ -155,24 +160,18 @@ fn verify_chunk(items: &[(&PreparedKey, Signature)], good: &mut Vec<bool>) -> Op
         for (table, (key, _)) in keys.iter_mut().zip(group) {
             *table = &key.table;
         }
-        for digits in &digits {
+        for (digits, places) in digits.iter().zip(places.chunks_exact_mut(LIST)) {
             let (first, second) = digits.split_at(GENERATOR_ROWS);
-            for (row, digits) in first.iter().enumerate() {
-                points.push(lookup(
-                    &generator,
-                    row * entries_of(GENERATOR_WIDTH),
-                    digits,
-                ));
-            }
-            for (row, digits) in second.iter().enumerate() {
-                points.push(lookup(&keys, row * entries_of(KEY_WIDTH), digits));
-            }
+            let (on_generator, on_key) = places.split_at_mut(GENERATOR_ROWS);
+            look_up_rows(&generator, GENERATOR_WIDTH, first, on_generator);
+            look_up_rows(&keys, KEY_WIDTH, second, on_key);
         }
     }
-    let exceptions = join_halves(&mut points, LIST, groups);
+    let mut sums = vec![Jacobian8::infinity(); groups];
+    let exceptions = add_lists(&mut sums, points, LIST);
 
     let rows = numbers.chunks(LANES).zip(valid.chunks(LANES));
-    let sums = points.iter().zip(exceptions);
+    let sums = to_affine(&sums).into_iter().zip(exceptions);
     for (group, ((numbers, valid), (sum, exceptions))) in items.chunks(LANES).zip(rows.zip(sums)) {
         let r = Field8::from_lanes(padded(numbers.iter().map(|numbers| numbers.r), [0; 4]));
         let parity = mask(group.iter().map(|(_, signature)| signature.y_parity));
@@ -186,30 +185,49 @@ fn verify_chunk(items: &[(&PreparedKey, Signature)], good: &mut Vec<bool>) -> Op
     Some(())
 }
 
-/// Adds up lists of `len` points, applies the endomorphism to every second sum and adds it to the
-/// one before it. Leaves one point to a group, and returns the exceptional lanes.
+/// The multiples that the digits name, row by row of combs, one point to a row.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
-fn join_halves(points: &mut Vec<Affine8>, len: usize, groups: usize) -> Vec<u8> {
-    let halves = sum_halves(points, len, groups);
-    let mut exceptions: Vec<u8> = halves
-        .chunks(2)
-        .map(|halves| halves.iter().fold(0, |all, lanes| all | lanes))
-        .collect();
-    sum_lists(points, 2, &mut exceptions);
-    exceptions
+fn look_up_rows(
+    tables: &[&[Entry]; LANES],
+    width: u32,
+    digits: &[[i16; LANES]],
+    points: &mut [Affine8],
+) {
+    let begin = |row: usize| row * entries_of(width);
+    let mut ahead = digits.iter().enumerate();
+    for (row, digits) in ahead.by_ref().take(ROWS_AHEAD) {
+        prefetch(tables, begin(row), digits);
+    }
+    for ((row, current), point) in digits.iter().enumerate().zip(points) {
+        if let Some((row, digits)) = ahead.next() {
+            prefetch(tables, begin(row), digits);
+        }
+        lookup(tables, begin(row), current, point);
+    }
 }
 
-/// Adds up lists of `len` points and applies the endomorphism to every second sum. Returns the
-/// exceptional lanes of each.
+/// Adds to each sum two lists of `len` points, the second after applying the endomorphism to it.
+/// Returns the exceptional lanes; those met in the last steps are at infinity instead.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
-fn sum_halves(points: &mut Vec<Affine8>, len: usize, groups: usize) -> Vec<u8> {
-    let mut exceptions = vec![0; groups * 2];
-    sum_lists(points, len, &mut exceptions);
+fn add_lists(sums: &mut [Jacobian8], points: Vec<Affine8>, len: usize) -> Vec<u8> {
+    let mut points = points;
+    let mut exceptions = vec![0; sums.len() * 2];
+    let len = fold_lists(&mut points, len, &mut exceptions);
     let beta = Field8::constant(BETA);
-    for point in points.iter_mut().skip(1).step_by(2) {
-        point.x = point.x.mul(beta);
+    for (sum, lists) in sums.iter_mut().zip(points.chunks_exact_mut(2 * len)) {
+        let (plain, turned) = lists.split_at_mut(len);
+        for point in plain {
+            *sum = sum.add(point);
+        }
+        for point in turned {
+            point.x = point.x.mul(beta);
+            *sum = sum.add(point);
+        }
     }
-    exceptions
+    let pairs = exceptions.chunks(2);
+    pairs
+        .map(|halves| halves.iter().fold(0, |all, lanes| all | lanes))
+        .collect()
 }
 
 /// See [`crate::Engine::recover_many`].
@@ -238,9 +256,12 @@ fn recover_chunk(signatures: &[Signature]) -> Option<Vec<Option<[u8; 64]>>> {
 
     let generator: [&[Entry]; LANES] = [GENERATOR_TABLE.as_slice(); LANES];
     let mut sums = Vec::with_capacity(groups);
-    let mut points = Vec::with_capacity(groups * 2 * GENERATOR_ROWS);
+    let mut points = vec![Affine8::infinity(); groups * 2 * GENERATOR_ROWS];
     let lanes = numbers.chunks(LANES).zip(inverses.chunks(LANES));
-    for ((numbers, inverses), tables) in lanes.zip(tables.chunks(LANES)) {
+    let places = tables
+        .chunks(LANES)
+        .zip(points.chunks_exact_mut(2 * GENERATOR_ROWS));
+    for ((numbers, inverses), (tables, places)) in lanes.zip(places) {
         let mut on_generator: [Digits<GENERATOR_ROWS>; 2] = [[[0; LANES]; GENERATOR_ROWS]; 2];
         let mut on_nonce: [Digits<NONCE_ROWS>; 2] = [[[0; LANES]; NONCE_ROWS]; 2];
         for (lane, (numbers, inverse)) in numbers.iter().zip(inverses).enumerate() {
@@ -254,34 +275,23 @@ fn recover_chunk(signatures: &[Signature]) -> Option<Vec<Option<[u8; 64]>>> {
                 put::<NONCE_ROWS>(digits, half, NONCE_WIDTH, lane);
             }
         }
-        for digits in &on_generator {
-            for (row, digits) in digits.iter().enumerate() {
-                points.push(lookup(
-                    &generator,
-                    row * entries_of(GENERATOR_WIDTH),
-                    digits,
-                ));
-            }
+        for (digits, places) in on_generator
+            .iter()
+            .zip(places.chunks_exact_mut(GENERATOR_ROWS))
+        {
+            look_up_rows(&generator, GENERATOR_WIDTH, digits, places);
         }
         sums.push(ladder(tables, &on_nonce));
     }
-    let exceptions = sum_halves(&mut points, GENERATOR_ROWS, groups);
-    for (sum, halves) in sums.iter_mut().zip(points.chunks(2)) {
-        for half in halves {
-            *sum = sum.add(half);
-        }
-    }
+    let exceptions = add_lists(&mut sums, points, GENERATOR_ROWS);
 
     let mut keys = Vec::with_capacity(signatures.len());
-    let lanes = valid.chunks(LANES).zip(on_curve).zip(exceptions.chunks(2));
+    let lanes = valid.chunks(LANES).zip(on_curve).zip(exceptions);
     for (sum, ((valid, on_curve), exceptions)) in to_affine(&sums).iter().zip(lanes) {
-        let exceptions = exceptions
-            .iter()
-            .fold(sum.infinity, |all, lanes| all | lanes);
         // The sum of points on the curve is one; a key off it would be a fault of the machine.
         let right = right_side(sum.x).canonical();
         let sound = sum.y.square().canonical().equal_lanes(right);
-        let accepted = on_curve & sound & mask(valid.iter().copied()) & !exceptions;
+        let accepted = on_curve & sound & mask(valid.iter().copied()) & !sum.infinity & !exceptions;
         let coordinates = sum.x.to_lanes().into_iter().zip(sum.y.to_lanes());
         for (lane, (x, y)) in coordinates.enumerate().take(valid.len()) {
             keys.push((accepted >> lane & 1 == 1).then(|| join(x, y)));
@@ -416,12 +426,15 @@ fn ladder(tables: &[NonceTable], digits: &[Digits<NONCE_ROWS>; 2]) -> Jacobian8 
     }
     let [first, second] = digits;
     let mut sum = Jacobian8::infinity();
+    let mut multiple = Affine8::infinity();
     for (first, second) in first.iter().zip(second).rev() {
         for _ in 0..NONCE_WIDTH {
             sum = sum.double();
         }
-        sum = sum.add(&lookup(&plain, 0, first));
-        sum = sum.add(&lookup(&turned, 0, second));
+        lookup(&plain, 0, first, &mut multiple);
+        sum = sum.add(&multiple);
+        lookup(&turned, 0, second, &mut multiple);
+        sum = sum.add(&multiple);
     }
     sum
 }

@@ -2,7 +2,7 @@ use num_bigint::BigUint;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 
 use super::*;
-use crate::{Engine, modular::to_be};
+use crate::{Engine, gate::run, modular::to_be};
 
 fn p() -> BigUint {
     (BigUint::from(1u8) << 256u32) - 0x1_0000_03d1u64
@@ -54,7 +54,7 @@ fn any_limbs(rng: &mut StdRng, top: u64) -> [u64; 5] {
             };
             let offset = BigUint::from(rng.next_u32() % 4);
             let base = p() * multiple;
-            let value = if multiple > 0 && rng.next_u32() % 2 == 0 {
+            let value = if multiple > 0 && rng.next_u32().is_multiple_of(2) {
                 base - offset
             } else {
                 base + offset
@@ -92,13 +92,17 @@ fn assert_weak(element: Field8) {
     assert!(lanes(element.0[4]).iter().all(|top| *top <= 1 << 48));
 }
 
+/// Each round has eight lanes. Builds that check every bound as well are slower.
+const ROUNDS: usize = if cfg!(debug_assertions) { 2000 } else { 20_000 };
+
 const WEAK: u64 = 1 << 48;
 const FACTOR: u64 = MASK_52 as u64;
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
-fn factors(rng: &mut StdRng) {
+fn factors() {
+    let rng = &mut StdRng::seed_from_u64(11);
     let p = p();
-    for _ in 0..20_000 {
+    for _ in 0..ROUNDS {
         let (a, b) = (any_element(rng, FACTOR), any_element(rng, FACTOR));
         let (x, y) = (values(a.0), values(b.0));
         let (product, square) = (a.mul(b), a.square());
@@ -120,14 +124,15 @@ fn factors(rng: &mut StdRng) {
 }
 
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
-fn combinations(rng: &mut StdRng) {
+fn combinations() {
+    let rng = &mut StdRng::seed_from_u64(12);
     let p = p();
     let check = |result: Field8, expected: &dyn Fn(usize) -> BigUint| {
         for (lane, value) in values(result.0).iter().enumerate() {
             assert_eq!(value % &p, expected(lane) % &p);
         }
     };
-    for _ in 0..10_000 {
+    for _ in 0..ROUNDS {
         let [a, b, c] = std::array::from_fn(|_| any_element(rng, WEAK));
         let [x, y, z] = [a, b, c].map(|element| values(element.0));
         let many = &p * 64u32;
@@ -162,22 +167,14 @@ fn combinations(rng: &mut StdRng) {
 
 #[test]
 fn products_squares_and_canonical_forms_agree_with_big_integers_for_any_factor() {
-    if Engine::detect().is_some() {
-        #[allow(unsafe_code)]
-        // SAFETY: the processor's features have just been found.
-        unsafe {
-            factors(&mut StdRng::seed_from_u64(11));
-        }
+    if let Some(engine) = Engine::detect() {
+        run(engine, factors);
     }
 }
 
 #[test]
 fn sums_and_differences_agree_with_big_integers_and_stay_in_bounds() {
-    if Engine::detect().is_some() {
-        #[allow(unsafe_code)]
-        // SAFETY: as above.
-        unsafe {
-            combinations(&mut StdRng::seed_from_u64(12));
-        }
+    if let Some(engine) = Engine::detect() {
+        run(engine, combinations);
     }
 }

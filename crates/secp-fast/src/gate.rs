@@ -2,7 +2,7 @@
 //! vectors and plain numbers.
 #![allow(unsafe_code)]
 
-use std::arch::x86_64::__m512i;
+use std::arch::x86_64::{__m512i, _MM_HINT_T0, _mm_prefetch};
 
 use crate::{Engine, PreparedKey, Signature, engine};
 
@@ -18,6 +18,14 @@ pub(crate) fn lanes(vector: __m512i) -> [u64; 8] {
 pub(crate) fn vector(lanes: [u64; 8]) -> __m512i {
     // SAFETY: as for `lanes`.
     unsafe { std::mem::transmute(lanes) }
+}
+
+/// Asks for a cache line ahead of its use.
+#[inline]
+pub(crate) fn prefetch(line: &__m512i) {
+    // SAFETY: a hint without effect on values, and the address is that of a live reference. Every
+    // x86-64 processor has it.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).cast()) }
 }
 
 /// See [`Engine::recover_many`].
@@ -38,8 +46,18 @@ pub(crate) fn prepare_many(_proof: Engine, keys: &[[u8; 64]]) -> Vec<Option<Prep
     unsafe { engine::prepare_many(keys) }
 }
 
-/// The generator's table. Only code of the engine asks for it.
+/// The generator's table; empty where there is no engine to use it.
 pub(crate) fn generator_table() -> Vec<__m512i> {
-    // SAFETY: only functions of the engine reach this, so the processor's features have been found.
-    unsafe { engine::generator_table() }
+    match Engine::detect() {
+        // SAFETY: the processor's features have just been found.
+        Some(_) => unsafe { engine::generator_table() },
+        None => Vec::new(),
+    }
+}
+
+/// Runs a test that uses the processor's features.
+#[cfg(test)]
+pub(crate) fn run(_proof: Engine, test: unsafe fn()) {
+    // SAFETY: as for `recover_many`.
+    unsafe { test() }
 }

@@ -8,6 +8,9 @@
 
 use crate::{batch8::invert_all, field8::Field8};
 
+/// One inversion costs as much as this many additions save by it, about.
+const PAIRS_MIN: usize = 20;
+
 /// Affine points with canonical or weak coordinates; lanes of `infinity` have no point, and any
 /// coordinates.
 #[derive(Clone, Copy)]
@@ -24,6 +27,18 @@ pub(crate) struct Jacobian8 {
     pub(crate) y: Field8,
     pub(crate) z: Field8,
     pub(crate) infinity: u8,
+}
+
+impl Affine8 {
+    /// No point in any lane.
+    #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
+    pub(crate) fn infinity() -> Self {
+        Self {
+            x: Field8::one(),
+            y: Field8::one(),
+            infinity: 0xff,
+        }
+    }
 }
 
 impl Jacobian8 {
@@ -121,21 +136,16 @@ pub(crate) fn to_affine(points: &[Jacobian8]) -> Vec<Affine8> {
 /// The sum by the chord rule, given 1 / (x2 − x1); where a point is missing, the other.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
 #[inline]
-fn chord(one: &Affine8, two: &Affine8, inverse: Field8) -> Affine8 {
-    let slope = two.y.sub_loose(one.y).mul(inverse);
+fn chord(one: &Affine8, two: &Affine8, inverse: &Field8, sum: &mut Affine8) {
+    let slope = two.y.sub_loose(one.y).mul(*inverse);
     let both = one.x.limbs().plus(two.x.limbs());
     // Two elements to take away, so K = 2.
     let x = slope.square().limbs().minus::<2>(both).weak();
     let y = slope.mul(one.x.sub_loose(x)).sub(one.y);
     let (first, second) = (one.infinity, two.infinity);
-    if first | second == 0 {
-        return Affine8 { x, y, infinity: 0 };
-    }
-    Affine8 {
-        x: x.replace(first, two.x).replace(second, one.x),
-        y: y.replace(first, two.y).replace(second, one.y),
-        infinity: first & second,
-    }
+    sum.x = x.replace(first, two.x).replace(second, one.x);
+    sum.y = y.replace(first, two.y).replace(second, one.y);
+    sum.infinity = first & second;
 }
 
 /// The difference of the x coordinates that [`chord`] divides by: one where a point is missing.
@@ -146,17 +156,22 @@ fn divisor(one: &Affine8, two: &Affine8) -> Field8 {
     two.x.sub_loose(one.x).replace(missing, Field8::one())
 }
 
-/// Adds up lists of `len` points each, which lie one after the other; the sums are left, one to a
-/// list. `exceptions` has a place for each list, which gets the lanes where the chord rule did not
-/// apply, and whose sum therefore means nothing.
+/// Adds up lists of `len` points each, which lie one after the other, until it no longer pays.
+/// Returns how many points are left of each list; what they add up to has not changed.
+/// `exceptions` has a place for each list, which gets the lanes where the chord rule did not apply,
+/// and whose sum therefore means nothing.
 ///
-/// Neighbours are added pair by pair, all pairs of all lists with one inversion, until one point is
-/// left in each list: six multiplications to an addition instead of eleven in Jacobian coordinates.
+/// Neighbours are added pair by pair, all pairs of all lists with one inversion: six
+/// multiplications to an addition instead of eleven in Jacobian coordinates.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
-pub(crate) fn sum_lists(points: &mut Vec<Affine8>, len: usize, exceptions: &mut [u8]) {
+pub(crate) fn fold_lists(points: &mut Vec<Affine8>, len: usize, exceptions: &mut [u8]) -> usize {
     let mut len = len;
-    let (mut divisors, mut zeros, mut next) = (Vec::new(), Vec::new(), Vec::new());
-    while len > 1 {
+    let lists = exceptions.len();
+    let (mut divisors, mut zeros) = (Vec::new(), Vec::new());
+    // Room for the sums; what is in it at first does not matter.
+    let room = lists * len.div_ceil(2);
+    let mut next: Vec<_> = points.iter().take(room).copied().collect();
+    while len / 2 * lists >= PAIRS_MIN {
         divisors.clear();
         for list in points.chunks_exact(len) {
             for pair in list.chunks_exact(2) {
@@ -170,23 +185,27 @@ pub(crate) fn sum_lists(points: &mut Vec<Affine8>, len: usize, exceptions: &mut 
                 *lanes |= zeros.iter().fold(0, |all, zero| all | zero);
             }
         }
-        next.clear();
+        let half = len.div_ceil(2);
         let mut inverses = divisors.iter();
-        for list in points.chunks_exact(len) {
-            for pair in list.chunks(2) {
+        let sums = next.chunks_exact_mut(half);
+        for (list, sums) in points.chunks_exact(len).zip(sums) {
+            for (pair, sum) in list.chunks(2).zip(sums) {
                 match pair {
                     [one, two] => {
                         if let Some(inverse) = inverses.next() {
-                            next.push(chord(one, two, *inverse));
+                            chord(one, two, inverse, sum);
                         }
                     }
-                    rest => next.extend_from_slice(rest),
+                    [rest] => *sum = *rest,
+                    _ => {}
                 }
             }
         }
         std::mem::swap(points, &mut next);
-        len = len.div_ceil(2);
+        points.truncate(lists * half);
+        len = half;
     }
+    len
 }
 
 /// 1, 2, … 2^`log` times each of the points, one after the other, with canonical coordinates.
@@ -224,7 +243,8 @@ pub(crate) fn multiples(points: &[Affine8], log: u32) -> Vec<Affine8> {
             let mut places = places.iter_mut();
             for (small, (inverse, place)) in smaller.iter().zip(inverses.by_ref().zip(&mut places))
             {
-                *place = canonical(chord(small, largest, *inverse));
+                chord(small, largest, inverse, place);
+                *place = canonical(*place);
             }
             if let (Some(inverse), Some(place)) = (inverses.next(), places.next()) {
                 *place = canonical(tangent(largest, *inverse));

@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::{field8::Field8, point8::Affine8};
+use crate::{field8::Field8, gate, point8::Affine8};
 
 /// An affine point: x, then y, least significant word first.
 pub(crate) type Entry = __m512i;
@@ -54,26 +54,41 @@ pub(crate) fn entries(point: &Affine8) -> [Entry; 8] {
     transpose([a, b, c, d, e, f, g, h])
 }
 
+/// Where the multiple that a digit names stands in a table whose row begins at `from`. For zero any
+/// place will do.
+#[inline]
+fn index(from: usize, digit: i16) -> usize {
+    from.wrapping_add(usize::from(digit.unsigned_abs().saturating_sub(1)))
+}
+
+/// Asks for the entries of a later [`lookup`] ahead of time: the tables of many keys do not fit
+/// near caches, and a lane would wait for each entry in turn.
+#[inline]
+pub(crate) fn prefetch(tables: &[&[Entry]; 8], from: usize, digits: &[i16; 8]) {
+    for (table, digit) in tables.iter().zip(digits) {
+        if let Some(entry) = table.get(index(from, *digit)) {
+            gate::prefetch(entry);
+        }
+    }
+}
+
 /// For each lane the multiple of a point that its digit names: entry `from + |digit| − 1` of its
-/// table, negated for a negative digit, no point for zero.
+/// table, negated for a negative digit, no point for zero; put where `point` is.
 #[target_feature(enable = "avx512f,avx512ifma,avx512vl,avx512dq,avx512bw")]
 #[inline]
-pub(crate) fn lookup(tables: &[&[Entry]; 8], from: usize, digits: &[i16; 8]) -> Affine8 {
+pub(crate) fn lookup(tables: &[&[Entry]; 8], from: usize, digits: &[i16; 8], point: &mut Affine8) {
     let mut rows = [none(); 8];
     let (mut negative, mut zero) = (0u8, 0u8);
     for (lane, (row, (table, digit))) in rows.iter_mut().zip(tables.iter().zip(digits)).enumerate()
     {
-        let index = usize::from(digit.unsigned_abs().saturating_sub(1));
-        if let Some(entry) = table.get(from.wrapping_add(index)) {
+        if let Some(entry) = table.get(index(from, *digit)) {
             *row = *entry;
         }
         negative |= u8::from(*digit < 0) << lane;
         zero |= u8::from(*digit == 0) << lane;
     }
     let [a, b, c, d, e, f, g, h] = transpose(rows);
-    Affine8 {
-        x: Field8::from_words([a, b, c, d]),
-        y: Field8::from_words([e, f, g, h]).negate_where(negative),
-        infinity: zero,
-    }
+    point.x = Field8::from_words([a, b, c, d]);
+    point.y = Field8::from_words([e, f, g, h]).negate_where(negative);
+    point.infinity = zero;
 }

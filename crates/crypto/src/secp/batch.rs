@@ -14,8 +14,9 @@ use crate::{PublicKey, Scheme, VerifyError};
 /// Memory for prepared keys that [`recover_many`] may use, in bytes: about 1,450 keys.
 pub const KEY_CACHE_BYTES_MAX: usize = 64 << 20;
 
-/// Eight lanes cost as much as one: below this many signatures the single path is as fast.
-const FAST_MIN: usize = 3;
+/// Eight lanes cost as much as one, which is about two recoveries one by one: below this many
+/// signatures the single path is as fast. Verification pays even for one.
+const RECOVER_MIN: usize = 3;
 
 /// A signature over a digest, of which the signer is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +118,6 @@ impl Recoverer {
             .enumerate()
             .filter_map(|(place, (known, request))| Some((place, request.hint?, known?)))
             .collect();
-        if open.len() < FAST_MIN {
-            return;
-        }
         let items: Vec<_> = open
             .iter()
             .filter_map(|(place, _, known)| {
@@ -166,7 +164,7 @@ fn recover_unknown(
         .zip(answers)
         .filter(|(_, answer)| answer.is_none())
         .collect();
-    if open.len() < FAST_MIN {
+    if open.len() < RECOVER_MIN {
         for (request, answer) in open {
             let found = single(request);
             if let Ok((key, address)) = &found {

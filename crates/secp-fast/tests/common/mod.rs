@@ -34,9 +34,13 @@ pub fn reference(signature: &Signature) -> Option<[u8; 64]> {
 pub fn bytes(rng: &mut StdRng) -> [u8; 32] {
     let mut bytes = [0; 32];
     rng.fill_bytes(&mut bytes);
-    if rng.next_u32() % 16 == 0 {
+    if rng.next_u32().is_multiple_of(16) {
         let (from, to) = (rng.next_u32() as usize % 32, rng.next_u32() as usize % 32);
-        let fill = if rng.next_u32() % 2 == 0 { 0 } else { 0xff };
+        let fill = if rng.next_u32().is_multiple_of(2) {
+            0
+        } else {
+            0xff
+        };
         bytes[from.min(to)..=from.max(to)].fill(fill);
     }
     bytes
