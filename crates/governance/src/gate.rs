@@ -307,8 +307,26 @@ impl Gate for Gatekeeper {
     }
 }
 
+/// The actions that a transaction asks for, each once, in order.
+#[must_use]
+pub fn actions(transaction: &GateTransaction) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for call in &transaction.calls {
+        let action = match call.to {
+            None => Action::Deploy,
+            Some(_) if call.input.is_empty() && !call.value.is_zero() => Action::Transfer,
+            Some(_) => Action::Call,
+        };
+        if !names.contains(&action.name()) {
+            names.push(action.name());
+        }
+    }
+    names.join(" ")
+}
+
 /// What a transaction asks for, in short.
-fn targets(transaction: &GateTransaction) -> String {
+#[must_use]
+pub fn targets(transaction: &GateTransaction) -> String {
     let mut names = Vec::new();
     for call in transaction.calls.iter().take(4) {
         names.push(match (call.to, call.selector()) {

@@ -50,7 +50,10 @@ pub use difference::{difference, summary};
 pub use draft::REASON_BYTES_MAX;
 pub use error::GovernanceError;
 pub use founding::{PUBLIC_ACTIONS, check as check_genesis, storage as genesis_storage};
-pub use gate::{Case, Gatekeeper, RuleOutcome, Ruling, Supervisor, in_good_standing, operation};
+pub use gate::{
+    Case, Gatekeeper, RuleOutcome, Ruling, Supervisor, actions, in_good_standing, operation,
+    targets,
+};
 pub use kind::{Basis as VoteBasis, Count, DENOMINATOR_MAX, ProposalKind, Threshold};
 pub use law::{Basis, Decision, Law, Laws, decide};
 pub use model::*;

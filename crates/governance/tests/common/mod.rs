@@ -169,7 +169,7 @@ impl Chain {
         let answer = self
             .executor
             .check_access(&self.state, transaction, height, time);
-        answer.unwrap()
+        answer.unwrap().map(|(finding, _)| finding)
     }
 
     pub fn block(&mut self, transactions: &[VerifiedTransaction]) -> BlockOutput {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use hawser_ledger::{Block, Transaction, VerifiedTransaction, state::StateRead};
 use hawser_primitives::{B256, Bytes, Height, U256};
 
-use super::SubmitError;
+use super::{Denial, SubmitError};
 use crate::{
     pool::{Candidate, PoolError},
     store::{ChainStore, StoreError},
@@ -67,8 +67,12 @@ impl Verifier {
         let (next, time) = (height.next(), head.block.header.time);
         let executor = self.store.executor();
         let denied = executor.check_access(&view, &transaction, next, time);
-        if let Some(finding) = denied.map_err(|error| failed(&error))? {
-            return Err(SubmitError::Denied(finding));
+        if let Some((finding, transaction)) = denied.map_err(|error| failed(&error))? {
+            let denial = Denial {
+                finding,
+                transaction,
+            };
+            return Err(SubmitError::Denied(Box::new(denial)));
         }
         let account = view
             .account(&transaction.sender())

@@ -11,7 +11,9 @@ use hawser_ledger::{Block, Certificate, VerifiedTransaction};
 use hawser_primitives::{B256, Bytes, Height};
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::{ChainError, ChainObserver, Input, Submission, Verified, Verifier};
+use super::{
+    ChainError, ChainObserver, Input, Source, Submission, SubmitError, Verified, Verifier,
+};
 use crate::{
     replica::{CheckedBlock, Event},
     store::{ChainStore, ExecutedBlock},
@@ -223,13 +225,20 @@ fn check(context: &Context, job: CheckJob) -> Input {
     })
 }
 
+fn refused(context: &Context, error: &SubmitError, source: Source) {
+    context.observer.refused(error.reason());
+    if let SubmitError::Denied(denial) = error {
+        context.observer.denied(denial, source);
+    }
+}
+
 fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
     let mut verified = Vec::with_capacity(batch.len());
     for Submission { raw, reply } in batch {
         match context.verifier.candidate(raw) {
             Ok(candidate) => verified.push(Verified { candidate, reply }),
             Err(error) => {
-                context.observer.refused(error.reason());
+                refused(context, &error, Source::Client);
                 // The client has gone if nobody listens.
                 let _ = reply.send(Err(error));
             }
@@ -243,7 +252,7 @@ fn gossiped(context: &Context, raws: Vec<Bytes>) -> Input {
     for raw in raws {
         match context.verifier.candidate(raw) {
             Ok(candidate) => candidates.push(candidate),
-            Err(error) => context.observer.refused(error.reason()),
+            Err(error) => refused(context, &error, Source::Peer),
         }
     }
     Input::Event(Event::Gossiped(candidates))
