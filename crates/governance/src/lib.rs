@@ -27,6 +27,7 @@ pub mod action;
 pub mod audit;
 mod change;
 mod contract;
+pub mod cosign;
 mod difference;
 mod draft;
 pub mod dryrun;
@@ -44,7 +45,8 @@ mod words;
 
 pub use change::{Change, Target};
 pub use contract::{
-    CALL_GAS, CHANGE_BYTE_GAS, CHANGE_GAS, Governance, IGovernance, target_from_parts, target_parts,
+    CALL_GAS, CHANGE_BYTE_GAS, CHANGE_GAS, Governance, IGovernance, SCRIPT_GAS, target_from_parts,
+    target_parts,
 };
 pub use difference::{difference, summary};
 pub use draft::REASON_BYTES_MAX;

@@ -319,6 +319,7 @@ pub fn boot(
         last_busy,
         roots,
         cast,
+        program_version: store.program_version(),
     };
     Ok((log, boot))
 }

@@ -15,6 +15,7 @@ use hawser_primitives::B256;
 use super::inventory::{Inventory, Stock, noticed};
 use crate::acts::{self, Act};
 use crate::exit::{Code, OrFail, Result};
+use crate::files;
 
 /// How often the node looks at itself.
 const LOOK: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ impl Record {
         suite: Suite,
         mut stock: Stock,
     ) -> Result<(Self, String)> {
+        // Everything else may be kept elsewhere.
+        files::make_dir(data_dir)?;
         let now = stock.take();
         let (before, acts) = match Inventory::read(data_dir) {
             Ok(Some(before)) => {
