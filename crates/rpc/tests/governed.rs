@@ -176,7 +176,7 @@ impl World {
         for (nonce, input) in (0u64..).zip(calls) {
             let call = TxKind::Call(ADDRESS);
             let raw = legacy(&key(GOVERNOR), nonce, call, Bytes::from(input));
-            self.solo.handle.submit(raw.into()).await.unwrap();
+            self.solo.handle.submit(raw).await.unwrap();
         }
         let end = Instant::now() + DEADLINE;
         loop {

@@ -2,6 +2,7 @@
 
 mod abi;
 mod read;
+mod supervise;
 
 use alloy_primitives::FixedBytes;
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolValue};
@@ -9,7 +10,7 @@ use hawser_execution::{
     CallEnv, Finding, NativeContract, NativeFailure, NativeGenesis, NativeResult, NativeState,
 };
 use hawser_ledger::{Genesis, state::StateError};
-use hawser_primitives::{Address, B256, Bytes, Time, U256, decode_exact};
+use hawser_primitives::{Address, Bytes, Time, U256, decode_exact};
 
 pub use abi::{IGovernance, target_from_parts, target_parts};
 
@@ -18,14 +19,13 @@ use crate::{
     access::{AccessError, CallStore},
     action::{Action, Role},
     audit::{self, EntryKind, Moment, Remark},
-    change::{Change, Target},
-    cosign, draft,
+    change::Change,
     error::{GovernanceError, invalid, limit},
     founding,
     law::{self, Law, Laws},
-    model::{DOMAIN_BYTES_MAX, Resource},
+    model::Resource,
     proposal::{self, CHANGES_BYTES_MAX, Proposal, ProposalStatus, Route, Submission},
-    slots::{self, Counts},
+    slots,
 };
 
 /// Gas of any call, beyond what it reads and writes.
@@ -439,86 +439,6 @@ impl Call<'_> {
         }
         let status = ProposalStatus::Executed as u8;
         self.emit(&IGovernance::ProposalStatusChanged { id, status })
-    }
-
-    fn tell_freeze(&mut self, kind: EntryKind, target: Target, until: u64, reason: &str) -> Done {
-        let caller = self.env.caller;
-        let detail = if kind == EntryKind::Frozen {
-            format!("until {until} ms: {reason}")
-        } else {
-            reason.to_owned()
-        };
-        self.record(Remark::new(kind, caller, target, detail))?;
-        let (kind, target) = target_parts(target);
-        self.emit(&IGovernance::FreezeChanged {
-            kind,
-            target,
-            until,
-            reason: reason.to_owned(),
-        })
-    }
-
-    fn freeze(&mut self, target: Target, until: Time, reason: &str) -> Done {
-        self.demand(Action::Freeze, &Resource::Any)?;
-        let (moment, caller) = (self.moment(), self.env.caller);
-        let mut store = self.store();
-        let mut counts = Counts::load(&mut store)?;
-        draft::freeze(
-            &mut store,
-            &mut counts,
-            &moment,
-            caller,
-            target,
-            until,
-            reason,
-        )?;
-        counts.save(&mut store)?;
-        self.tell_freeze(EntryKind::Frozen, target, until.0, reason)
-    }
-
-    fn unfreeze(&mut self, target: Target, reason: &str) -> Done {
-        // The freeze itself must not stand in the way of lifting it.
-        self.demand(Action::Freeze, &Resource::Any)?;
-        limit("bytes of a reason", reason.len(), draft::REASON_BYTES_MAX)?;
-        let mut store = self.store();
-        let mut counts = Counts::load(&mut store)?;
-        draft::unfreeze(&mut store, &mut counts, target)?;
-        counts.save(&mut store)?;
-        self.tell_freeze(EntryKind::Unfrozen, target, 0, reason)
-    }
-
-    fn inspect(&mut self, domain: String, purpose: String) -> Done {
-        limit("bytes of a domain", domain.len(), DOMAIN_BYTES_MAX)?;
-        limit("bytes of a purpose", purpose.len(), TEXT_BYTES_MAX)?;
-        if domain.is_empty() || purpose.is_empty() {
-            return invalid("an inspection names its domain and its purpose");
-        }
-        let resource = Resource::Domain(domain);
-        self.demand(Action::Inspect, &resource)?;
-        let caller = self.env.caller;
-        self.record(Remark::new(EntryKind::Inspected, caller, resource, purpose))
-    }
-
-    fn cosign(&mut self, operation: B256, until: Time) -> Done {
-        let law = self.law()?;
-        let (caller, now) = (self.env.caller, self.env.time);
-        let missing = cosign::sign(&law, &mut self.store(), &operation, caller, until, now)?;
-        let target = format!("operation:{operation}");
-        let detail = match missing.as_slice() {
-            [] => format!("until {until} ms; nobody is missing"),
-            missing => format!("until {until} ms; missing {}", missing.join(", ")),
-        };
-        self.record(Remark::new(EntryKind::Cosigned, caller, target, detail))
-    }
-
-    fn report(&mut self, command: String) -> Done {
-        limit("bytes of a command", command.len(), TEXT_BYTES_MAX)?;
-        if command.is_empty() {
-            return invalid("there is no command to put on the record");
-        }
-        self.demand(Action::Configure, &Resource::Any)?;
-        let caller = self.env.caller;
-        self.record(Remark::new(EntryKind::Command, caller, "node", command))
     }
 }
 
