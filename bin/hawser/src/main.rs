@@ -9,6 +9,7 @@
     )
 )]
 
+mod acts;
 mod cli;
 mod client;
 mod commands;

@@ -28,7 +28,7 @@ use hawser_storage::{Disk, Kv};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use error::ChainError;
-pub use handle::{ChainHandle, Stopped, SubmitError};
+pub use handle::{ChainHandle, Denial, Source, Stopped, SubmitError};
 pub use status::{ChainStatus, PeerState};
 pub use timers::Timers;
 pub use verify::Verifier;
@@ -87,6 +87,11 @@ pub trait ChainObserver: Send + Sync {
     fn reported(&self, report: &crate::replica::Report);
     /// A submitted or gossiped transaction was refused, by a short reason.
     fn refused(&self, reason: &'static str);
+    /// The chain's governance refused a transaction whose signatures are good. Called by threads
+    /// that verify, so it must not wait.
+    fn denied(&self, denial: &Denial, source: Source) {
+        let _ = (denial, source);
+    }
 }
 
 /// An observer that looks away.
@@ -315,6 +320,7 @@ pub fn boot(
         last_busy,
         roots,
         cast,
+        program_version: store.program_version(),
     };
     Ok((log, boot))
 }

@@ -11,7 +11,7 @@ use hawser_ledger::{
 use hawser_primitives::{Address, B256, Bytes, Height, Time, U256};
 use parking_lot::Mutex;
 
-use super::SubmitError;
+use super::{Denial, SubmitError};
 use crate::{
     pool::{Candidate, PoolError},
     replica::Relayed,
@@ -112,8 +112,12 @@ impl Verifier {
         }
         let executor = self.store.executor();
         let denied = executor.check_access(view, &transaction, next, time);
-        if let Some(finding) = denied.map_err(|error| failed(&error))? {
-            return Err(SubmitError::Denied(finding));
+        if let Some((finding, transaction)) = denied.map_err(|error| failed(&error))? {
+            let denial = Denial {
+                finding,
+                transaction,
+            };
+            return Err(SubmitError::Denied(Box::new(denial)));
         }
         let account = view
             .account(&transaction.sender())

@@ -12,7 +12,7 @@ use hawser_primitives::Height;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{
-    ChainError, ChainObserver, Input, Submission, Verified, Verifier,
+    ChainError, ChainObserver, Input, Source, Submission, SubmitError, Verified, Verifier,
     check::{CheckJob, Share},
 };
 use crate::{
@@ -221,6 +221,13 @@ fn verify(
     }
 }
 
+fn refused(context: &Context, error: &SubmitError, source: Source) {
+    context.observer.refused(error.reason());
+    if let SubmitError::Denied(denial) = error {
+        context.observer.denied(denial, source);
+    }
+}
+
 fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
     let (raws, replies): (Vec<_>, Vec<_>) = batch
         .into_iter()
@@ -231,7 +238,7 @@ fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
         match result {
             Ok(candidate) => verified.push(Verified { candidate, reply }),
             Err(error) => {
-                context.observer.refused(error.reason());
+                refused(context, &error, Source::Client);
                 // The client has gone if nobody listens.
                 let _ = reply.send(Err(error));
             }
@@ -245,7 +252,7 @@ fn gossiped(context: &Context, list: Vec<Relayed>) -> Input {
     for result in context.verifier.relayed(list) {
         match result {
             Ok(candidate) => candidates.push(candidate),
-            Err(error) => context.observer.refused(error.reason()),
+            Err(error) => refused(context, &error, Source::Peer),
         }
     }
     Input::Event(Event::Gossiped(candidates))

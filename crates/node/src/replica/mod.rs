@@ -24,9 +24,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_consensus::{Bft, BftConfig, BftError, Election as _, Record, Timeouts};
 use hawser_crypto::{SecretKey, Suite};
-use hawser_ledger::{
-    Block, BlockId, Certificate, Genesis, Header, PROTOCOL_VERSION, Roots, VerifiedTransaction,
-};
+use hawser_ledger::{Block, BlockId, Certificate, Genesis, Header, Roots, VerifiedTransaction};
 use hawser_network::PeerId;
 use hawser_primitives::{Address, B256, Bytes, Height, Round, Time, decode_exact, encode, limits};
 use thiserror::Error;
@@ -272,13 +270,15 @@ pub enum ReplicaError {
     /// The chain has moved on to a protocol that this program does not know.
     #[error(
         "from block {height} on the chain runs protocol version {version}, this program implements \
-         version {PROTOCOL_VERSION}: install a newer one and start the node again"
+         version {program}: install a newer one and start the node again"
     )]
     Outdated {
         /// The next block.
         height: Height,
         /// Its version.
         version: u32,
+        /// The program's.
+        program: u32,
     },
     /// A certified block has a transaction that does not verify.
     #[error("block {height} is final but invalid ({reason}): a third of the validators is faulty")]
@@ -310,6 +310,8 @@ pub struct Boot {
     pub roots: Vec<Roots>,
     /// What the vote log holds of the heights after the tip.
     pub cast: BTreeMap<Height, CastVotes>,
+    /// Newest protocol version that this program runs.
+    pub program_version: u32,
 }
 
 /// What this validator logged of one height before it stopped. It binds when the height is started
@@ -345,6 +347,7 @@ pub struct Replica {
     tip_hash: B256,
     last_busy: Height,
     roots: BTreeMap<Height, Roots>,
+    program_version: u32,
     executed: Height,
     candidates: Candidates,
     build: Option<(Height, Round)>,
@@ -399,6 +402,7 @@ impl Replica {
             build: None,
             peers: BTreeMap::new(),
             sync: Sync::default(),
+            program_version: boot.program_version,
             cast: boot.cast,
             height_started: Time(0),
             pace: Pace::default(),
@@ -412,7 +416,11 @@ impl Replica {
         if self.is_outdated() {
             let height = self.tip.height.next();
             let version = self.rules.version(height);
-            return Err(ReplicaError::Outdated { height, version });
+            return Err(ReplicaError::Outdated {
+                height,
+                version,
+                program: self.program_version,
+            });
         }
         // A clock that is set back must not shrink waits or block times.
         self.now = self.now.max(now);
@@ -716,7 +724,7 @@ impl Replica {
 
     /// Whether the next block needs a newer program.
     fn is_outdated(&self) -> bool {
-        self.rules.version(self.tip.height.next()) > PROTOCOL_VERSION
+        self.rules.version(self.tip.height.next()) > self.program_version
     }
 }
 

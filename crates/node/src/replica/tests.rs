@@ -47,6 +47,7 @@ fn replica(i: u8) -> Replica {
         pool: PoolLimits::default(),
         last_busy: Height::GENESIS,
         cast: BTreeMap::new(),
+        program_version: PROTOCOL_VERSION,
     })
 }
 
@@ -375,6 +376,10 @@ fn changed_rules(change: impl FnOnce(&mut ChainSettings)) -> Arc<Rules> {
 
 /// A replica whose chain ends with an empty block at `height`, everything executed.
 fn replica_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>) -> Replica {
+    Replica::new(boot_at(height, rules, cast))
+}
+
+fn boot_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>) -> Boot {
     let genesis = genesis();
     let mut tip = genesis.block(B256::ZERO).unwrap().header;
     tip.height = Height(height);
@@ -383,7 +388,7 @@ fn replica_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>)
         height: Height(height),
         ..Roots::default()
     };
-    Replica::new(Boot {
+    Boot {
         roots: (height.saturating_sub(lag)..=height).map(roots).collect(),
         tip,
         genesis,
@@ -393,7 +398,8 @@ fn replica_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>)
         pool: PoolLimits::default(),
         last_busy: Height::GENESIS,
         cast,
-    })
+        program_version: PROTOCOL_VERSION,
+    }
 }
 
 #[test]
@@ -411,6 +417,15 @@ fn an_idle_chain_goes_on_until_a_change_is_in_effect_and_no_further() {
     }
 }
 
+/// As [`replica_at`], by a program that runs versions up to this one.
+fn replica_of_program(height: u64, rules: Arc<Rules>, program_version: u32) -> Replica {
+    let boot = boot_at(height, rules, BTreeMap::new());
+    Replica::new(Boot {
+        program_version,
+        ..boot
+    })
+}
+
 #[test]
 fn a_chain_that_outgrows_the_program_stops_it_with_words() {
     let rules = changed_rules(|settings| settings.protocol_version += 1);
@@ -420,9 +435,36 @@ fn a_chain_that_outgrows_the_program_stops_it_with_words() {
     let error = at.handle(START, Event::Started).unwrap_err();
     assert!(matches!(
         error,
-        ReplicaError::Outdated { height: Height(SETTINGS_DELAY), version }
-            if version == PROTOCOL_VERSION + 1
+        ReplicaError::Outdated { height: Height(SETTINGS_DELAY), version, program }
+            if version == PROTOCOL_VERSION + 1 && program == PROTOCOL_VERSION
     ));
+    assert!(
+        error
+            .to_string()
+            .ends_with("install a newer one and start the node again")
+    );
+}
+
+#[test]
+fn a_newer_program_goes_on_over_the_height_of_a_new_protocol_version() {
+    let rules = changed_rules(|settings| settings.protocol_version += 1);
+    for (height, program, goes_on) in [
+        (SETTINGS_DELAY - 1, PROTOCOL_VERSION + 1, true),
+        (SETTINGS_DELAY - 1, PROTOCOL_VERSION + 9, true),
+        (SETTINGS_DELAY - 2, PROTOCOL_VERSION, true),
+        (SETTINGS_DELAY - 1, PROTOCOL_VERSION, false),
+    ] {
+        let mut replica = replica_of_program(height, Arc::clone(&rules), program);
+        let started = replica.handle(START, Event::Started);
+        assert_eq!(
+            started.is_ok(),
+            goes_on,
+            "block {height}, program {program}"
+        );
+        if goes_on {
+            assert_eq!(replica.agreement().height(), Some(Height(height + 1)));
+        }
+    }
 }
 
 #[test]

@@ -54,12 +54,25 @@ const RECENT_BLOCKS: usize = 128;
 const RECENT_HASHES: u64 = 257;
 
 /// Sizes that trade memory for speed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// State store.
     pub state: StateOptions,
     /// Files of blocks and receipts.
     pub segments: SegmentOptions,
+    /// Newest protocol version that this program runs; anything but [`PROTOCOL_VERSION`] is for
+    /// trying out an upgrade.
+    pub program_version: u32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            state: StateOptions::default(),
+            segments: SegmentOptions::default(),
+            program_version: PROTOCOL_VERSION,
+        }
+    }
 }
 
 /// What executing a block gave, as stored beside it.
@@ -143,6 +156,7 @@ pub struct ChainStore {
     head: RwLock<Arc<ExecutedBlock>>,
     rules: RwLock<Arc<Rules>>,
     unordered: Mutex<UnorderedWindow>,
+    program_version: u32,
 }
 
 impl ChainStore {
@@ -224,6 +238,7 @@ impl ChainStore {
             head: RwLock::new(head),
             rules,
             unordered: Mutex::new(UnorderedWindow::default()),
+            program_version: options.program_version,
         };
         store.resume(flushed, progress)?;
         Ok(store)
@@ -318,8 +333,13 @@ impl ChainStore {
         }
         let rules = self.rules();
         let version = rules.version(height);
-        if version > PROTOCOL_VERSION {
-            return Err(StoreError::Version { height, version });
+        let program = self.program_version;
+        if version > program {
+            return Err(StoreError::Version {
+                height,
+                version,
+                program,
+            });
         }
         let executor = self.executor_at(height)?;
         let view = self.state.view(parent.id().height)?;

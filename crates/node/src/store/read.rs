@@ -72,6 +72,12 @@ impl ChainStore {
         self.genesis_hash
     }
 
+    /// Newest protocol version that this program runs.
+    #[must_use]
+    pub const fn program_version(&self) -> u32 {
+        self.program_version
+    }
+
     /// What executes calls and traces.
     #[must_use]
     pub const fn executor(&self) -> &Executor {

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::bundle::{Invitation, Role, spoken};
 use super::trust::TrustFiles;
+use crate::acts::Act;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::read_genesis;
@@ -153,8 +154,12 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
     let invitation = Invitation::new(&genesis, args.role, issuer, known, (issued, expires))
         .or_fail(Code::Config)?;
     let text = serde_json::to_string_pretty(&invitation).or_fail(Code::Failed)?;
-    files::write_public(&args.out, &text)?;
     let hash = genesis.suite.hash(text.as_bytes());
+    // On its way to the record before there is an invitation.
+    let reason = format!("chain {}, hash {hash}", genesis.chain_id);
+    Act::now("node invite", args.out.display().to_string(), &reason)
+        .leave(&config.node.data_dir)?;
+    files::write_public(&args.out, &text)?;
     let value = json!({
         "file": args.out,
         "hash": hash,

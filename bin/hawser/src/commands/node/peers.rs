@@ -10,6 +10,7 @@ use hawser_node::peers::PeerChanges;
 use serde_json::{Value, json};
 
 use super::bundle::{REQUEST_BYTES_MAX, Request};
+use crate::acts::Act;
 use crate::client::Client;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::files;
@@ -192,6 +193,7 @@ pub(super) fn admit(args: &AdmitArgs, output: Output, lang: Lang) -> Result<()> 
     changes
         .admit(configured, peer.clone())
         .or_fail(Code::Failed)?;
+    told(&config, "node admit", &peer)?;
     changes.write(&config.node.data_dir).or_fail(Code::Failed)?;
     done(&config, &peer, true, output, lang)
 }
@@ -203,8 +205,16 @@ pub(super) fn remove(args: &RemoveArgs, output: Output, lang: Lang) -> Result<()
     let peer = changes
         .remove(&config.network.peers, &args.peer)
         .or_fail(Code::NotFound)?;
+    told(&config, "node remove", &peer)?;
     changes.write(&config.node.data_dir).or_fail(Code::Failed)?;
     done(&config, &peer, false, output, lang)
+}
+
+/// Leaves word for the node's audit log; the node itself notices the change in the file.
+fn told(config: &NodeConfig, command: &str, peer: &PeerSection) -> Result<()> {
+    let name = peer.name.as_deref().unwrap_or_default();
+    let reason = format!("{} {name}", peer.address);
+    Act::now(command, peer.id.to_string(), reason.trim()).leave(&config.node.data_dir)
 }
 
 fn done(

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hawser_ledger::Outcome;
-use hawser_node::chain::{ChainHandle, ChainObserver};
+use hawser_node::chain::{ChainHandle, ChainObserver, Denial, Source};
 use hawser_node::replica::Report;
 use hawser_node::store::ExecutedBlock;
+use hawser_ops::audit::{Refusal as Refused, RefusalSink};
 use hawser_ops::{ChainMetrics, Metrics, Readiness, RpcOutcome};
 use hawser_rpc::{CallOutcome, Refusal, RpcObserver};
 use parking_lot::RwLock;
@@ -16,15 +17,18 @@ use parking_lot::RwLock;
 pub(super) struct Observer {
     metrics: Metrics,
     chain: ChainMetrics,
+    /// What governance refuses, on its way to the audit log.
+    refusals: RefusalSink,
     /// Time of the last block in milliseconds, for the interval.
     last_time_ms: AtomicU64,
 }
 
 impl Observer {
-    pub(super) fn new(metrics: &Metrics, chain: ChainMetrics) -> Self {
+    pub(super) fn new(metrics: &Metrics, chain: ChainMetrics, refusals: RefusalSink) -> Self {
         Self {
             metrics: metrics.clone(),
             chain,
+            refusals,
             last_time_ms: AtomicU64::new(0),
         }
     }
@@ -75,6 +79,21 @@ impl ChainObserver for Observer {
 
     fn refused(&self, reason: &'static str) {
         self.chain.rejected("transaction", reason);
+    }
+
+    fn denied(&self, denial: &Denial, source: Source) {
+        let transaction = &denial.transaction;
+        self.refusals.refused(Refused {
+            chain: transaction.block.chain_id.0,
+            who: transaction.sender.to_string(),
+            from: source.name(),
+            action: hawser_governance::actions(transaction),
+            resource: hawser_governance::targets(transaction),
+            rule: denial.finding.rule.clone(),
+            reason: denial.finding.reason.clone(),
+            code: "denied",
+            transaction: transaction.hash,
+        });
     }
 }
 

@@ -1,12 +1,14 @@
 //! Puts the parts of a node together and runs them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hawser_ledger::Genesis;
 use hawser_network::{ListenerTls, NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
-use hawser_node::config::{ChainSection, NodeConfig};
+use hawser_node::config::{ChainSection, Loaded, NodeConfig};
 use hawser_node::{Node, store};
+use hawser_ops::audit::{self, RefusalSink, RefusalSource};
 use hawser_ops::http::{self, Probe};
 use hawser_ops::{ChainMetrics, Metrics, NodeInfo};
 use hawser_primitives::ChainId;
@@ -24,16 +26,17 @@ use crate::passphrase::Passphrase;
 use crate::{datafolder, files};
 
 /// Runs a node until a signal or a failure.
-pub(super) fn run(config: NodeConfig, keys: Keys) -> Result<()> {
+pub(super) fn run(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("hawser")
         .build()
         .context(Code::Failed, "cannot start threads")?
-        .block_on(serve(config, keys))
+        .block_on(serve(file, loaded, keys))
 }
 
-async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
+async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
+    let config = &loaded.config;
     let metrics = Metrics::new();
     let own = keys.credential.peer_id();
     metrics.set_node(&NodeInfo {
@@ -55,15 +58,25 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     let node = Node::start(network).await.or_fail(Code::Failed)?;
     tracing::info!(node = %config.node.name, id = %own, listen = %config.network.listen,
         version = env!("CARGO_PKG_VERSION"), "node starts");
-    let _admission = admission::start(&config, &node)?;
+    let _admission = admission::start(config, &node)?;
     let health = Health::new();
-    serve_operators(&config, &node, &metrics, &health).await?;
+    serve_operators(config, &node, &metrics, &health).await?;
 
-    let started = start_chains(&config, keys.votes, &keys.passphrase, &node, &metrics);
+    // What is refused before the log is open waits for it.
+    let (sink, refused) = audit::refusals();
+    let secrets = (keys.votes, &keys.passphrase);
+    let started = start_chains(config, secrets, &node, &metrics, &sink);
     let served = match started {
         Ok(chains) => {
             let id = own.to_string();
-            guarded(&config, (&id, &node), chains, &metrics, keys.rpc_tls).await
+            guarded(
+                (file, loaded),
+                (&id, &node),
+                (chains, refused),
+                &metrics,
+                keys.rpc_tls,
+            )
+            .await
         }
         Err(failure) => Err(failure),
     };
@@ -94,10 +107,11 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     if let Some(rpc) = rpc {
         rpc.stop().await;
     }
-    guard.stopped(&match &ended {
+    let why = match &ended {
         Ok(signal) => (*signal).to_owned(),
         Err((chain, reason)) => format!("chain {chain}: {reason}"),
-    });
+    };
+    tokio::task::block_in_place(|| guard.stopped(&why));
     let stopped = node.stop().await;
     if let Err((chain, reason)) = ended {
         return fail(Code::Failed, format!("chain {chain} stopped: {reason}"));
@@ -111,14 +125,21 @@ type Served = (Vec<(ChainHandle, ChainMetrics)>, Option<RpcServer>, Guard);
 
 /// Opens the audit log, then serves clients.
 async fn guarded(
-    config: &NodeConfig,
+    (file, loaded): (&Path, &Loaded),
     (id, node): (&str, &Node),
-    chains: Vec<(ChainHandle, ChainMetrics)>,
+    (chains, refused): (Vec<(ChainHandle, ChainMetrics)>, RefusalSource),
     metrics: &Metrics,
     tls: Option<ListenerTls>,
 ) -> Result<Served> {
     let handles: Vec<_> = chains.iter().map(|(handle, _)| handle.clone()).collect();
-    let guard = Guard::open(config, id, &handles)?;
+    let config = &loaded.config;
+    let folder = |(section, chain): (&ChainSection, &ChainHandle)| {
+        chain_dir(config, section, chain.store().genesis().chain_id)
+    };
+    let folders = config.chains.iter().zip(&handles).map(folder).collect();
+    let guard = tokio::task::block_in_place(|| {
+        Guard::open((file, loaded), id, (&handles, folders), refused)
+    })?;
     let rpc = interface(config, (id, node), &handles, &guard, metrics, tls).await?;
     Ok((chains, rpc, guard))
 }
@@ -269,10 +290,10 @@ fn network_numbers(metrics: &Metrics, network: &NetworkHandle) {
 
 fn start_chains(
     config: &NodeConfig,
-    votes: Vec<Option<hawser_crypto::SecretKey>>,
-    passphrase: &Passphrase,
+    (votes, passphrase): (Vec<Option<hawser_crypto::SecretKey>>, &Passphrase),
     node: &Node,
     metrics: &Metrics,
+    refusals: &RefusalSink,
 ) -> Result<Vec<(ChainHandle, ChainMetrics)>> {
     if config.chains.is_empty() {
         return fail(
@@ -296,8 +317,7 @@ fn start_chains(
             section,
             &genesis,
             (key, passphrase),
-            metrics,
-            &chain,
+            Observer::new(metrics, chain.clone(), refusals.clone()),
         )?;
         let id = genesis.chain_id;
         let handle = tokio::task::block_in_place(|| {
@@ -398,8 +418,7 @@ fn setup(
     section: &ChainSection,
     genesis: &Arc<Genesis>,
     (key, passphrase): (Option<hawser_crypto::SecretKey>, &Passphrase),
-    metrics: &Metrics,
-    chain: &ChainMetrics,
+    observer: Observer,
 ) -> Result<ChainSetup> {
     let dir = chain_dir(config, section, genesis.chain_id);
     refuse_changed_chain(config, &dir)?;
@@ -441,6 +460,6 @@ fn setup(
         disk,
         kv,
         verifiers: processors.saturating_sub(1).clamp(1, 8),
-        observer: Arc::new(Observer::new(metrics, chain.clone())),
+        observer: Arc::new(observer),
     })
 }

@@ -1,35 +1,28 @@
 //! The gate of a governed chain: asks the authorizer, and whoever supervises, and writes down what was
 //! refused.
 
+mod watch;
+
 use std::sync::Arc;
 
-use alloy_primitives::{b256, keccak256};
-use alloy_sol_types::SolError;
+use alloy_primitives::keccak256;
 use hawser_execution::{
-    Effects, Finding, FrameKind, Gate, GateFrame, GateState, GateStore, GateTransaction, Guard,
-    Note, NoteKind, Opening, Verdict,
+    Effects, Finding, Gate, GateState, GateStore, GateTransaction, Note, NoteKind, Opening,
 };
 use hawser_ledger::state::StateError;
-use hawser_primitives::{Address, B256, Time, U256};
+use hawser_primitives::{Address, B256, Time};
 
 use crate::{
-    ADDRESS, IGovernance,
+    ADDRESS,
     access::{AccessError, GateView, GateWriter, Store, gate_error},
     action::Action,
     audit::{self, EntryKind, Moment, Remark},
-    law::{Basis, Decision, Law, Laws, decide_for, frozen_asset},
-    model::{AccountWord, NATIVE_ASSET, Resource, Status, token_asset},
-    slots::{self, Counts, cosign_slot},
+    cosign,
+    law::{Basis, Decision, Law, Laws, decide_for},
+    model::{AccountWord, NATIVE_ASSET, Resource, Status},
+    slots::{self, Counts},
 };
-
-/// `Transfer(address,address,uint256)` of ERC-20 and ERC-721.
-const TRANSFER: B256 = b256!("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef");
-/// `TransferSingle(address,address,address,uint256,uint256)` of ERC-1155.
-const TRANSFER_SINGLE: B256 =
-    b256!("c3d58168c5ae7397731d063d5bbf3d657854427343f4c083240f7aacaa2d0f62");
-/// `TransferBatch(address,address,address,uint256[],uint256[])` of ERC-1155.
-const TRANSFER_BATCH: B256 =
-    b256!("4a39dc06d4c0dbc64b70af90fd698a233a518aa5d07e595d983b8c0526c8f7fb");
+use watch::Watch;
 
 /// What a supervision rule says of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +33,13 @@ pub enum Ruling {
     Deny(String),
     /// It may, and is marked for review.
     Flag(String),
-    /// It may once a supervisor has co-signed the same operation ([`operation`]).
-    CoSign(String),
+    /// It may once each of these parties has co-signed the same operation ([`operation`]).
+    CoSign {
+        /// `role:…`, `org:…` or lower-case addresses.
+        parties: Vec<String>,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A ruling with the rule that made it.
@@ -284,6 +282,18 @@ impl Gate for Gatekeeper {
         }
         let mut store = GateWriter(store);
         for note in notes {
+            if !note.awaits.is_empty()
+                && let Some(law) = self.laws.current(&mut store).map_err(gate_error)?
+            {
+                let operation = operation(transaction);
+                let asked = (
+                    transaction.sender,
+                    &*note.finding.rule,
+                    note.awaits.as_slice(),
+                );
+                cosign::ask(&law, &mut store, &operation, asked, moment.time)
+                    .map_err(gate_error)?;
+            }
             let target = match (note.kind, note.party) {
                 (_, Some(party)) => format!("account:{party}"),
                 (NoteKind::Intercepted, None) => format!("operation:{}", operation(transaction)),
@@ -307,8 +317,26 @@ impl Gate for Gatekeeper {
     }
 }
 
+/// The actions that a transaction asks for, each once, in order.
+#[must_use]
+pub fn actions(transaction: &GateTransaction) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for call in &transaction.calls {
+        let action = match call.to {
+            None => Action::Deploy,
+            Some(_) if call.input.is_empty() && !call.value.is_zero() => Action::Transfer,
+            Some(_) => Action::Call,
+        };
+        if !names.contains(&action.name()) {
+            names.push(action.name());
+        }
+    }
+    names.join(" ")
+}
+
 /// What a transaction asks for, in short.
-fn targets(transaction: &GateTransaction) -> String {
+#[must_use]
+pub fn targets(transaction: &GateTransaction) -> String {
     let mut names = Vec::new();
     for call in transaction.calls.iter().take(4) {
         names.push(match (call.to, call.selector()) {
@@ -321,246 +349,6 @@ fn targets(transaction: &GateTransaction) -> String {
         names.push("…".to_owned());
     }
     names.join(" ")
-}
-
-/// Watches one transaction. The law is that of its beginning, freezes are those of the moment.
-struct Watch {
-    law: Arc<Law>,
-    sender: Address,
-    word: AccountWord,
-    freezes: bool,
-    governance_called: bool,
-    unsigned: bool,
-    now: Time,
-    may_deploy: Option<Option<Finding>>,
-    supervisor: Option<Arc<dyn Supervisor>>,
-}
-
-impl Watch {
-    fn frozen(
-        &self,
-        store: &mut dyn Store,
-        account: &Address,
-    ) -> Result<Option<Finding>, StateError> {
-        if *account == ADDRESS {
-            return Ok(None);
-        }
-        let word = slots::load_account(store, account).map_err(gate_error)?;
-        Ok(word
-            .is_frozen(self.now)
-            .then(|| frozen_party(account, word.frozen_until)))
-    }
-
-    /// Whether what moved may move. Gives the first reason why not.
-    fn moves(
-        &self,
-        store: &mut dyn Store,
-        effects: &Effects<'_>,
-    ) -> Result<Option<Finding>, StateError> {
-        let asks = self.law.has_asset_rules() && !self.unsigned;
-        if !self.freezes && !asks {
-            return Ok(None);
-        }
-        let native = effects.transfers.iter();
-        let native = native.map(|moved| (NATIVE_ASSET, moved.from, moved.to));
-        let tokens = effects.logs.iter().filter_map(token_transfer);
-        for (asset, from, to) in native.chain(tokens) {
-            if self.freezes {
-                for party in [from, to] {
-                    if let Some(finding) = self.frozen(store, &party)? {
-                        return Ok(Some(finding));
-                    }
-                }
-                let frozen = frozen_asset(store, &asset, self.now).map_err(gate_error)?;
-                if let Some(basis) = frozen {
-                    let decision = Decision {
-                        allowed: false,
-                        basis,
-                    };
-                    let resource = Resource::Asset(asset);
-                    return Ok(decision.refusal(&self.law, Action::Transfer, &resource));
-                }
-            }
-            if asks {
-                let resource = Resource::Asset(asset);
-                let decision =
-                    self.law
-                        .permits(&self.sender, &self.word, Action::Transfer, &resource);
-                // Only a rule stops what a contract moves; a role was asked for where the sender moved it.
-                if !decision.allowed && matches!(decision.basis, Basis::Rule(_)) {
-                    return Ok(decision.refusal(&self.law, Action::Transfer, &resource));
-                }
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Asset, giver and taker of a token's event.
-fn token_transfer(log: &alloy_primitives::Log) -> Option<(B256, Address, Address)> {
-    let topics = log.data.topics();
-    let asset = token_asset(&log.address);
-    let party = |at: usize| topics.get(at).map(|topic| Address::from_word(*topic));
-    match *topics.first()? {
-        TRANSFER => Some((asset, party(1)?, party(2)?)),
-        TRANSFER_SINGLE | TRANSFER_BATCH => Some((asset, party(2)?, party(3)?)),
-        _ => None,
-    }
-}
-
-impl Guard for Watch {
-    fn needs_effects(&self) -> bool {
-        let rules = self.law.has_asset_rules() && !self.unsigned;
-        self.freezes || self.governance_called || rules || self.supervisor.is_some()
-    }
-
-    fn needs_trace(&self) -> bool {
-        self.supervisor.is_some()
-    }
-
-    fn frame(
-        &mut self,
-        state: &mut dyn GateState,
-        frame: &GateFrame,
-    ) -> Result<Option<Finding>, StateError> {
-        let mut store = GateView(state);
-        // A freeze may come about within the transaction, once governance was called.
-        if !self.freezes && self.governance_called {
-            self.freezes = Counts::load(&mut store).map_err(gate_error)?.freezes > 0;
-        }
-        self.governance_called |= frame.to == Some(ADDRESS);
-        if self.freezes {
-            let code = frame.code.filter(|code| Some(*code) != frame.to);
-            for party in [Some(frame.from), frame.to, code].into_iter().flatten() {
-                if let Some(finding) = self.frozen(&mut store, &party)? {
-                    return Ok(Some(finding));
-                }
-            }
-        }
-        if frame.kind == FrameKind::Create && frame.depth > 0 && !self.unsigned {
-            let (law, sender, word) = (&self.law, &self.sender, &self.word);
-            let found = self.may_deploy.get_or_insert_with(|| {
-                law.permits(sender, word, Action::Deploy, &Resource::Any)
-                    .refusal(law, Action::Deploy, &Resource::Any)
-            });
-            return Ok(found.clone());
-        }
-        Ok(None)
-    }
-
-    fn reverted(
-        &mut self,
-        transaction: &GateTransaction,
-        data: &hawser_primitives::Bytes,
-    ) -> Option<Finding> {
-        // What governance refuses is as much a refusal as what the gate does.
-        if !transaction
-            .calls
-            .iter()
-            .any(|call| call.to == Some(ADDRESS))
-        {
-            return None;
-        }
-        Finding::from_revert_data(data).or_else(|| {
-            let refused = IGovernance::Refused::abi_decode(data).ok()?;
-            Some(Finding::new("governance", refused.reason))
-        })
-    }
-
-    fn effects(
-        &mut self,
-        store: &mut dyn GateStore,
-        transaction: &GateTransaction,
-        effects: &Effects<'_>,
-    ) -> Result<Verdict, StateError> {
-        if !self.freezes && self.governance_called {
-            let counts = Counts::load(&mut GateWriter(&mut *store)).map_err(gate_error)?;
-            self.freezes = counts.freezes > 0;
-        }
-        let moved = self.moves(&mut GateWriter(&mut *store), effects)?;
-        let mut verdict = Verdict {
-            refuse: moved,
-            flags: Vec::new(),
-        };
-        let Some(supervisor) = &self.supervisor else {
-            return Ok(verdict);
-        };
-        if verdict.refuse.is_some() || only_governance(transaction) {
-            // No rule may keep governors from governing, nor supervisors from lifting a freeze.
-            return Ok(verdict);
-        }
-        let case = Case {
-            law: &self.law,
-            transaction,
-            effects,
-        };
-        let mut cosign = None;
-        for outcome in supervisor.judge(&case, &mut *store)? {
-            let rule = format!("policy:{}", outcome.id);
-            if outcome.shadow {
-                let reason = match outcome.ruling {
-                    Ruling::Allow => continue,
-                    Ruling::Deny(reason) => format!("would deny: {reason}"),
-                    Ruling::Flag(reason) => format!("would flag: {reason}"),
-                    Ruling::CoSign(reason) => format!("would ask for a co-signature: {reason}"),
-                };
-                verdict
-                    .flags
-                    .push(Finding::new(format!("{rule}:shadow"), reason));
-                continue;
-            }
-            match outcome.ruling {
-                Ruling::Allow => {}
-                Ruling::Flag(reason) => verdict.flags.push(Finding::new(rule, reason)),
-                Ruling::Deny(reason) => {
-                    verdict.refuse.get_or_insert(Finding::new(rule, reason));
-                }
-                Ruling::CoSign(reason) => {
-                    cosign.get_or_insert((rule, reason));
-                }
-            }
-        }
-        if verdict.refuse.is_none()
-            && let Some((rule, reason)) = cosign
-        {
-            let mut writer = GateWriter(&mut *store);
-            verdict.refuse =
-                take_cosignature(&mut writer, transaction, rule, &reason).map_err(gate_error)?;
-        }
-        if verdict.refuse.is_none() {
-            supervisor.settle(&case, store)?;
-        }
-        Ok(verdict)
-    }
-}
-
-fn only_governance(transaction: &GateTransaction) -> bool {
-    transaction
-        .calls
-        .iter()
-        .all(|call| call.to == Some(ADDRESS))
-}
-
-/// Uses up the co-signature of an operation; the refusal where there is none.
-fn take_cosignature(
-    store: &mut dyn Store,
-    transaction: &GateTransaction,
-    rule: String,
-    reason: &str,
-) -> Result<Option<Finding>, AccessError> {
-    let operation = operation(transaction);
-    let slot = cosign_slot(&operation);
-    let signed = store.load(&slot)?;
-    let now = U256::from(transaction.block.time.0);
-    // The slot holds who co-signed and until when; see `contract`.
-    let valid = U256::from_be_bytes(signed.0) >> 160usize > now;
-    if valid {
-        store.store(&slot, B256::ZERO)?;
-        return Ok(None);
-    }
-    let text =
-        format!("{reason}; needs the co-signature of a supervisor for operation {operation}");
-    Ok(Some(Finding::new(rule, text)))
 }
 
 /// Whether an account may act at all, for queries of others (such as whether to answer it).
