@@ -26,6 +26,7 @@ mod quantity;
 mod reader;
 mod send;
 mod time;
+mod tls;
 mod values;
 
 use std::process::ExitCode;

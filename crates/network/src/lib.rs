@@ -29,6 +29,7 @@
 
 mod chain_verifier;
 mod chains;
+mod client;
 mod config;
 mod counters;
 mod credential;
@@ -50,6 +51,7 @@ mod raw;
 mod service;
 mod tls;
 
+pub use client::{ClientProblem, ClientStream, ClientTls, ClientTrust};
 pub use config::{Limits, NetworkConfig, PeerAddress, is_peer_address};
 pub use counters::{Counters, RefusalReason};
 pub use credential::{CertificateFiles, Credential, NodeCertificate};

@@ -9,7 +9,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme};
+use rustls::{
+    AlertDescription, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme,
+};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -110,9 +112,14 @@ fn refused(report: &mut ProbeReport, error: &std::io::Error) {
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<Error>());
     if let Some(Error::AlertReceived(alert)) = tls {
-        report.alert = Some(snake(&format!("{alert:?}")));
+        report.alert = Some(alert_name(*alert));
     }
     report.failure = Some(error.to_string());
+}
+
+/// The name of an alert in RFC 8446.
+pub(crate) fn alert_name(alert: AlertDescription) -> String {
+    snake(&format!("{alert:?}"))
 }
 
 /// `UnknownCA` as `unknown_ca`, the form that RFC 8446 has.

@@ -15,6 +15,7 @@ use crate::lang::Lang;
 use crate::local::survey::{self, NodeReport, State};
 use crate::local::{HomeArgs, LocalNode, spawn};
 use crate::output::Output;
+use crate::tls::TlsArgs;
 
 /// Blocks that a node may be behind without being called late: what is decided while it is asked.
 const LAG_MAX: u64 = 5;
@@ -33,6 +34,8 @@ pub(crate) struct DoctorArgs {
     /// JSON-RPC address of a node, instead of the local network; may be repeated
     #[arg(long, value_name = "URL")]
     node: Vec<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Runs the command.
@@ -49,7 +52,7 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
     } else {
         let mut reports = Vec::new();
         for url in &args.node {
-            reports.push(remote(url, timeout).await);
+            reports.push(remote(url, timeout, &args.tls).await);
         }
         let unreachable = reports.iter().filter_map(|report| {
             let problem = report.problem.as_ref()?;
@@ -91,7 +94,7 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
     }
 }
 
-async fn remote(url: &str, timeout: Duration) -> NodeReport {
+async fn remote(url: &str, timeout: Duration, tls: &TlsArgs) -> NodeReport {
     let mut report = NodeReport {
         name: url.to_owned(),
         state: State::Silent,
@@ -112,7 +115,7 @@ async fn remote(url: &str, timeout: Duration) -> NodeReport {
         waiting: Vec::new(),
         problem: None,
     };
-    match Client::new(url, timeout) {
+    match Client::new(url, timeout, || tls.open()) {
         Ok(client) => survey::question(&mut report, &client).await,
         Err(failure) => report.problem = Some(failure.message),
     }

@@ -4,7 +4,7 @@ use hawser_pki::{Distrust, PkiError, Verified};
 
 use crate::lang::Lang;
 
-pub(super) fn problem(error: &PkiError, lang: Lang) -> String {
+pub(crate) fn problem(error: &PkiError, lang: Lang) -> String {
     if lang == Lang::En {
         return error.to_string();
     }
@@ -50,7 +50,7 @@ pub(super) fn problem(error: &PkiError, lang: Lang) -> String {
     }
 }
 
-pub(super) fn distrust(why: &Distrust, lang: Lang) -> String {
+pub(crate) fn distrust(why: &Distrust, lang: Lang) -> String {
     if lang == Lang::En {
         return why.to_string();
     }
@@ -110,6 +110,13 @@ pub(super) fn distrust(why: &Distrust, lang: Lang) -> String {
         }
         Distrust::OtherOrganisation { claimed, authority } => format!(
             "证书所称机构为 `{claimed}`，却由 `{authority}` 的根签发；每个机构的证书机构只能为本机构成员签发"
+        ),
+        Distrust::WrongName {
+            subject,
+            asked,
+            names,
+        } => format!(
+            "{subject} 的证书适用于 {names}，而不是 `{asked}`；请在地址中使用其中的名称，或签发包含该名称的证书"
         ),
         other => other.to_string(),
     }
