@@ -51,12 +51,15 @@ impl NodeArgs {
     /// A client for it.
     pub(crate) fn client(&self) -> Result<Client> {
         let timeout = Duration::from_secs(self.timeout);
-        let client = Client::new(&self.rpc, timeout, || self.tls.open())?;
+        let home = std::env::var_os("HAWSER_HOME").unwrap_or_else(|| ".hawser".into());
+        let home = HomeArgs { home: home.into() }.home();
+        let client = Client::new(&self.rpc, timeout, || {
+            self.tls.open_at(&home.certificates_of(&self.rpc))
+        })?;
         let Some(reader) = &self.reader else {
             return Ok(client);
         };
-        let home = std::env::var_os("HAWSER_HOME").unwrap_or_else(|| ".hawser".into());
-        let keystore = HomeArgs { home: home.into() }.home().keystore();
+        let keystore = home.keystore();
         let passphrase = PassphraseArgs {
             passphrase_file: std::env::var_os(passphrase::VARIABLE).map(Into::into),
         };

@@ -61,6 +61,12 @@ pub(crate) struct TlsArgs {
 impl TlsArgs {
     /// What was asked for, with every file read.
     pub(crate) fn open(&self) -> Result<ClientTls> {
+        self.open_at(&[])
+    }
+
+    /// As [`Self::open`]; where no authority is named, these certificates of nodes of this machine
+    /// are believed.
+    pub(crate) fn open_at(&self, of_machine: &[PathBuf]) -> Result<ClientTls> {
         let mut trust = ClientTrust::default();
         if self.ca.len() > CA_FILES_MAX {
             return fail(
@@ -70,6 +76,13 @@ impl TlsArgs {
         }
         for path in &self.ca {
             add(&mut trust, path)?;
+        }
+        if self.ca.is_empty() {
+            for path in of_machine {
+                if let Some(own) = read_certificates(path)?.into_iter().next() {
+                    trust.add(own).map_err(|error| wrong(path, &error))?;
+                }
+            }
         }
         let credential = match (&self.client_cert, &self.client_key) {
             (Some(certificate), Some(key)) => Some(self.credential(certificate, key)?),

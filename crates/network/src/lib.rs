@@ -60,7 +60,7 @@ pub use event::{Direction, DownReason, Lane, NetworkEvent, PeerStatus};
 pub use handle::NetworkHandle;
 pub use identity::{NodeIdentity, PeerId};
 pub use listener::{ListenerStream, ListenerTls};
-pub use probe::{Probe, ProbeReport, ProbeSuite, probe};
+pub use probe::{Probe, ProbeReport, ProbeSuite, probe, probe_raw_key};
 pub use service::start;
 
 // The payload type of this interface, so that users need not name the crate it comes from.

@@ -119,7 +119,7 @@ fn report(
     let http: Vec<_> = nodes.iter().filter_map(LocalNode::rpc).collect();
     let ws: Vec<_> = http
         .iter()
-        .map(|url| url.replacen("http://", "ws://", 1))
+        .map(|url| url.replacen("http", "ws", 1))
         .collect();
     let place = std::path::absolute(home.path()).or_fail(Code::Failed)?;
     let value = json!({

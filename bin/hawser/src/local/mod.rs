@@ -80,6 +80,21 @@ impl Home {
         self.genesis_path().exists() || self.0.join("node0").exists()
     }
 
+    /// The certificates of those of its nodes that serve clients with TLS at this port of this
+    /// machine. Empty where there is no network, or none that can be read.
+    pub(crate) fn certificates_of(&self, url: &str) -> Vec<PathBuf> {
+        let asked = reqwest::Url::parse(url).ok();
+        let port = asked.and_then(|url| url.port_or_known_default());
+        if !self.exists() {
+            return Vec::new();
+        }
+        let nodes = self.nodes().unwrap_or_default();
+        let rpc = nodes.into_iter().map(|node| node.config.rpc);
+        rpc.filter(|rpc| rpc.http.map(|address| address.port()) == port)
+            .filter_map(|rpc| rpc.tls_certificate)
+            .collect()
+    }
+
     /// The genesis of the network.
     pub(crate) fn genesis(&self) -> Result<Genesis> {
         read_genesis(&self.genesis_path())

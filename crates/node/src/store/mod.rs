@@ -36,7 +36,7 @@ use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StoreError;
-pub use index::columns;
+pub use index::{columns, key_forms};
 pub use read::{Position, ProofError, StateAt};
 pub use settings::COMMITTEE_CHANGES_MAX;
 use unordered::UnorderedWindow;

@@ -4,6 +4,7 @@ mod authority;
 mod check;
 mod holder;
 mod inspect;
+mod raw;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;

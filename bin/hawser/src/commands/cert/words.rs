@@ -140,6 +140,24 @@ pub(super) fn believed(verified: &Verified, lang: Lang) -> String {
     }
 }
 
+pub(super) fn not_tls(rpc: bool, lang: Lang) -> String {
+    match (rpc, lang) {
+        (true, Lang::En) => {
+            "whoever answers does not speak TLS: this interface has no certificate \
+             (rpc.tls_certificate), or the port is another service's"
+        }
+        (true, Lang::Zh) => "对方未使用 TLS：该接口没有证书（rpc.tls_certificate），或端口属于其他服务",
+        (false, Lang::En) => {
+            "whoever answers does not speak TLS: it is no port of peers (network.listen). Use --rpc \
+             for an interface to clients"
+        }
+        (false, Lang::Zh) => {
+            "对方未使用 TLS：这不是对等节点端口（network.listen）。检查客户端接口请加 --rpc"
+        }
+    }
+    .to_owned()
+}
+
 pub(super) fn other_key(lang: Lang) -> String {
     lang.pick(
         "the key file holds another key than the certificate is for; use the key that was requested with",
