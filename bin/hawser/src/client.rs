@@ -1,6 +1,6 @@
 //! JSON-RPC to a node.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_json_abi::JsonAbi;
 use clap::Args;
@@ -210,6 +210,30 @@ impl Client {
             Some(error) => Err(error),
             None => Ok(answer.result),
         })
+    }
+
+    /// By how many seconds the clock of the node is ahead of this machine's: from the date that
+    /// answers of HTTP carry, so to a second, and to half of the time that the answer took.
+    pub(crate) async fn clock_ahead_s(&self) -> Option<i64> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "hawser_version", "params": [] });
+        let before = SystemTime::now();
+        let sent = self
+            .http
+            .post(&self.url)
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .ok()?;
+        let took = before.elapsed().ok()?;
+        let date = sent.headers().get("date")?.to_str().ok()?;
+        let theirs = i64::try_from(crate::time::of_http_date(date)?).ok()?;
+        let ours = before
+            .checked_add(took / 2)?
+            .duration_since(UNIX_EPOCH)
+            .ok()?;
+        // The date leaves out what is less than a second.
+        Some(theirs.saturating_sub(i64::try_from(ours.as_secs()).ok()?))
     }
 
     /// Calls a method; an error of the node is a failure.

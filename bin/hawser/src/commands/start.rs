@@ -3,7 +3,7 @@
 mod admission;
 mod guard;
 mod observe;
-mod run;
+pub(crate) mod run;
 
 use std::path::PathBuf;
 

@@ -360,7 +360,11 @@ fn note_membership(handle: &ChainHandle, own: Option<hawser_primitives::Address>
 }
 
 /// Folder of a chain's data.
-fn chain_dir(config: &NodeConfig, section: &ChainSection, id: ChainId) -> std::path::PathBuf {
+pub(crate) fn chain_dir(
+    config: &NodeConfig,
+    section: &ChainSection,
+    id: ChainId,
+) -> std::path::PathBuf {
     match &section.dir {
         Some(dir) => dir.clone(),
         None => config.node.data_dir.join(format!("chain-{id}")),
