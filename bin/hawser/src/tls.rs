@@ -84,6 +84,11 @@ impl TlsArgs {
                 }
             }
         }
+        self.with(trust)
+    }
+
+    /// With this trust, and the certificate that was asked for.
+    fn with(&self, trust: ClientTrust) -> Result<ClientTls> {
         let credential = match (&self.client_cert, &self.client_key) {
             (Some(certificate), Some(key)) => Some(self.credential(certificate, key)?),
             (None, None) => None,
@@ -131,7 +136,15 @@ pub(crate) fn of_node(certificate: &Path, trust_dir: Option<&Path>) -> Result<Cl
     if let Some(dir) = trust_dir {
         let _ = trust.add_folder(&TrustFolder(dir.to_owned()));
     }
-    ClientTls::new(trust, None).or_fail(Code::Config)
+    // Where the node asks its clients for certificates.
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let own = TlsArgs {
+        ca: Vec::new(),
+        client_cert: variable("HAWSER_CLIENT_CERT"),
+        client_key: variable("HAWSER_CLIENT_KEY"),
+        client_passphrase_file: variable("HAWSER_CLIENT_PASSPHRASE_FILE"),
+    };
+    own.with(trust)
 }
 
 fn add(trust: &mut ClientTrust, path: &Path) -> Result<()> {

@@ -11,9 +11,10 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{Hawser, Run, free_ports, json};
+use common::{Hawser, Run, free_ports, json, until};
 
 /// A network of one node with TLS towards clients; stopped whatever happens.
 struct Net {
@@ -83,12 +84,12 @@ fn issue(hawser: &Hawser, ca: &str, org: &str, algorithm: &str, name: &str, more
 
 impl Net {
     /// `clients` is what the configuration says of client certificates, beyond whom to trust.
-    fn up(suite: &str, algorithm: &str, more: &[(&str, &str)]) -> Self {
+    fn up(suite: &str, algorithm: &str, init: &[&str], more: &[(&str, &str)]) -> Self {
         let hawser = Hawser::new();
         fs::write(hawser.path("p"), "a passphrase\n").unwrap();
         let (rpc, p2p, metrics) = (free_ports(1), free_ports(1), free_ports(1));
         let ports = [rpc, p2p, metrics].map(|port| port.to_string());
-        hawser.ok(&[
+        let made = [
             "init",
             "--dir",
             ".hawser",
@@ -102,7 +103,8 @@ impl Net {
             &ports[1],
             "--metrics-port",
             &ports[2],
-        ]);
+        ];
+        hawser.ok(&[&made[..], init].concat());
         authority(&hawser, "ca", "Harbour", algorithm);
         let server = [
             "--profile",
@@ -182,7 +184,7 @@ impl Net {
 #[test]
 fn commands_reach_a_node_with_tls_of_either_suite_and_name_what_is_wrong() {
     for (suite, algorithm) in [("sm", "sm2"), ("intl", "p256")] {
-        let net = Net::up(suite, algorithm, &[]);
+        let net = Net::up(suite, algorithm, &[], &[]);
         net.start();
         let hawser = &net.hawser;
         authority(hawser, "stranger", "Stranger", algorithm);
@@ -314,4 +316,164 @@ impl Drop for Proxy {
         self.0.kill().ok();
         self.0.wait().ok();
     }
+}
+
+/// Certificates of the key `name` in the network's keystore.
+fn member(hawser: &Hawser, ca: &str, org: &str, name: &str, to: &str) {
+    let key = format!(".hawser/keystore/{name}.pem");
+    hawser.ok(&[
+        "cert",
+        "request",
+        "--key",
+        &key,
+        "--name",
+        name,
+        "--org",
+        org,
+        "--to",
+        "member.csr",
+        "--passphrase-file",
+        ".hawser/passphrase",
+    ]);
+    hawser.ok(&[
+        "cert",
+        "issue",
+        "--dir",
+        ca,
+        "--request",
+        "member.csr",
+        "--profile",
+        "user",
+        "--to",
+        to,
+        "--passphrase-file",
+        "p",
+    ]);
+}
+
+#[test]
+fn a_member_reads_by_certificate_and_others_are_told_why_not() {
+    let signed = [("reads", "signed"), ("tls_client_trust_dir", "clients")];
+    let net = Net::up("sm", "sm2", &["--governance"], &signed);
+    let hawser = &net.hawser;
+    let clients = hawser.path(".hawser/node0/clients");
+    fs::create_dir_all(clients.join("roots")).unwrap();
+    fs::create_dir_all(clients.join("crls")).unwrap();
+    fs::copy(
+        hawser.path("ca/certificate.pem"),
+        clients.join("roots/a.pem"),
+    )
+    .unwrap();
+    net.start();
+    authority(hawser, "stranger", "Stranger", "sm2");
+    member(hawser, "ca", "Harbour", "governor1", "governor.pem");
+    member(hawser, "stranger", "Stranger", "governor1", "foreign.pem");
+    issue(
+        hawser,
+        "ca",
+        "Harbour",
+        "sm2",
+        "guest",
+        &["--profile", "user"],
+    );
+    past(
+        &hawser.path("ca"),
+        &hawser.path("member.csr"),
+        &hawser.path("old.pem"),
+    );
+
+    let ca = ["--ca", "ca/certificate.pem"];
+    let governor = ".hawser/keystore/governor1.pem";
+    let read = |certificate: &str, key: &str, passphrase: &str| {
+        let own = [
+            "--client-cert",
+            certificate,
+            "--client-key",
+            key,
+            "--client-passphrase-file",
+            passphrase,
+        ];
+        net.info(&net.url(), &[&ca[..], &own].concat())
+    };
+    let nobody = net.info(&net.url(), &ca);
+    assert!(
+        nobody.code == 7 && nobody.stderr.contains("--reader"),
+        "{}",
+        nobody.text
+    );
+    let good = read("governor.pem", governor, ".hawser/passphrase");
+    assert_eq!(good.code, 0, "{}", good.text);
+    for (certificate, key, passphrase, code, words) in [
+        // Believed, and not a member of the chain.
+        ("guest.pem", "guest.key", "p", 7, "[-3204"),
+        (
+            "foreign.pem",
+            governor,
+            ".hawser/passphrase",
+            7,
+            "does not trust the authority",
+        ),
+        (
+            "old.pem",
+            governor,
+            ".hawser/passphrase",
+            7,
+            "expired or not yet valid",
+        ),
+        ("governor.pem", "guest.key", "p", 3, "for another key"),
+        ("governor.pem", governor, "p", 3, "passphrase"),
+    ] {
+        let run = read(certificate, key, passphrase);
+        assert_eq!(run.code, code, "{certificate} {key}: {}", run.text);
+        assert!(run.stderr.contains(words), "{words}: {}", run.text);
+    }
+    let half = net.info(&net.url(), &["--client-cert", "governor.pem"]);
+    assert!(
+        half.code == 2 && half.stderr.contains("--client-key"),
+        "{}",
+        half.text
+    );
+
+    // Revoked while the node runs.
+    let shown = json(&hawser.ok(&["cert", "inspect", "governor.pem", "--output", "json"]));
+    let serial = shown[0]["serial"].as_str().unwrap();
+    let crl = clients.join("crls/a.pem");
+    hawser.ok(&[
+        "cert",
+        "revoke",
+        "--dir",
+        "ca",
+        serial,
+        "--to",
+        crl.to_str().unwrap(),
+        "--passphrase-file",
+        "p",
+    ]);
+    until("the revoked certificate is refused", || {
+        read("governor.pem", governor, ".hawser/passphrase").code != 0
+    });
+    let gone = read("governor.pem", governor, ".hawser/passphrase");
+    assert!(
+        gone.code == 7 && gone.stderr.contains("is revoked"),
+        "{}",
+        gone.text
+    );
+}
+
+/// A certificate for a request that has expired already.
+fn past(ca: &Path, request: &Path, to: &Path) {
+    use hawser_pki::{Authority, Moment, Profile, Request, Subject, Template, write_atomic};
+    let mut authority = Authority::load(ca).unwrap();
+    authority.unlock("a passphrase").unwrap();
+    let request = Request::from_pem(&fs::read_to_string(request).unwrap()).unwrap();
+    let template = Template {
+        subject: Subject::new("governor1", "Harbour"),
+        profile: Profile::User,
+        names: Vec::new(),
+        days: 1,
+        path_len: None,
+    };
+    let then = Moment::now().minus_seconds(10 * 86_400);
+    let issued = authority.issue(&request, &template, then).unwrap();
+    write_atomic(to, &issued.to_pem(), false).unwrap();
 }
