@@ -11,7 +11,7 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Hawser, Run, balance, free_ports, holds, json, until};
@@ -87,7 +87,7 @@ impl Net {
     }
 
     /// Which of what must not be readable is found in the files of a folder.
-    fn found(&self, dir: &PathBuf) -> (bool, bool) {
+    fn found(&self, dir: &Path) -> (bool, bool) {
         let address: Vec<u8> = (2..TO.len())
             .step_by(2)
             .map(|at| u8::from_str_radix(&TO[at..at + 2], 16).unwrap())
