@@ -27,6 +27,7 @@ mod quantity;
 mod reader;
 mod send;
 mod time;
+mod tls;
 mod values;
 
 use std::process::ExitCode;

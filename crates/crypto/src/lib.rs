@@ -46,6 +46,7 @@ pub mod der;
 mod ed25519;
 mod error;
 pub mod keystore;
+mod prf;
 mod public;
 mod scheme;
 pub mod secp;
@@ -58,6 +59,7 @@ mod suite;
 mod text;
 
 pub use error::{KeyError, NameError, SignatureError, VerifyError};
+pub use prf::{PRF_BYTES, Prf};
 pub use public::PublicKey;
 pub use scheme::Scheme;
 pub use secret::SecretKey;

@@ -38,5 +38,5 @@ pub use kv::{
 };
 pub use log::{LogOptions, LogRecovery, SyncedLog};
 pub use record::TornTail;
-pub use sealed::{SEALED_BYTES, SealedDisk, SealedKv, Sealer};
+pub use sealed::{KeyForm, SEALED_BYTES, SealedDisk, SealedKv, Sealer};
 pub use segments::{SegmentOptions, SegmentRecovery, Segments};

@@ -31,6 +31,7 @@ use crate::lang::Lang;
 /// Carries out what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Result<()> {
     let (output, lang) = (cli.global.output, Lang::choose(cli.global.lang));
+    lang.set_current();
     match cli.command {
         Command::Up(args) => block_on(up::run(&args, output, lang)),
         Command::Down(args) => block_on(down::run(&args, output, lang)),

@@ -5,7 +5,7 @@ mod guard;
 mod inventory;
 mod observe;
 mod record;
-mod run;
+pub(crate) mod run;
 
 use std::path::PathBuf;
 

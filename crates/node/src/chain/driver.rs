@@ -248,6 +248,16 @@ impl Driver {
             Report::Misbehaviour { validator, what } => {
                 tracing::error!(%validator, %what, "a validator signed two conflicting messages");
             }
+            Report::KeyElsewhere {
+                from,
+                validator,
+                what,
+            } => tracing::error!(
+                %from, %validator, %what,
+                "ANOTHER NODE SIGNS WITH THIS NODE'S VOTE KEY. This node votes no more and follows. \
+                 Find the other one: a copy of this folder, a standby, or a thief. Stop one of the \
+                 two and restart this node; if the key was stolen, have a new one voted in"
+            ),
             Report::Round {
                 height,
                 round,

@@ -35,6 +35,7 @@ impl Replica {
             }
             return Ok(());
         }
+        self.watch_own_key(from, &message)?;
         let running = self.bft.height() == Some(next);
         // What no committee member signed neither wakes a chain nor says how far anyone is.
         let in_progress = running && height == next;
@@ -70,7 +71,7 @@ impl Replica {
     }
 
     /// Whether a member of the committee of its height signed (any part of) the message.
-    fn is_from_committee(&self, message: &Message) -> bool {
+    pub(super) fn is_from_committee(&self, message: &Message) -> bool {
         let chain = self.genesis.chain_id;
         let set = self.rules.committee(message.height());
         let signed = |validator: &Address, bytes: &[u8], signature: &Signature| {
@@ -177,6 +178,7 @@ impl Replica {
             match output {
                 Output::Persist(record) => self.actions.push(Action::Log(LogEntry::Record(record))),
                 Output::Send(message) => {
+                    self.own.sent(&message);
                     self.send(To::All, true, &PeerMessage::Agreement(message));
                 }
                 Output::Schedule { timer, after_ms } => {
@@ -318,6 +320,7 @@ impl Replica {
         }
         self.candidates.clear();
         self.cast.retain(|height, _| *height > self.tip.height);
+        self.own.decided(self.tip.height);
         self.actions.push(Action::Commit { block, certificate });
         Ok(())
     }

@@ -15,6 +15,7 @@
 
 mod agreement;
 mod candidates;
+mod own;
 mod pace;
 mod sync;
 mod wire;
@@ -34,6 +35,7 @@ use crate::{
     pool::{Candidate, Pool, PoolError, PoolLimits},
 };
 use candidates::Candidates;
+use own::OwnVotes;
 use pace::Pace;
 use sync::Sync;
 pub use wire::{CertifiedBlock, PeerMessage, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES};
@@ -42,6 +44,8 @@ pub use wire::{CertifiedBlock, PeerMessage, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES
 const STATUS_INTERVAL_MS: u64 = 2_000;
 /// Age after which a waiting transaction is sent to the peers again, in milliseconds.
 const REGOSSIP_MS: u64 = 1_000;
+/// How long a proposal from a wrong clock is news, in milliseconds.
+const CLOCK_NEWS_MS: u64 = 60_000;
 
 /// A block whose body is complete and whose signatures are good.
 #[derive(Clone, Debug)]
@@ -221,6 +225,15 @@ pub enum Report {
         /// What, in words.
         what: String,
     },
+    /// Another node signs with this node's vote key; this node votes no more.
+    KeyElsewhere {
+        /// Who brought the message.
+        from: PeerId,
+        /// The validator that this node was.
+        validator: Address,
+        /// What was signed elsewhere, in words.
+        what: String,
+    },
     /// A round failed and another begins.
     Round {
         /// Height.
@@ -355,6 +368,10 @@ pub struct Replica {
     sync: Sync,
     /// Votes of an earlier run for heights that are not started yet.
     cast: BTreeMap<Height, CastVotes>,
+    own: OwnVotes,
+    /// The last proposal whose time was too far ahead: when it came, and by how much, in
+    /// milliseconds.
+    ahead: Option<(Time, u64)>,
     height_started: Time,
     pace: Pace,
     now: Time,
@@ -403,6 +420,8 @@ impl Replica {
             peers: BTreeMap::new(),
             sync: Sync::default(),
             program_version: boot.program_version,
+            own: OwnVotes::of_earlier_run(&boot.cast, address),
+            ahead: None,
             cast: boot.cast,
             height_started: Time(0),
             pace: Pace::default(),
@@ -502,6 +521,14 @@ impl Replica {
     #[must_use]
     pub const fn address(&self) -> Option<Address> {
         self.address
+    }
+
+    /// By how much the time of a proposal was ahead of this node's clock, in milliseconds, if that
+    /// made this node refuse one within the last minute.
+    #[must_use]
+    pub fn clock_behind_ms(&self) -> Option<u64> {
+        let (at, by) = self.ahead?;
+        (self.now.since_ms(at) <= CLOCK_NEWS_MS).then_some(by)
     }
 
     /// How long the height in progress has been in progress, in milliseconds.

@@ -36,7 +36,12 @@ use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StoreError;
-pub use index::columns;
+pub use index::{columns, key_forms};
+
+/// What a chain keeps in segments: its final blocks, and their receipts.
+pub const SEGMENTS: [&str; 2] = ["blocks", "receipts"];
+/// The log of what this node signed and saw signed.
+pub const VOTE_LOG: &str = "votes.log";
 pub use read::{Position, ProofError, StateAt};
 pub use settings::COMMITTEE_CHANGES_MAX;
 use unordered::UnorderedWindow;
@@ -184,8 +189,8 @@ impl ChainStore {
             .overlay_blocks
             .max(options.state.provable_blocks.saturating_mul(2));
         let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
-        let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments)?;
-        let (receipts, _) = Segments::open(Arc::clone(&disk), "receipts", options.segments)?;
+        let (blocks, _) = Segments::open(Arc::clone(&disk), SEGMENTS[0], options.segments)?;
+        let (receipts, _) = Segments::open(Arc::clone(&disk), SEGMENTS[1], options.segments)?;
         let state = StateStore::open(Arc::clone(&kv), suite, options.state)?;
         if state.head().is_none() {
             state.commit(Height::GENESIS, &executor.genesis_changes(&genesis))?;

@@ -266,7 +266,7 @@ fn shown(home: &Path, request: &Request, genesis: &Genesis, hash: B256, lang: La
             key.map_or_else(String::new, ToString::to_string),
         ),
         (
-            lang.pick("validator", "验证者地址"),
+            lang.pick("validator", "验证节点地址"),
             key.map_or_else(String::new, |key| key.address().to_string()),
         ),
     ];
@@ -290,7 +290,7 @@ fn shown(home: &Path, request: &Request, genesis: &Genesis, hash: B256, lang: La
         out.push_str(lang.pick(
             "\n3. Once it has caught up, propose the vote key as a validator. Until the proposal has \
              passed, the node follows without a vote.",
-            "\n3. 同步完成后，提案将该投票公钥加入验证者集合；通过之前节点仅同步，不投票。",
+            "\n3. 同步完成后，提案将该投票公钥加入验证节点集合；通过之前节点仅同步，不投票。",
         ));
     }
     out

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::files;
 use crate::lang::Lang;
-use crate::local::{pidfile, read_genesis};
+use crate::local::{self, pidfile, read_genesis};
 use crate::output::{self, Output};
 
 /// Arguments of `node list`.
@@ -130,8 +130,8 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
 
 /// The connected peers as the running node sees them; `None` where no node answers.
 async fn seen(config: &NodeConfig) -> Option<Vec<Value>> {
-    let address = config.rpc.http?;
-    let client = Client::new(&format!("http://{address}"), Duration::from_secs(2)).ok()?;
+    let url = local::rpc_url(config)?;
+    let client = Client::new(&url, Duration::from_secs(2), || local::tls(config)).ok()?;
     let status = client.call("hawser_status", json!([])).await.ok()?;
     status.get("peers")?.as_array().cloned()
 }

@@ -72,6 +72,7 @@ impl ChainObserver for Observer {
             Report::WrongGenesis { .. } => self.chain.rejected("peer", "wrong_genesis"),
             Report::BlockRefused { .. } => self.chain.rejected("block", "refused"),
             Report::Misbehaviour { .. } => self.chain.rejected("block", "misbehaviour"),
+            Report::KeyElsewhere { .. } => self.chain.rejected("vote", "key_elsewhere"),
             Report::Round { .. } => self.chain.round_failed(),
             Report::Syncing { .. } => {}
         }

@@ -13,7 +13,7 @@ use hawser_ops::http::{self, Probe};
 use hawser_ops::{ChainMetrics, Metrics, NodeInfo};
 use hawser_primitives::ChainId;
 use hawser_rpc::{Chains, Cors, Page, RpcConfig, RpcLimits, RpcServer};
-use hawser_storage::{Disk, FjallKv, Kv, OsDisk, SealedDisk, SealedKv};
+use hawser_storage::{Disk, FjallKv, Kv, KvError, OsDisk, SealedDisk, SealedKv};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -380,7 +380,11 @@ fn note_membership(handle: &ChainHandle, own: Option<hawser_primitives::Address>
 }
 
 /// Folder of a chain's data.
-fn chain_dir(config: &NodeConfig, section: &ChainSection, id: ChainId) -> std::path::PathBuf {
+pub(crate) fn chain_dir(
+    config: &NodeConfig,
+    section: &ChainSection,
+    id: ChainId,
+) -> std::path::PathBuf {
     match &section.dir {
         Some(dir) => dir.clone(),
         None => config.node.data_dir.join(format!("chain-{id}")),
@@ -432,7 +436,9 @@ fn setup(
     let sealer = datafolder::sealer(&dir, &config.storage, genesis.suite, passphrase)?;
     let disk = OsDisk::new(&dir.join("log")).map_err(|error| open(&error))?;
     let cache = config.storage.kv_cache_bytes();
-    let kv = FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| {
+    let mut columns = store::columns();
+    columns.extend(sealer.is_some().then_some(SealedKv::COLUMN));
+    let kv_error = |error: KvError| {
         let reason = format!(
             "{error}. If files in {kv} are damaged, move that folder away and start the node again: \
              state and indexes are made anew from the blocks in {log}",
@@ -440,11 +446,12 @@ fn setup(
             log = dir.join("log").display(),
         );
         open(&reason)
-    })?;
+    };
+    let kv = FjallKv::open(&dir.join("kv"), &columns, cache).map_err(kv_error)?;
     let (disk, kv): (Arc<dyn Disk>, Arc<dyn Kv>) = match sealer {
         Some(sealer) => (
             Arc::new(SealedDisk::new(Arc::new(disk), Arc::clone(&sealer))),
-            Arc::new(SealedKv::new(Arc::new(kv), sealer)),
+            Arc::new(SealedKv::open(Arc::new(kv), sealer, &store::key_forms()).map_err(kv_error)?),
         ),
         None => (Arc::new(disk), Arc::new(kv)),
     };

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Bytes, Height};
-use hawser_storage::{Column, Kv, KvError};
+use hawser_storage::{Column, KeyForm, Kv, KvError};
 use parking_lot::{Mutex, RwLock};
 
 use super::proof::{ProofEnd, StateProof};
@@ -107,6 +107,18 @@ struct Caches {
 impl StateStore {
     /// The columns that the key-value store must have.
     pub const COLUMNS: [Column; 6] = [META, VALUES, PAGES, BLOBS, HISTORY, CHANGED];
+
+    /// What of their keys lies open in an encrypted store: heights, never accounts, slots, paths in
+    /// the tree or hashes of code.
+    pub const KEY_FORMS: [(Column, KeyForm); 6] = [
+        (META, KeyForm::Open),
+        (VALUES, KeyForm::Hidden { tail: 0 }),
+        (PAGES, KeyForm::Hidden { tail: 0 }),
+        (BLOBS, KeyForm::Hidden { tail: 0 }),
+        // The history of one key is read in order of height.
+        (HISTORY, KeyForm::Hidden { tail: 8 }),
+        (CHANGED, KeyForm::Open),
+    ];
 
     /// Opens the state, or an empty one. A store of another suite or one whose pages do not lead to
     /// its root is refused.
