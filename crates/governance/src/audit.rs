@@ -333,6 +333,33 @@ pub fn entries(
     Ok((found, None))
 }
 
+/// Entries below number `below`, descending: the newest first where it is above the last one. At
+/// most `max`, after looking at no more than `scan` of them. Gives the number below which to go on,
+/// or `None` at the beginning.
+pub fn entries_below(
+    store: &mut dyn Store,
+    filter: &Filter,
+    below: u64,
+    max: usize,
+    scan: u64,
+) -> Result<(Vec<Entry>, Option<u64>), AccessError> {
+    let (last, _) = head(store)?;
+    let mut number = below.min(last.saturating_add(1));
+    let (mut found, mut left) = (Vec::new(), scan);
+    while number > 1 {
+        if left == 0 || found.len() >= max {
+            return Ok((found, Some(number)));
+        }
+        (number, left) = (number.saturating_sub(1), left.saturating_sub(1));
+        let entry = entry(store, number)?;
+        let entry = entry.ok_or_else(|| damaged(format!("audit entry {number} is missing")))?;
+        if filter.matches(&entry) {
+            found.push(entry);
+        }
+    }
+    Ok((found, None))
+}
+
 /// Why a list of entries is no part of a trail.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TrailError {
@@ -514,6 +541,39 @@ mod tests {
         assert_eq!(more.iter().map(|e| e.number).collect::<Vec<_>>(), [11, 13]);
         let (none, rest) = entries(&mut store, &odd, 1, 100, 4).unwrap();
         assert!(none.is_empty() && rest == Some(5), "the scan is bounded");
+    }
+
+    #[test]
+    fn the_newest_come_first_and_older_pages_go_on_to_the_beginning() {
+        let mut empty = Empty;
+        let mut store = Overlay::new(Suite::Intl, &mut empty);
+        let nothing = entries_below(&mut store, &Filter::default(), u64::MAX, 5, 5).unwrap();
+        assert_eq!(nothing, (Vec::new(), None));
+        for n in 1..=20u8 {
+            let moment = Moment {
+                height: Height(1),
+                time: Time(u64::from(n)),
+                transaction: B256::ZERO,
+            };
+            let actor = Address::with_last_byte(n % 2);
+            let remark = Remark::new(EntryKind::Voted, actor, n, "");
+            append(&mut store, &moment, remark).unwrap();
+        }
+        let numbers = |found: &[Entry]| found.iter().map(|e| e.number).collect::<Vec<_>>();
+        let odd = Filter {
+            actor: Some(Address::with_last_byte(1)),
+            ..Filter::default()
+        };
+        let (found, rest) = entries_below(&mut store, &odd, u64::MAX, 3, 100).unwrap();
+        assert_eq!((numbers(&found), rest), (vec![19, 17, 15], Some(15)));
+        let (more, rest) = entries_below(&mut store, &odd, 15, 100, 100).unwrap();
+        assert_eq!((numbers(&more), rest), (vec![13, 11, 9, 7, 5, 3, 1], None));
+        let (few, rest) = entries_below(&mut store, &odd, 21, 100, 4).unwrap();
+        assert_eq!((numbers(&few), rest), (vec![19, 17], Some(17)), "bounded");
+        for below in [0, 1] {
+            let (none, rest) = entries_below(&mut store, &odd, below, 3, 9).unwrap();
+            assert!(none.is_empty() && rest.is_none());
+        }
     }
 
     #[test]
