@@ -4,6 +4,7 @@ import { useSpeech } from "../i18n";
 import { live, useAsk, useLive } from "../live";
 import { readCommittee, readLogs, readPoolContent } from "../model";
 import { Address, Bytes, Field, Fields, Hash, Panel, Ready, Title } from "../parts/basic";
+import { MemberPanel } from "../parts/member";
 import { TransactionTable } from "../parts/transactions";
 import { isMissing } from "../rpc/client";
 import { LogView } from "./transaction";
@@ -65,6 +66,7 @@ export function Account(props: { address: string }): JSX.Element {
           )}
         </Ready>
       </Panel>
+      <MemberPanel address={address} />
       {contract && <Events address={address} />}
       <Pending address={address} />
     </>
