@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { bytes, coins, quantity, toHex } from "../format";
+import { bytes, coins, plain, quantity, toHex } from "../format";
 import { useSpeech } from "../i18n";
 import { live, useAsk, useLive } from "../live";
 import { readCommittee, readLogs, readPoolContent } from "../model";
@@ -47,7 +47,7 @@ export function Account(props: { address: string }): JSX.Element {
                 {data.balance !== null && data.balance > 0n && <small class="quiet"> {t("account.balance.base", { n: data.balance })}</small>}
               </Field>
               <Field name={t("account.nonce")}>{data.nonce === null ? "–" : t("unit.transactions", { n: data.nonce })}</Field>
-              {validator && <Field name={t("account.validator")}>{t("account.validator.yes", { name: validator.name ?? "" })}</Field>}
+              {validator && <Field name={t("account.validator")}>{t("account.validator.yes", { name: plain(validator.name ?? "", 80) })}</Field>}
               <Field name={t("account.code")}>
                 {delegate !== undefined ? (
                   <>

@@ -7,6 +7,7 @@ import { useSpeech } from "../../i18n";
 import { live, useAsk, useLive, useNow } from "../../live";
 import { Age, Command, Foreign, Panel, Ready, Table } from "../../parts/basic";
 import { Who } from "../../parts/governance";
+import { isMissing } from "../../rpc/client";
 import { to } from "../../router";
 import { Entries } from "./audit";
 import { Target } from "./target";
@@ -23,11 +24,13 @@ export function StatePage(props: { governance: Governance }): JSX.Element {
   );
 }
 
-function Freezes(props: { contract: string }): JSX.Element {
+function Freezes(props: { contract: string }): JSX.Element | null {
   const { t } = useSpeech();
   const { head } = useLive();
   const now = useNow(10_000);
   const call = useAsk("freezes", async () => readFreezes(await live().rpc.call("hawser_freezes")), head);
+  // A node that cannot tell is no node on which nothing is frozen.
+  if (call.error && isMissing(call.error)) return null;
   return (
     <Panel title={t("sup.freezes")}>
       <Ready call={call}>
