@@ -102,6 +102,11 @@ const SECTIONS: { key: Key; href: string; views: Route["view"][] }[] = [
 function TopBar(props: { route: Route }): JSX.Element {
   const { t, lang } = useSpeech();
   const { status } = useLive();
+  const sections = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone the sections are wider than the screen.
+    sections.current?.querySelector("[aria-current]")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  }, [props.route.view, lang]);
   return (
     <header class="top">
       <div class="bar">
@@ -124,7 +129,7 @@ function TopBar(props: { route: Route }): JSX.Element {
           {t("app.other")}
         </button>
       </div>
-      <nav aria-label={t("nav.label")}>
+      <nav ref={sections} aria-label={t("nav.label")}>
         <ul>
           {SECTIONS.map(({ key, href, views }) => (
             <li key={key}>

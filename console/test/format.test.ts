@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkCommand, registerCommand } from "../src/commands";
 import { endpoint } from "../src/endpoint";
-import { bytes, coins, duration, group, plain, quantity, readQuery, shellWord, short, small, utcTime, zone } from "../src/format";
+import { bytes, coins, duration, group, plain, quantity, readQuery, shellWord, short, small, utcTime, zone, moments } from "../src/format";
 
 describe("quantities", () => {
   it("reads numbers, decimals and hexadecimals", () => {
@@ -101,4 +101,11 @@ describe("endpoint", () => {
     expect(endpoint("http://n/?chain=77").rpc).toBe("http://n/chain/77");
     expect(endpoint("http://n/?chain=//evil").rpc).toBe("http://n/");
   });
+});
+
+it("milliseconds in the node's sentences become dates, and other numbers stay", () => {
+  expect(moments("frozen until 1795368987024 ms; ask", "never")).toBe("frozen until 2026-11-22 17:36:27 UTC; ask");
+  expect(moments("（至 1795368987024 毫秒）", "永远")).toBe("（至 2026-11-22 17:36:27 UTC）");
+  expect(moments("until 18446744073709551615 ms: x", "never")).toBe("until never: x");
+  for (const other of ["1795368987024", "5 ms", "11795368987024 ms", "1795368987024 msec"]) expect(moments(other, "never")).toBe(other);
 });

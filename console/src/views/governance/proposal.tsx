@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { executeCommand, voteCommand } from "../../commands";
-import { duration, plain } from "../../format";
+import { duration, moments, plain } from "../../format";
 import { least, type Proposal, readProposal, readThreshold, type Standing } from "../../governance";
 import { useSpeech } from "../../i18n";
 import { live, useAsk, useLive, useNow } from "../../live";
@@ -164,7 +164,7 @@ export function Difference(props: { lines: string[] }): JSX.Element {
     <ul class="difference">
       {props.lines.map((line, i) => (
         <li key={i} class={kind(line)}>
-          <code><Foreign text={line} /></code>
+          <code><Foreign text={moments(line, t("sup.forever"))} /></code>
         </li>
       ))}
     </ul>

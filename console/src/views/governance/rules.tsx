@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import { duration, plain } from "../../format";
+import { duration, group, plain } from "../../format";
 import { type Governance, readSettings, type Settings } from "../../governance";
 import { type Key, messages, useSpeech } from "../../i18n";
 import { live, useAsk, useLive } from "../../live";
@@ -80,7 +80,7 @@ function Parameters(): JSX.Element {
                 rowKey={([key]) => key}
                 columns={[
                   { name: t("gov.parameter"), cell: ([key]) => <><code>{plain(key, 60)}</code> <span class="quiet">{name(key)}</span></> },
-                  { name: t("gov.value"), number: true, cell: ([, value]) => <code>{plain(value, 200)}</code> },
+                  { name: t("gov.value"), number: true, cell: ([, value]) => <code class="value">{/^\d{1,15}$/.test(value) ? group(Number(value), lang) : plain(value, 200)}</code> },
                 ]}
               />
               <p class="quiet">{t("gov.parameters.protocol", { protocol: settings.protocol ?? 0 })}</p>

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { whyCommand } from "../../commands";
-import { plain } from "../../format";
+import { moments, plain } from "../../format";
 import { readWhy, type Why } from "../../governance";
 import { useSpeech } from "../../i18n";
 import { live, useAsk, useLive } from "../../live";
@@ -135,7 +135,7 @@ function Answer(props: { question: Question }): JSX.Element {
                 <Field name={t("gov.rule")}>
                   {/^rule:\d+$/.test(why.rule) ? <a href={to.permissions()}><Written text={why.rule} /></a> : <Written text={why.rule} />}
                 </Field>
-                <Field name={t("gov.reason")}><Foreign text={why.reason} /></Field>
+                <Field name={t("gov.reason")}><Foreign text={moments(why.reason, t("sup.forever"))} /></Field>
               </Fields>
             </>
           )

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { collect, type Entry, type Filter, type Kind, KINDS, newest, readFilter, toCsv, toJson, writeFilter } from "../../audit";
 import { verifyCommand } from "../../commands";
-import { group, plain } from "../../format";
+import { group, moments, plain } from "../../format";
 import { useSpeech } from "../../i18n";
 import { live, useAsk, useLive } from "../../live";
 import { Age, Command, Foreign, Panel, Ready, ShortHash, Table } from "../../parts/basic";
@@ -75,7 +75,7 @@ export function Entries(props: { entries: Entry[] }): JSX.Element {
         { name: t("sup.actor"), cell: (entry) => <Who account={entry.actor} /> },
         { name: t("sup.target"), cell: (entry) => <Target text={entry.target} /> },
         { name: t("gov.rule"), cell: (entry) => <RuleLink rule={entry.rule} /> },
-        { name: t("sup.detail"), cell: (entry) => <Foreign text={entry.detail} /> },
+        { name: t("sup.detail"), cell: (entry) => <Foreign text={moments(entry.detail, t("sup.forever"))} /> },
         {
           name: t("tx.title"),
           cell: (entry) =>
