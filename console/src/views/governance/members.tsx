@@ -237,7 +237,7 @@ function Nodes(): JSX.Element {
                 name: t("committee.state"),
                 cell: (link) =>
                   link.since === null ? (
-                    <span class="mark bad">
+                    <span class="mark bad long">
                       <span aria-hidden="true">✕</span> {link.lastError === null ? t("gov.node.away") : plain(link.lastError, 120)}
                     </span>
                   ) : (

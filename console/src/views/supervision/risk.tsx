@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { coins, group, plain } from "../../format";
+import { about, group, plain } from "../../format";
 import { type Member, readRisks, type Risk } from "../../governance";
 import { useSpeech } from "../../i18n";
 import { live, useAsk, useNow } from "../../live";
@@ -82,7 +82,7 @@ function useSaid(measure: Measure, span: Span): (risk: Risk) => { value: bigint;
     const window = risk[span];
     return measure === "count"
       ? { value: BigInt(window.count), said: t("unit.transactions", { n: window.count }) }
-      : { value: window.amount, said: t("unit.coins", { n: coins(window.amount, lang) }) };
+      : { value: window.amount, said: t("unit.coins", { n: about(window.amount, lang) }) };
   };
 }
 
@@ -192,7 +192,7 @@ function OfAccount(props: { account: string }): JSX.Element {
               </Fields>
               <div>
                 <h3>{t("sup.risk.amount")}</h3>
-                <Bars caption={t("sup.risk.amount")} rows={SPANS.map((one) => ({ name: t(`sup.span.${one}`), value: risk[one].amount, said: t("unit.coins", { n: coins(risk[one].amount, lang) }) }))} />
+                <Bars caption={t("sup.risk.amount")} rows={SPANS.map((one) => ({ name: t(`sup.span.${one}`), value: risk[one].amount, said: t("unit.coins", { n: about(risk[one].amount, lang) }) }))} />
                 <h3>{t("sup.risk.count")}</h3>
                 <Bars caption={t("sup.risk.count")} rows={SPANS.map((one) => ({ name: t(`sup.span.${one}`), value: BigInt(risk[one].count), said: t("unit.transactions", { n: risk[one].count }) }))} />
               </div>
