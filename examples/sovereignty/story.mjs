@@ -191,6 +191,8 @@ def check(tx):
 
   tell('An account is frozen, freed, and given to a new key');
   run(['gov', 'freeze', `account:${clerk}`, '--reason', 'suspicion of fraud', '--for', '24h', '--from', 'supervisor']);
+  const { freezes } = await ask(0, 'hawser_freezes');
+  check(freezes.length === 1 && freezes[0].target.toLowerCase() === `account:${clerk}`.toLowerCase() && freezes[0].untilMs > Date.now(), 'the list of freezes has the account, with the end of its freeze');
   const frozen = run(['tx', 'send', '--to', rich, '--value', '1ether', '--from', 'clerk'], { refused: true });
   check(/frozen/.test(frozen.said), 'a frozen account cannot send');
   const receive = run(['tx', 'send', '--to', clerk, '--value', '1ether', '--from', 'user'], { refused: true });

@@ -327,6 +327,33 @@ pub fn entries(
     Ok((found, None))
 }
 
+/// Entries below number `below`, descending: the newest first where it is above the last one. At
+/// most `max`, after looking at no more than `scan` of them. Gives the number below which to go on,
+/// or `None` at the beginning.
+pub fn entries_below(
+    store: &mut dyn Store,
+    filter: &Filter,
+    below: u64,
+    max: usize,
+    scan: u64,
+) -> Result<(Vec<Entry>, Option<u64>), AccessError> {
+    let (last, _) = head(store)?;
+    let mut number = below.min(last.saturating_add(1));
+    let (mut found, mut left) = (Vec::new(), scan);
+    while number > 1 {
+        if left == 0 || found.len() >= max {
+            return Ok((found, Some(number)));
+        }
+        (number, left) = (number.saturating_sub(1), left.saturating_sub(1));
+        let entry = entry(store, number)?;
+        let entry = entry.ok_or_else(|| damaged(format!("audit entry {number} is missing")))?;
+        if filter.matches(&entry) {
+            found.push(entry);
+        }
+    }
+    Ok((found, None))
+}
+
 /// Why a list of entries is no part of a trail.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TrailError {

@@ -98,3 +98,36 @@ fn exported_fields_are_quoted_and_formulas_disarmed() {
     assert_eq!(csv.lines().count(), 3);
     assert!(csv.contains("\"why, \"\"so\"\"\""));
 }
+
+#[test]
+fn the_newest_come_first_and_older_pages_go_on_to_the_beginning() {
+    let mut empty = Empty;
+    let mut store = Overlay::new(Suite::Intl, &mut empty);
+    let nothing = entries_below(&mut store, &Filter::default(), u64::MAX, 5, 5).unwrap();
+    assert_eq!(nothing, (Vec::new(), None));
+    for n in 1..=20u8 {
+        let moment = Moment {
+            height: Height(1),
+            time: Time(u64::from(n)),
+            transaction: B256::ZERO,
+        };
+        let actor = Address::with_last_byte(n % 2);
+        let remark = Remark::new(EntryKind::Voted, actor, n, "");
+        append(&mut store, &moment, remark).unwrap();
+    }
+    let numbers = |found: &[Entry]| found.iter().map(|e| e.number).collect::<Vec<_>>();
+    let odd = Filter {
+        actor: Some(Address::with_last_byte(1)),
+        ..Filter::default()
+    };
+    let (found, rest) = entries_below(&mut store, &odd, u64::MAX, 3, 100).unwrap();
+    assert_eq!((numbers(&found), rest), (vec![19, 17, 15], Some(15)));
+    let (more, rest) = entries_below(&mut store, &odd, 15, 100, 100).unwrap();
+    assert_eq!((numbers(&more), rest), (vec![13, 11, 9, 7, 5, 3, 1], None));
+    let (few, rest) = entries_below(&mut store, &odd, 21, 100, 4).unwrap();
+    assert_eq!((numbers(&few), rest), (vec![19, 17], Some(17)), "bounded");
+    for below in [0, 1] {
+        let (none, rest) = entries_below(&mut store, &odd, below, 3, 9).unwrap();
+        assert!(none.is_empty() && rest.is_none());
+    }
+}

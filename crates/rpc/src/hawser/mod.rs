@@ -10,6 +10,7 @@ mod links;
 mod login;
 pub(crate) mod proofs;
 mod risk;
+mod supervision;
 
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
@@ -20,3 +21,4 @@ pub(crate) use proofs::{
     account_proof, changes_of_committee, receipt_proof, state_proof, storage_proof,
 };
 pub(crate) use risk::risk;
+pub(crate) use supervision::{freezes, supervision_rule};

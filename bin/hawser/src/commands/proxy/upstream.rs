@@ -7,7 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::body::Bytes;
 use hawser_crypto::SecretKey;
 use hawser_network::ClientTls;
-use reqwest::{StatusCode, Url, header};
+use reqwest::{
+    StatusCode, Url,
+    header::{self, HeaderMap},
+};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -21,6 +24,8 @@ use crate::tls;
 const PATHS_MAX: usize = 64;
 /// Largest answer passed on, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Largest page passed on, in bytes.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bounds on what a token's life is taken for, whatever the clocks say.
 const LIFE_MIN: Duration = Duration::from_secs(3);
 const LIFE_MAX: Duration = Duration::from_secs(900);
@@ -280,6 +285,38 @@ impl Upstream {
         Ok((status, all.into()))
     }
 
+    /// One of the node's pages. They are open to everybody, so no token goes along.
+    pub(super) async fn fetch_page(
+        &self,
+        path: &str,
+    ) -> std::result::Result<(StatusCode, HeaderMap, Bytes), Trouble> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let away = |error: reqwest::Error| Trouble::Away {
+            url: self.base.to_string(),
+            why: error.to_string(),
+        };
+        let mut response = self.http.get(url).send().await.map_err(away)?;
+        let (status, mut headers) = (response.status(), response.headers().clone());
+        for hop in [
+            header::CONNECTION,
+            header::TRANSFER_ENCODING,
+            header::CONTENT_LENGTH,
+            header::DATE,
+            header::SET_COOKIE,
+        ] {
+            headers.remove(hop);
+        }
+        let mut all = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(away)? {
+            if all.len().saturating_add(chunk.len()) > PAGE_BYTES_MAX {
+                return Err(self.foreign(path, status.as_u16()));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok((status, headers, all.into()))
+    }
+
     /// Sends a body on with a token; one that the node no longer takes is replaced once.
     pub(super) async fn post(
         &self,
@@ -295,6 +332,16 @@ impl Upstream {
         let token = self.token(path).await?;
         self.send(path, body, Some(&token)).await
     }
+}
+
+/// Whether a path can be one of the node's pages: its console and what belongs to it.
+pub(super) fn page(text: &str) -> bool {
+    let Some(name) = text.strip_prefix('/') else {
+        return false;
+    };
+    let file = name.strip_prefix("assets/").unwrap_or(name);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    file.chars().all(plain) && !file.starts_with('.')
 }
 
 /// A path that a node serves: `/` or `/chain/<chainId>`.
@@ -330,6 +377,26 @@ mod tests {
                 Some(Code::Usage),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn pages_are_files_at_the_top_or_among_the_assets_and_nothing_else() {
+        for good in ["/", "/index.html", "/favicon.svg", "/assets/index-Bf3_d.js"] {
+            assert!(page(good), "{good}");
+        }
+        for bad in [
+            "",
+            "index.html",
+            "/chain/7",
+            "/assets/../x",
+            "/assets/a/b",
+            "/..",
+            "/.git",
+            "/%2e%2e",
+            "//h",
+        ] {
+            assert!(!page(bad), "{bad}");
         }
     }
 
