@@ -34,6 +34,7 @@ pub use verify::Verifier;
 pub use votelog::VoteLog;
 
 use crate::{
+    light::LightPeers,
     peers::PeerNames,
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
     replica::{Boot, CastVotes, CheckedBlock, Event},
@@ -136,7 +137,7 @@ impl Chain {
     pub fn start(
         setup: ChainSetup,
         network: NetworkHandle,
-        names: PeerNames,
+        (names, light): (PeerNames, LightPeers),
         progress: &mut dyn FnMut(Height, Height),
     ) -> Result<Self, ChainError> {
         let store = Arc::new(ChainStore::open(
@@ -196,6 +197,7 @@ impl Chain {
             pending,
             observer: setup.observer,
             names,
+            light,
         });
         let mut threads = workers;
         threads.push(driver::spawn(

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use hawser_network::PeerId;
-use hawser_node::config::{NodeConfig, PeerSection};
+use hawser_node::config::{NodeConfig, NodeKind, PeerSection};
 use hawser_node::peers::PeerChanges;
 use hawser_pki::TrustFolder;
 use hawser_primitives::{ChainId, Time};
@@ -25,6 +25,7 @@ use crate::{files, keyfile};
 Examples:
   hawser node invite --config node.toml --address 10.0.0.1:9545
   hawser node invite --config node.toml --address 10.0.0.1:9545 --role validator --out bank-d.json
+  hawser node invite --config node.toml --address 10.0.0.1:9545 --kind light --out desk.json
 
 The file holds the genesis and the peers that this node knows, no secret. Send it by any way, and
 tell the printed hash by another one: whoever joins compares the two.")]
@@ -36,7 +37,7 @@ pub(crate) struct InviteArgs {
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
     /// What the new node is to be
-    #[arg(long, value_enum, default_value_t = Role::Observer)]
+    #[arg(long, visible_alias = "kind", value_enum, default_value_t = Role::Observer)]
     role: Role,
     /// The chain, where the node hosts several
     #[arg(long, value_name = "ID")]
@@ -136,12 +137,18 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
         id: own_id(&config)?,
         address: own_address(&config, args.address.as_ref())?,
         name: Some(config.node.name.clone()),
+        kind: None,
     };
     let changes = PeerChanges::read(&config.node.data_dir).or_fail(Code::Config)?;
     let others = changes.apply(&config.network.peers);
     let id = own.id;
     let mut peers = vec![own];
-    peers.extend(others.into_iter().filter(|peer| peer.id != id));
+    // Light nodes serve nobody.
+    let serves = |peer: &PeerSection| peer.id != id && peer.kind != Some(NodeKind::Light);
+    peers.extend(others.into_iter().filter(serves).map(|peer| PeerSection {
+        kind: None,
+        ..peer
+    }));
     let issued = now()?;
     let expires = issued.plus_ms(args.days.saturating_mul(86_400_000));
     let issuer = config.node.name.clone();
@@ -170,6 +177,7 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
             (lang.pick("file", "文件"), file.clone()),
             (lang.pick("hash", "哈希"), spoken(hash)),
             (lang.pick("chain", "链"), genesis.chain_id.to_string()),
+            (lang.pick("kind", "类型"), args.role.name(lang).to_owned()),
             (
                 lang.pick("peers", "节点"),
                 invitation.peers.len().to_string(),

@@ -9,7 +9,7 @@ use hawser_node::config::{NodeConfig, PeerSection};
 use hawser_node::peers::PeerChanges;
 use serde_json::{Value, json};
 
-use super::bundle::{REQUEST_BYTES_MAX, Request};
+use super::bundle::{REQUEST_BYTES_MAX, Request, Role, kind_name};
 use crate::client::Client;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::files;
@@ -32,9 +32,10 @@ pub(crate) struct ListArgs {
 Examples:
   hawser node admit --config node.toml --request request.json
   hawser node admit --config node.toml --id 3f… --address 10.0.0.5:9545 --name bank-d
+  hawser node admit --config node.toml --request request.json --kind observer
 
 A node that runs takes the change over within a second. Admitting one that is admitted changes its
-address and name.")]
+address, name and kind.")]
 pub(crate) struct AdmitArgs {
     /// The configuration of the node that is to admit the peer
     #[arg(long, value_name = "FILE")]
@@ -52,6 +53,10 @@ pub(crate) struct AdmitArgs {
     /// Name for people; default: that of the request
     #[arg(long)]
     name: Option<String>,
+    /// What it is admitted as; default: that of the request. Admitting a light node again as an
+    /// observer promotes it
+    #[arg(long, value_enum)]
+    kind: Option<Role>,
 }
 
 /// Arguments of `node remove`.
@@ -80,6 +85,7 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
             "id": peer.id,
             "name": peer.name,
             "address": peer.address,
+            "kind": peer.kind,
             "from": from,
             "connected": seen.as_ref().map(|_| found.is_some()),
             "height": found.and_then(|one| one.get("height")),
@@ -97,6 +103,7 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
     output.print(&rows, |rows| {
         let head = [
             lang.pick("name", "名称"),
+            lang.pick("kind", "类型"),
             lang.pick("address", "地址"),
             lang.pick("link", "连接"),
             lang.pick("height", "高度"),
@@ -114,8 +121,11 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
                 "admitted" => lang.pick("admitted", "后续准入").to_owned(),
                 _ => lang.pick("configuration", "配置文件").to_owned(),
             };
+            let kind = row.get("kind").cloned();
+            let kind = kind.and_then(|kind| serde_json::from_value(kind).ok().flatten());
             vec![
                 text("name"),
+                kind_name(kind, lang).to_owned(),
                 text("address"),
                 link.to_owned(),
                 text("height"),
@@ -162,11 +172,13 @@ fn wanted(args: &AdmitArgs, config: &NodeConfig) -> Result<PeerSection> {
             id,
             address: address.clone(),
             name: None,
+            kind: None,
         },
         _ => return fail(Code::Usage, "give --request, or --id and --address"),
     };
     Ok(PeerSection {
         name: args.name.clone().or(peer.name),
+        kind: args.kind.map(Role::kind).or(peer.kind),
         ..peer
     })
 }
@@ -224,6 +236,7 @@ fn done(
         "id": peer.id,
         "name": peer.name,
         "address": peer.address,
+        "kind": peer.kind,
         "admitted": admitted,
     });
     output.print(&value, |_| {
