@@ -2,6 +2,7 @@
 
 mod admission;
 mod guard;
+mod light;
 mod observe;
 mod run;
 

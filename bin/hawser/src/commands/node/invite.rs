@@ -145,10 +145,12 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
     let mut peers = vec![own];
     // Light nodes serve nobody.
     let serves = |peer: &PeerSection| peer.id != id && peer.kind != Some(NodeKind::Light);
-    peers.extend(others.into_iter().filter(serves).map(|peer| PeerSection {
-        kind: None,
-        ..peer
-    }));
+    peers.extend(
+        others
+            .into_iter()
+            .filter(serves)
+            .map(|peer| PeerSection { kind: None, ..peer }),
+    );
     let issued = now()?;
     let expires = issued.plus_ms(args.days.saturating_mul(86_400_000));
     let issuer = config.node.name.clone();

@@ -77,9 +77,19 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
     let changes = PeerChanges::read(&config.node.data_dir).or_fail(Code::Config)?;
     let seen = seen(&config).await;
     let row = |peer: &PeerSection, from: &str| {
-        let found = seen.iter().flatten().find(|one| {
-            let id = one.get("id").and_then(Value::as_str);
-            id.is_some_and(|id| id == peer.id.to_string())
+        let of = |all: &[Value]| {
+            let is = |one: &&Value| {
+                let id = one.get("id").and_then(Value::as_str);
+                id.is_some_and(|id| id == peer.id.to_string())
+            };
+            all.iter().find(is).cloned()
+        };
+        let found = seen.as_ref().and_then(|seen| of(&seen.peers));
+        // A light peer has a link and no part in the chain.
+        let linked = seen.as_ref().map(|seen| {
+            let link = of(&seen.links);
+            let since = link.as_ref().and_then(|link| link.get("connectedSince"));
+            found.is_some() || since.is_some_and(|since| !since.is_null())
         });
         json!({
             "id": peer.id,
@@ -87,8 +97,8 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
             "address": peer.address,
             "kind": peer.kind,
             "from": from,
-            "connected": seen.as_ref().map(|_| found.is_some()),
-            "height": found.and_then(|one| one.get("height")),
+            "connected": linked,
+            "height": found.as_ref().and_then(|one| one.get("height")),
         })
     };
     let all = changes.apply(&config.network.peers);
@@ -137,12 +147,26 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
     })
 }
 
+/// What a running node tells of its peers.
+struct Seen {
+    /// Those that take part in the chain.
+    peers: Vec<Value>,
+    /// All links.
+    links: Vec<Value>,
+}
+
 /// The connected peers as the running node sees them; `None` where no node answers.
-async fn seen(config: &NodeConfig) -> Option<Vec<Value>> {
+async fn seen(config: &NodeConfig) -> Option<Seen> {
     let address = config.rpc.http?;
     let client = Client::new(&format!("http://{address}"), Duration::from_secs(2)).ok()?;
     let status = client.call("hawser_status", json!([])).await.ok()?;
-    status.get("peers")?.as_array().cloned()
+    let links = client.call("hawser_links", json!([])).await.ok();
+    Some(Seen {
+        peers: status.get("peers")?.as_array().cloned()?,
+        links: links
+            .and_then(|links| links.as_array().cloned())
+            .unwrap_or_default(),
+    })
 }
 
 fn wanted(args: &AdmitArgs, config: &NodeConfig) -> Result<PeerSection> {
