@@ -47,8 +47,8 @@ impl Role {
     /// Its name for people.
     pub(super) const fn name(self, lang: Lang) -> &'static str {
         match self {
-            Self::Validator => lang.pick("validator", "验证节点"),
-            Self::Observer => lang.pick("observer", "观察节点"),
+            Self::Validator => lang.pick("validator", "验证者"),
+            Self::Observer => lang.pick("observer", "观察者"),
             Self::Light => lang.pick("light", "轻节点"),
         }
     }

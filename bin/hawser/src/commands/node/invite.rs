@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use hawser_network::PeerId;
-use hawser_node::config::{NodeConfig, NodeKind, PeerSection};
+use hawser_node::config::{NodeConfig, NodeKind, NodeMode, PeerSection};
 use hawser_node::peers::PeerChanges;
 use hawser_pki::TrustFolder;
 use hawser_primitives::{ChainId, Time};
@@ -111,6 +111,12 @@ fn own_address(config: &NodeConfig, given: Option<&String>) -> Result<String> {
 /// Runs the command.
 pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
     let config = super::config(&args.config)?;
+    if config.node.mode == NodeMode::Light {
+        return fail(
+            Code::Usage,
+            "this is a light node, which serves nobody: invite from a full node",
+        );
+    }
     let mut genesis = None;
     let mut ids = Vec::new();
     for section in &config.chains {

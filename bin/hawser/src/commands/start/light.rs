@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hawser_light::{LightNode, LightSetup};
 use hawser_network::NetworkConfig;
-use hawser_node::config::{ChainSection, NodeConfig};
+use hawser_node::config::{ChainSection, NodeConfig, ReadsMode};
 use hawser_ops::{Metrics, NodeInfo};
 use hawser_rpc::Chains;
 use hawser_storage::{Disk, OsDisk, SealedDisk};
@@ -22,6 +22,11 @@ fn chain(config: &NodeConfig) -> Result<&ChainSection> {
         [only] if only.vote_key.is_some() => fail(
             Code::Config,
             "a light node has no vote: remove vote_key, or set node.mode to full",
+        ),
+        [only] if config.reads_of(only) == ReadsMode::Signed => fail(
+            Code::Config,
+            "a light node cannot tell who may read: set reads to open and rpc.http to a loopback \
+             address; what it can read itself is up to the nodes that admit it",
         ),
         [only] => Ok(only),
         [] => fail(
@@ -105,6 +110,10 @@ pub(super) async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     let _admission = admission::start(&config, Box::new(set))?;
     let health = Health::new();
     run::serve_operators(&config, node.network(), &metrics, &health).await?;
+    if let Some(http) = config.rpc.http.filter(|http| !http.ip().is_loopback()) {
+        tracing::warn!(%http, "rpc.http is open to other machines: whoever reaches it reads as this \
+            node does");
+    }
     let offered = Chains::new();
     offered.insert_light(handle.clone());
     let (id, links) = (own.to_string(), node.network());
