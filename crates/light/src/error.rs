@@ -45,6 +45,9 @@ pub enum LightNodeError {
     /// The headers.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The genesis document.
+    #[error("genesis: {0}")]
+    Genesis(String),
     /// A thread or its runtime.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -58,8 +61,7 @@ pub enum LightNodeError {
 pub enum ReadError {
     /// No verified header yet.
     #[error(
-        "no header is verified yet: the node begins to follow the chain; see hawser_status for what \
-         it waits for"
+        "header not found: no header is verified yet; see hawser_status for what the node waits for"
     )]
     Empty,
     /// Nobody to ask.

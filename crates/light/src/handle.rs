@@ -54,6 +54,8 @@ pub(crate) struct View {
 pub(crate) struct Shared {
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) genesis_hash: B256,
+    /// Header of the genesis block, where it was worked out because no later one told it.
+    pub(crate) first: Option<Header>,
     pub(crate) store: HeaderStore,
     pub(crate) asker: Asker,
     pub(crate) admitter: PeerAdmitter,
@@ -140,6 +142,9 @@ impl LightHandle {
         if height > Height::GENESIS {
             return Ok(self.0.store.header(height)?);
         }
+        if let Some(header) = &self.0.first {
+            return Ok(Some(header.clone()));
+        }
         let Some(first) = self.0.store.header(Height(1))? else {
             return Ok(None);
         };
@@ -177,7 +182,14 @@ impl LightHandle {
     /// [`ReadError::NotCertified`] for the newest blocks, [`ReadError::NoHeader`] for what is not
     /// kept.
     pub fn roots(&self, height: Height) -> Result<Roots, ReadError> {
-        let tip = self.tip().ok_or(ReadError::Empty)?;
+        let Some(tip) = self.tip() else {
+            // Nothing but the genesis, which needs no certificate.
+            let first = self.0.first.as_ref().ok_or(ReadError::Empty)?;
+            return match height {
+                Height::GENESIS => Ok(first.executed),
+                _ => Err(ReadError::NotCertified(height)),
+            };
+        };
         if tip.header.executed.height < height {
             return Err(ReadError::NotCertified(height));
         }
@@ -194,7 +206,10 @@ impl LightHandle {
     /// Waits until the roots after a block are verified, for a moment.
     async fn await_roots(&self, height: Height) -> Result<Roots, ReadError> {
         let lag = self.0.genesis.parameters.root_lag;
-        let needed = Height(height.0.saturating_add(lag));
+        let needed = match height {
+            Height::GENESIS => Height::GENESIS,
+            _ => Height(height.0.saturating_add(lag)),
+        };
         let mut at = self.0.height.subscribe();
         let reached = at.wait_for(|at| *at >= needed);
         match tokio::time::timeout(CATCH_UP, reached).await {

@@ -35,6 +35,6 @@ pub use error::{LightNodeError, ReadError, StoreError};
 pub use follower::{Action, Event, Follower, Tip};
 pub use handle::{LightHandle, Proved};
 pub use links::PeerAdmitter;
-pub use node::{LightNode, LightSetup};
+pub use node::{GenesisRoot, LightNode, LightSetup};
 pub use status::{DroppedPeer, LightStatus};
 pub use store::{HeaderStore, Restored};

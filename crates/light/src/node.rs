@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, thread::JoinHandle};
 use hawser_ledger::Genesis;
 use hawser_network::{NetworkConfig, NetworkEvent, NetworkHandle};
 use hawser_node::{light::LIGHT_BODY_BYTES_MAX, replica::PeerMessage};
-use hawser_primitives::{ChainId, Height, decode_exact};
+use hawser_primitives::{B256, ChainId, Height, decode_exact};
 use hawser_storage::Disk;
 use parking_lot::{Mutex, RwLock};
 use tokio::{
@@ -37,7 +37,12 @@ pub struct LightSetup {
     pub disk: Arc<dyn Disk>,
     /// Newest headers to keep; 0 for all.
     pub headers_kept: u64,
+    /// Works out the state root of the genesis document; asked where no header tells it yet.
+    pub genesis_root: GenesisRoot,
 }
+
+/// Works out the state root of a genesis document, or says in words why it cannot.
+pub type GenesisRoot = Box<dyn FnOnce() -> Result<B256, String> + Send>;
 
 /// A light node that runs.
 pub struct LightNode {
@@ -59,8 +64,17 @@ impl LightNode {
             network,
             disk,
             headers_kept,
+            genesis_root,
         } = setup;
         let (store, restored) = HeaderStore::open(disk, &genesis, headers_kept)?;
+        let first = match &restored.tip {
+            Some(_) => None,
+            None => {
+                let root = genesis_root().map_err(LightNodeError::Genesis)?;
+                let block = genesis.block(root);
+                Some(block.map_err(|error| LightNodeError::Genesis(error.to_string()))?)
+            }
+        };
         let (network, arrivals) = hawser_network::start(network).await?;
         let follower = Follower::new(restored.client, genesis.suite, restored.tip);
         let genesis_hash = genesis.hash();
@@ -69,6 +83,7 @@ impl LightNode {
         let handle = LightHandle(Arc::new(Shared {
             genesis,
             genesis_hash,
+            first: first.map(|block| block.header),
             store,
             asker: Asker::new(network.clone(), chain, genesis_hash),
             admitter: PeerAdmitter::new(network.clone()),

@@ -35,8 +35,8 @@ pub struct LightStatus {
     pub suite: Suite,
     /// Last verified height.
     pub height: Height,
-    /// Hash of that block.
-    pub hash: B256,
+    /// Hash of that block; `None` where nothing tells it yet.
+    pub hash: Option<B256>,
     /// The last block whose results a verified header commits to: what clients are answered for.
     pub executed: Height,
     /// Number of validators that decide the next block.
@@ -73,8 +73,10 @@ pub(crate) fn of(shared: &Shared) -> LightStatus {
     let target = target(&view.peers).max(height);
     let dropped = shared.admitter.dropped();
     let admitted = shared.admitter.admitted();
+    let first = shared.first.as_ref().map(|first| first.hash(genesis.suite));
     let mut waiting = Vec::new();
-    let mut ready = tip.is_some();
+    // A chain that nobody has used is followed as well as it can be.
+    let mut ready = true;
     if let Some(reason) = &view.failed {
         ready = false;
         waiting.push(format!("headers cannot be kept: {reason}"));
@@ -92,10 +94,6 @@ pub(crate) fn of(shared: &Shared) -> LightStatus {
             "links: none of {admitted} admitted peers is connected. Check that they run, that their \
              addresses are reachable, and that they admit this node as light"
         ));
-    } else if tip.is_none() {
-        waiting.push("the chain has no block yet, or no peer has shown one".to_owned());
-        // A chain that nobody has used is followed as well as it can be.
-        ready = target == Height::GENESIS;
     }
     if target.0 > height.0.saturating_add(LAG_MAX) {
         ready = false;
@@ -116,7 +114,7 @@ pub(crate) fn of(shared: &Shared) -> LightStatus {
         genesis: shared.genesis_hash,
         suite: genesis.suite,
         height,
-        hash: tip.map_or(B256::ZERO, |tip| tip.hash),
+        hash: tip.map(|tip| tip.hash).or(first),
         executed: tip.map_or(Height::GENESIS, |tip| tip.header.executed.height),
         validators: view.validators,
         headers_from: shared.store.first().unwrap_or(Height::GENESIS),

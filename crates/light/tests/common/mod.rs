@@ -9,10 +9,13 @@ use std::{
 
 use hawser_consensus::Timeouts;
 use hawser_crypto::{Scheme, SecretKey, Suite};
-use hawser_execution::{CallEnv, NativeContract, NativeRegistry, NativeResult, NativeState};
+use hawser_execution::{
+    CallEnv, ExecutionConfig, Executor, NativeContract, NativeRegistry, NativeResult, NativeState,
+};
 use hawser_ledger::{
     Call, ChainParameters, Genesis, GenesisAccount, GenesisValidator, Ordering, PROTOCOL_VERSION,
     SETTINGS_ACCOUNT, SETTINGS_SLOT, SettingsSchedule, UnsignedNative,
+    state::{StateOptions, StateStore},
 };
 use hawser_light::{LightNode, LightSetup};
 use hawser_network::{
@@ -29,8 +32,10 @@ use hawser_node::{
     replica::PeerMessage,
     store::{StoreOptions, columns},
 };
-use hawser_primitives::{Address, B256, Bytes, ChainId, Domain, Time, U256, decode_exact, encode};
-use hawser_storage::{FjallKv, OsDisk};
+use hawser_primitives::{
+    Address, B256, Bytes, ChainId, Domain, Height, Time, U256, decode_exact, encode,
+};
+use hawser_storage::{FjallKv, MemKv, OsDisk};
 use tokio::sync::mpsc;
 
 pub const CHAIN: ChainId = ChainId(5);
@@ -181,7 +186,19 @@ impl Mesh {
         (node, chain)
     }
 
+    /// State root of the genesis.
+    fn root(&self) -> B256 {
+        let natives =
+            NativeRegistry::new(vec![Arc::new(Changer(Arc::clone(&self.genesis)))]).unwrap();
+        let config = ExecutionConfig::from(self.genesis.as_ref());
+        let changes = Executor::new(config, natives).genesis_changes(&self.genesis);
+        let kv = Arc::new(MemKv::new());
+        let state = StateStore::open(kv, self.genesis.suite, StateOptions::default()).unwrap();
+        state.commit(Height::GENESIS, &changes).unwrap()
+    }
+
     pub async fn light(&self, i: usize, peers: &[usize]) -> LightNode {
+        let root = self.root();
         let member = &self.members[i];
         let network = NetworkConfig::new(member.address, member.identity(), Vec::new());
         let folder = self.folder.path().join(format!("light{i}"));
@@ -190,6 +207,7 @@ impl Mesh {
             network,
             disk: Arc::new(OsDisk::new(&folder).unwrap()),
             headers_kept: 0,
+            genesis_root: Box::new(move || Ok(root)),
         })
         .await
         .unwrap();

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use hawser_light::{LightNode, LightSetup};
+use hawser_execution::{ExecutionConfig, Executor};
+use hawser_ledger::Genesis;
+use hawser_ledger::state::{StateOptions, StateStore};
+use hawser_light::{GenesisRoot, LightNode, LightSetup};
 use hawser_network::NetworkConfig;
 use hawser_node::config::{ChainSection, NodeConfig, ReadsMode};
 use hawser_ops::{Metrics, NodeInfo};
+use hawser_primitives::Height;
 use hawser_rpc::Chains;
-use hawser_storage::{Disk, OsDisk, SealedDisk};
+use hawser_storage::{Disk, MemKv, OsDisk, SealedDisk};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::observe::{Health, Phase};
@@ -43,7 +47,7 @@ fn chain(config: &NodeConfig) -> Result<&ChainSection> {
 fn disk(
     config: &NodeConfig,
     section: &ChainSection,
-    genesis: &hawser_ledger::Genesis,
+    genesis: &Genesis,
     keys: &Keys,
 ) -> Result<Arc<dyn Disk>> {
     let dir = run::chain_dir(config, section, genesis.chain_id);
@@ -65,6 +69,21 @@ fn disk(
     Ok(match sealer {
         Some(sealer) => Arc::new(SealedDisk::new(Arc::new(disk), sealer)),
         None => Arc::new(disk),
+    })
+}
+
+/// Works out the state of the genesis in memory, for a chain that has no block yet.
+fn genesis_root(genesis: Arc<Genesis>) -> GenesisRoot {
+    Box::new(move || {
+        let work = || -> std::result::Result<_, Box<dyn std::error::Error>> {
+            let natives = hawser_services::registry()?;
+            let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
+            let changes = executor.genesis_changes(&genesis);
+            let kv = Arc::new(MemKv::new());
+            let state = StateStore::open(kv, genesis.suite, StateOptions::default())?;
+            Ok(state.commit(Height::GENESIS, &changes)?)
+        };
+        work().map_err(|error| error.to_string())
     })
 }
 
@@ -99,6 +118,7 @@ pub(super) async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
         network,
         disk,
         headers_kept: config.storage.light_headers,
+        genesis_root: genesis_root(Arc::clone(&genesis)),
     };
     let node = LightNode::start(setup).await.or_fail(Code::Failed)?;
     let handle = node.handle().clone();
