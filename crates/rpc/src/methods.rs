@@ -325,7 +325,7 @@ pub(crate) async fn answer(
 }
 
 /// Refuses a result that is too long.
-fn bounded(limits: &RpcLimits, result: Answer) -> Answer {
+pub(crate) fn bounded(limits: &RpcLimits, result: Answer) -> Answer {
     let result = result?;
     let (found, max) = (result.get().len(), limits.response_bytes_max);
     if found > max {
@@ -337,7 +337,7 @@ fn bounded(limits: &RpcLimits, result: Answer) -> Answer {
     Ok(result)
 }
 
-fn outcome(result: &Answer) -> CallOutcome {
+pub(crate) fn outcome(result: &Answer) -> CallOutcome {
     match result {
         Ok(_) => CallOutcome::Ok,
         Err(error) => match error.code {

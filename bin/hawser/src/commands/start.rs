@@ -3,6 +3,7 @@
 mod admission;
 mod guard;
 mod inventory;
+mod light;
 mod observe;
 mod record;
 pub(crate) mod run;

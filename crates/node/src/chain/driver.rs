@@ -17,6 +17,7 @@ use super::{
     clock::Clock, explain, timers::Timers, worker::Jobs,
 };
 use crate::{
+    light::LightPeers,
     peers::PeerNames,
     replica::{Action, Boot, Event, PeerMessage, Replica, Report, To},
     store::ChainStore,
@@ -35,6 +36,7 @@ pub(super) struct Parts {
     pub(super) pending: broadcast::Sender<Arc<VerifiedTransaction>>,
     pub(super) observer: Arc<dyn ChainObserver>,
     pub(super) names: PeerNames,
+    pub(super) light: LightPeers,
 }
 
 type Reply = oneshot::Sender<Result<B256, SubmitError>>;
@@ -48,6 +50,7 @@ pub(super) struct Driver {
     pending: broadcast::Sender<Arc<VerifiedTransaction>>,
     observer: Arc<dyn ChainObserver>,
     names: PeerNames,
+    light: LightPeers,
     timers: Timers,
     clock: Clock,
     replies: BTreeMap<u64, (Reply, Arc<VerifiedTransaction>)>,
@@ -114,6 +117,7 @@ impl Driver {
             pending: parts.pending,
             observer: parts.observer,
             names: parts.names,
+            light: parts.light,
             timers: Timers::default(),
             clock: Clock::start(),
             replies: BTreeMap::new(),
@@ -205,7 +209,11 @@ impl Driver {
         let chain = self.store.genesis().chain_id;
         let lane = if urgent { Lane::Consensus } else { Lane::Bulk };
         match to {
-            To::All => self.network.broadcast(chain, lane, bytes.0),
+            To::All => {
+                let light = self.light.read();
+                let full = |peer: &_| !light.contains(peer);
+                self.network.broadcast_to(chain, lane, bytes.0, full);
+            }
             To::Peer(peer) => {
                 // Not connected or full: the replica asks or tells again by timer.
                 let _ = self.network.send(peer, chain, lane, bytes.0);
@@ -275,7 +283,11 @@ impl Driver {
         // Whoever asked may have gone.
         match command {
             Command::Status(reply) => {
-                let admitted = self.network.peers().len();
+                let light = self.light.read();
+                let peers = self.network.peers();
+                let full = peers.iter().filter(|peer| !light.contains(&peer.id));
+                let admitted = full.count();
+                drop(light);
                 let names = self.names.read().clone();
                 let status = explain::status(&self.replica, &self.store, admitted, &names);
                 let _ = reply.send(status);

@@ -35,6 +35,7 @@ pub use verify::Verifier;
 pub use votelog::VoteLog;
 
 use crate::{
+    light::LightPeers,
     peers::PeerNames,
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
     replica::{Boot, CastVotes, CheckedBlock, Event},
@@ -142,7 +143,7 @@ impl Chain {
     pub fn start(
         setup: ChainSetup,
         network: NetworkHandle,
-        names: PeerNames,
+        (names, light): (PeerNames, LightPeers),
         progress: &mut dyn FnMut(Height, Height),
     ) -> Result<Self, ChainError> {
         let store = Arc::new(ChainStore::open(
@@ -202,6 +203,7 @@ impl Chain {
             pending,
             observer: setup.observer,
             names,
+            light,
         });
         let mut threads = workers;
         threads.push(driver::spawn(

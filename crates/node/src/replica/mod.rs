@@ -630,6 +630,14 @@ impl Replica {
                 }
             }
             PeerMessage::Blocks(blocks) => self.on_blocks(from, blocks),
+            PeerMessage::LightRequest(_) => {
+                let reason = "asked what is answered beside the replica".to_owned();
+                self.report(Report::BadMessage { from, reason });
+            }
+            PeerMessage::LightAnswer(_) => {
+                let reason = "answered a question that a full node does not ask".to_owned();
+                self.report(Report::BadMessage { from, reason });
+            }
         }
         Ok(())
     }

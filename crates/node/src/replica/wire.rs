@@ -3,6 +3,8 @@ use hawser_consensus::Message;
 use hawser_ledger::{Block, Certificate, VerifiedTransaction};
 use hawser_primitives::{Address, B256, Bytes, Height};
 
+use crate::light::{LightAnswer, LightRequest};
+
 /// Most blocks asked for at once.
 pub const SYNC_BLOCKS_MAX: u32 = 64;
 /// Bytes after which an answer to such a request ends.
@@ -84,4 +86,8 @@ pub enum PeerMessage {
     } = 6,
     /// Decided blocks in order of height.
     Blocks(Vec<CertifiedBlock>) = 7,
+    /// A light node asks. Answered beside the replica, by [`crate::light`].
+    LightRequest(LightRequest) = 8,
+    /// The answer, for light nodes only.
+    LightAnswer(LightAnswer) = 9,
 }

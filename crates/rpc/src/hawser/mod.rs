@@ -15,7 +15,7 @@ mod supervision;
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
 pub(crate) use governance::*;
-pub(crate) use links::{links, whoami};
+pub(crate) use links::{link_views, links, whoami};
 pub(crate) use login::{authenticate, challenge, login, logout};
 pub(crate) use proofs::{
     account_proof, changes_of_committee, receipt_proof, state_proof, storage_proof,

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use hawser_network::PeerId;
-use hawser_node::config::{NodeConfig, PeerSection};
+use hawser_node::config::{NodeConfig, NodeKind, NodeMode, PeerSection};
 use hawser_node::peers::PeerChanges;
 use hawser_pki::TrustFolder;
 use hawser_primitives::{ChainId, Time};
@@ -26,6 +26,7 @@ use crate::{files, keyfile};
 Examples:
   hawser node invite --config node.toml --address 10.0.0.1:9545
   hawser node invite --config node.toml --address 10.0.0.1:9545 --role validator --out bank-d.json
+  hawser node invite --config node.toml --address 10.0.0.1:9545 --kind light --out desk.json
 
 The file holds the genesis and the peers that this node knows, no secret. Send it by any way, and
 tell the printed hash by another one: whoever joins compares the two.")]
@@ -37,7 +38,7 @@ pub(crate) struct InviteArgs {
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
     /// What the new node is to be
-    #[arg(long, value_enum, default_value_t = Role::Observer)]
+    #[arg(long, visible_alias = "kind", value_enum, default_value_t = Role::Observer)]
     role: Role,
     /// The chain, where the node hosts several
     #[arg(long, value_name = "ID")]
@@ -111,6 +112,12 @@ fn own_address(config: &NodeConfig, given: Option<&String>) -> Result<String> {
 /// Runs the command.
 pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
     let config = super::config(&args.config)?;
+    if config.node.mode == NodeMode::Light {
+        return fail(
+            Code::Usage,
+            "this is a light node, which serves nobody: invite from a full node",
+        );
+    }
     let mut genesis = None;
     let mut ids = Vec::new();
     for section in &config.chains {
@@ -137,12 +144,20 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
         id: own_id(&config)?,
         address: own_address(&config, args.address.as_ref())?,
         name: Some(config.node.name.clone()),
+        kind: None,
     };
     let changes = PeerChanges::read(&config.node.data_dir).or_fail(Code::Config)?;
     let others = changes.apply(&config.network.peers);
     let id = own.id;
     let mut peers = vec![own];
-    peers.extend(others.into_iter().filter(|peer| peer.id != id));
+    // Light nodes serve nobody.
+    let serves = |peer: &PeerSection| peer.id != id && peer.kind != Some(NodeKind::Light);
+    peers.extend(
+        others
+            .into_iter()
+            .filter(serves)
+            .map(|peer| PeerSection { kind: None, ..peer }),
+    );
     let issued = now()?;
     let expires = issued.plus_ms(args.days.saturating_mul(86_400_000));
     let issuer = config.node.name.clone();
@@ -175,6 +190,7 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
             (lang.pick("file", "文件"), file.clone()),
             (lang.pick("hash", "哈希"), spoken(hash)),
             (lang.pick("chain", "链"), genesis.chain_id.to_string()),
+            (lang.pick("kind", "类型"), args.role.name(lang).to_owned()),
             (
                 lang.pick("peers", "节点"),
                 invitation.peers.len().to_string(),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hawser_ledger::Outcome;
+use hawser_light::LightHandle;
 use hawser_node::chain::{ChainHandle, ChainObserver, Denial, Source};
 use hawser_node::replica::Report;
 use hawser_node::store::ExecutedBlock;
@@ -137,6 +138,8 @@ pub(super) enum Phase {
     Starting,
     /// Serving.
     Running(Vec<(ChainHandle, ChainMetrics)>),
+    /// Serving as a light node.
+    Light(LightHandle, ChainMetrics),
     /// Closing.
     Stopping,
 }
@@ -160,6 +163,18 @@ impl Health {
         let chains = match phase {
             Phase::Starting => return Readiness::waiting(vec!["the node is starting".to_owned()]),
             Phase::Stopping => return Readiness::waiting(vec!["the node is stopping".to_owned()]),
+            Phase::Light(handle, chain) => {
+                let status = handle.status();
+                chain.set_height(status.height);
+                chain.set_executed(status.executed);
+                chain.set_validators(status.validators);
+                let waiting = status.waiting.iter();
+                let named = |text| format!("chain {}: {text}", status.chain_id);
+                return Readiness {
+                    ready: status.ready,
+                    reasons: waiting.map(named).collect(),
+                };
+            }
             Phase::Running(chains) => chains,
         };
         let mut reasons = Vec::new();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use hawser_ledger::Genesis;
 use hawser_network::{ListenerTls, NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
-use hawser_node::config::{ChainSection, Loaded, NodeConfig};
+use hawser_node::config::{ChainSection, Loaded, NodeConfig, NodeMode, ReadsMode};
+use hawser_node::light::{LightLimits, LightReads, LightService};
 use hawser_node::{Node, store};
 use hawser_ops::audit::{self, RefusalSink, RefusalSource};
 use hawser_ops::http::{self, Probe};
@@ -19,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::guard::Guard;
 use super::observe::{Calls, Health, Observer, Phase};
-use super::{Keys, admission};
+use super::{Keys, admission, light};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::local::read_genesis;
 use crate::passphrase::Passphrase;
@@ -32,7 +33,12 @@ pub(super) fn run(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
         .thread_name("hawser")
         .build()
         .context(Code::Failed, "cannot start threads")?
-        .block_on(serve(file, loaded, keys))
+        .block_on(async {
+            match loaded.config.node.mode {
+                NodeMode::Full => serve(file, loaded, keys).await,
+                NodeMode::Light => light::serve(&loaded.config, keys).await,
+            }
+        })
 }
 
 async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
@@ -58,9 +64,10 @@ async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
     let node = Node::start(network).await.or_fail(Code::Failed)?;
     tracing::info!(node = %config.node.name, id = %own, listen = %config.network.listen,
         version = env!("CARGO_PKG_VERSION"), "node starts");
-    let _admission = admission::start(config, &node)?;
+    let admitter = node.admitter();
+    let _admission = admission::start(config, Box::new(move |peers| admitter.set(peers)))?;
     let health = Health::new();
-    serve_operators(config, &node, &metrics, &health).await?;
+    serve_operators(config, node.network(), &metrics, &health).await?;
 
     // What is refused before the log is open waits for it.
     let (sink, refused) = audit::refusals();
@@ -153,13 +160,24 @@ async fn interface(
     metrics: &Metrics,
     tls: Option<ListenerTls>,
 ) -> Result<Option<RpcServer>> {
-    let Some(listen) = config.rpc.http else {
-        return Ok(None);
-    };
     let offered = Chains::new();
     for (handle, section) in chains.iter().zip(&config.chains) {
         offered.insert_guarded(handle.clone(), guard.access(config, section, handle));
     }
+    listen(config, (id, node.network()), offered, metrics, tls).await
+}
+
+/// Listens for clients of the chains offered, if the configuration says so.
+pub(super) async fn listen(
+    config: &NodeConfig,
+    (id, links): (&str, &NetworkHandle),
+    offered: Chains,
+    metrics: &Metrics,
+    tls: Option<ListenerTls>,
+) -> Result<Option<RpcServer>> {
+    let Some(listen) = config.rpc.http else {
+        return Ok(None);
+    };
     let section = &config.rpc;
     let limits = RpcLimits {
         connections_max: section.connections_max,
@@ -194,7 +212,7 @@ async fn interface(
         node: Some(id.to_owned()),
         pages: Some(Arc::new(console)),
         tls,
-        links: Some(node.network().clone()),
+        links: Some(links.clone()),
         ..RpcConfig::new(listen)
     };
     let server = hawser_rpc::serve(rpc, offered, std::future::pending())
@@ -229,9 +247,9 @@ fn cors(origins: &[String]) -> Cors {
     }
 }
 
-async fn serve_operators(
+pub(super) async fn serve_operators(
     config: &NodeConfig,
-    node: &Node,
+    network: &NetworkHandle,
     metrics: &Metrics,
     health: &Health,
 ) -> Result<()> {
@@ -242,7 +260,7 @@ async fn serve_operators(
         Code::Failed,
         format!("cannot listen on {address}, which metrics.listen names"),
     )?;
-    let network = node.network().clone();
+    let network = network.clone();
     let health = health.clone();
     let probe: Probe = Arc::new(move |metrics: Metrics| {
         network_numbers(&metrics, &network);
@@ -329,6 +347,16 @@ fn start_chains(
         })
         .or_fail(Code::Failed)?;
         note_membership(&handle, own);
+        let service = LightService {
+            // A link proves which node asks, not which member: it opens nothing that a reader
+            // would have to sign for.
+            reads: match config.reads_of(section) {
+                ReadsMode::Open => LightReads::Open,
+                ReadsMode::Signed => LightReads::HeadersOnly,
+            },
+            limits: LightLimits::default(),
+        };
+        node.serve_light(id, service).or_fail(Code::Failed)?;
         let head = handle.store().head().id();
         tracing::info!(chain = %id, name = %genesis.name, suite = %genesis.suite,
             height = %head.height, "chain runs");
@@ -393,7 +421,7 @@ pub(crate) fn chain_dir(
 
 /// Refuses to begin a new chain where the only configured one used to be another: a genesis whose
 /// chain id was changed by mistake would otherwise start an empty chain beside it.
-fn refuse_changed_chain(config: &NodeConfig, dir: &std::path::Path) -> Result<()> {
+pub(super) fn refuse_changed_chain(config: &NodeConfig, dir: &std::path::Path) -> Result<()> {
     if dir.exists() || config.chains.len() != 1 {
         return Ok(());
     }
