@@ -281,10 +281,10 @@ fn a_printed_token_reads_until_it_is_given_back_and_never_on_another_node() {
     assert_eq!(status, 401);
     assert_eq!(answer["error"]["data"]["rule"], "auth.token-revoked");
 
-    let printed = net
+    let run = net
         .hawser
         .run(&[&login[..], &["--output", "json"]].concat());
-    let json = json(&printed.stdout);
+    let json = json(&run.stdout);
     assert!(
         json["token"].is_string() && json["expires"].is_u64(),
         "{json}"
