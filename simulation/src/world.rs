@@ -477,7 +477,7 @@ impl World {
                 .nodes
                 .get(node)
                 .and_then(|node| node.running.as_ref())
-                .and_then(|running| running.verifier.candidate(raw).ok());
+                .and_then(|running| running.verifier.submitted(vec![raw]).pop()?.ok());
             if let Some(candidate) = candidate {
                 self.replies = self.replies.wrapping_add(1);
                 let event = Event::Submitted(vec![(self.replies, candidate)]);
@@ -593,8 +593,8 @@ impl World {
             }
             Action::Verify { transactions, .. } => {
                 let verified = self.with(node, |running| {
-                    let verify = |raw| running.verifier.candidate(raw).ok();
-                    Ok(transactions.into_iter().filter_map(verify).collect())
+                    let results = running.verifier.relayed(transactions);
+                    Ok(results.into_iter().filter_map(Result::ok).collect())
                 })?;
                 if let Some(candidates) = verified {
                     self.later(node, 1, Event::Gossiped(candidates));

@@ -11,7 +11,7 @@
 use hawser_consensus::{Message, Record, SignedVote, Vote};
 use hawser_crypto::{Scheme, SecretKey};
 use hawser_ledger::{Block, Certificate, CommitSignature, Header, Roots, VoteKind};
-use hawser_node::replica::{CertifiedBlock, LogEntry, PeerMessage};
+use hawser_node::replica::{CertifiedBlock, LogEntry, PeerMessage, Relayed};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode};
 
 fn signature() -> hawser_crypto::Signature {
@@ -100,7 +100,16 @@ fn messages() -> Vec<(&'static str, PeerMessage)> {
         ),
         (
             "transactions",
-            PeerMessage::Transactions(vec![Bytes::from(vec![1]), Bytes::from(vec![2, 3])]),
+            PeerMessage::Transactions(vec![
+                Relayed {
+                    sender: Address::repeat_byte(4),
+                    raw: Bytes::from(vec![1]),
+                },
+                Relayed {
+                    sender: Address::repeat_byte(5),
+                    raw: Bytes::from(vec![2, 3]),
+                },
+            ]),
         ),
         (
             "blocks request",

@@ -13,11 +13,8 @@ use hawser_primitives::{B256, Bytes, encode};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
-    ChainError, ChainObserver, Command, Input, SubmitError, Verified, VoteLog,
-    clock::Clock,
-    explain,
-    timers::Timers,
-    worker::{CheckJob, Jobs},
+    ChainError, ChainObserver, Command, Input, SubmitError, Verified, VoteLog, check::CheckJob,
+    clock::Clock, explain, timers::Timers, worker::Jobs,
 };
 use crate::{
     peers::PeerNames,
@@ -187,8 +184,7 @@ impl Driver {
                 }
             }
             Action::Check { hash, block, known } => {
-                // Closed only when the chain stops.
-                let _ = self.jobs.check.send(CheckJob { hash, block, known });
+                self.jobs.check(CheckJob { hash, block, known });
             }
             Action::Commit { block, certificate } => {
                 self.store.append(&block.block, &certificate)?;

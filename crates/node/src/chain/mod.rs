@@ -4,6 +4,7 @@
 //! Threads per chain: one runs the replica and its vote log, one executes final blocks, one writes
 //! state out, one gathers submissions, a few verify signatures. Channels between them are bounded, or bounded by what may be in flight.
 
+mod check;
 mod clock;
 mod driver;
 mod error;

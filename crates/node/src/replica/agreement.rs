@@ -6,7 +6,7 @@ use hawser_consensus::{Election as _, Message, Output, Vote};
 use hawser_crypto::Signature;
 use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;
-use hawser_primitives::{Address, B256, Height, Round, limits};
+use hawser_primitives::{Address, B256, Height, Round};
 
 use super::{
     Action, CheckedBlock, DivergedRoots, LogEntry, PeerMessage, Replica, ReplicaError, Report,
@@ -230,7 +230,7 @@ impl Replica {
         };
         self.build = None;
         self.pool.expire(self.now);
-        let transactions = self.pool.select(self.now, limits::BLOCK_TRANSACTIONS_MAX);
+        let transactions = self.pool.select(self.now, self.pace.limit());
         let raws: Vec<_> = transactions
             .iter()
             .map(|t| t.transaction().raw().clone())
@@ -268,7 +268,15 @@ impl Replica {
 
     fn decided(&mut self, certificate: Certificate) -> Result<(), ReplicaError> {
         match self.candidates.valid(&certificate.block_hash) {
-            Some(block) => self.commit(block, certificate),
+            Some(block) => {
+                // A round that failed says nothing of the work that a block makes.
+                if certificate.round == Round(0) {
+                    let count = block.transactions.len();
+                    self.pace
+                        .decided(certificate.height, self.height_started, count);
+                }
+                self.commit(block, certificate)
+            }
             None => Err(ReplicaError::InvalidFinalBlock {
                 height: certificate.height,
                 reason: "agreement decided on a block that this node did not find valid".to_owned(),

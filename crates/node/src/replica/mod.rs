@@ -15,6 +15,7 @@
 
 mod agreement;
 mod candidates;
+mod pace;
 mod sync;
 mod wire;
 
@@ -35,8 +36,9 @@ use crate::{
     pool::{Candidate, Pool, PoolError, PoolLimits},
 };
 use candidates::Candidates;
+use pace::Pace;
 use sync::Sync;
-pub use wire::{CertifiedBlock, PeerMessage, SYNC_BLOCKS_MAX, SYNC_BYTES};
+pub use wire::{CertifiedBlock, PeerMessage, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES};
 
 /// How often a node tells its peers how far it is, in milliseconds.
 const STATUS_INTERVAL_MS: u64 = 2_000;
@@ -153,8 +155,8 @@ pub enum Action {
     Verify {
         /// Who sent them.
         from: PeerId,
-        /// Raw transactions.
-        transactions: Vec<Bytes>,
+        /// What they sent.
+        transactions: Vec<Relayed>,
     },
     /// Verify the transactions of a block that are not known yet, then give [`Event::Checked`].
     Check {
@@ -351,6 +353,7 @@ pub struct Replica {
     /// Votes of an earlier run for heights that are not started yet.
     cast: BTreeMap<Height, CastVotes>,
     height_started: Time,
+    pace: Pace,
     now: Time,
     actions: Vec<Action>,
 }
@@ -398,6 +401,7 @@ impl Replica {
             sync: Sync::default(),
             cast: boot.cast,
             height_started: Time(0),
+            pace: Pace::default(),
             now: Time(0),
             actions: Vec::new(),
         }
@@ -439,6 +443,7 @@ impl Replica {
                 rules,
             } => {
                 self.executed = roots.height;
+                self.pace.executed(roots.height, self.now);
                 self.rules = rules;
                 self.roots.insert(roots.height, roots);
                 // No further back than what the next blocks commit to.
@@ -522,21 +527,22 @@ impl Replica {
     fn on_submitted(&mut self, list: Vec<(u64, Candidate)>) {
         let mut accepted = Vec::new();
         for (id, candidate) in list {
-            let raw = candidate.transaction.transaction().raw().clone();
+            let transaction = Arc::clone(&candidate.transaction);
             let result = self.pool.insert(candidate, self.now);
             if result.is_ok() {
-                accepted.push(raw);
+                accepted.push(transaction);
             }
             self.actions.push(Action::Reply(id, result));
         }
-        self.gossip(accepted);
+        self.gossip(&accepted);
     }
 
-    fn gossip(&mut self, transactions: Vec<Bytes>) {
+    fn gossip(&mut self, transactions: &[Arc<VerifiedTransaction>]) {
         let (mut batch, mut bytes) = (Vec::new(), 0usize);
-        for raw in transactions {
-            bytes = bytes.saturating_add(raw.len());
-            batch.push(raw);
+        for transaction in transactions {
+            let relayed = Relayed::from(transaction.as_ref());
+            bytes = bytes.saturating_add(relayed.raw.len());
+            batch.push(relayed);
             if bytes >= wire::GOSSIP_BYTES {
                 let message = PeerMessage::Transactions(std::mem::take(&mut batch));
                 self.send(To::All, false, &message);
@@ -648,7 +654,7 @@ impl Replica {
             return;
         }
         let old = self.pool.oldest_ready(wire::GOSSIP_BYTES);
-        self.gossip(old.iter().map(|t| t.transaction().raw().clone()).collect());
+        self.gossip(&old);
     }
 
     fn send_status(&mut self, to: To) {

@@ -151,7 +151,10 @@ fn a_peer_on_another_chain_is_named_once_and_ignored() {
     ));
     assert!(requests(&actions).is_empty());
     assert!(reports(&tell(&mut replica, 2, &foreign)).is_empty());
-    let ask = PeerMessage::Transactions(vec![Bytes::from(vec![1])]);
+    let ask = PeerMessage::Transactions(vec![Relayed {
+        sender: key(1).address(),
+        raw: Bytes::from(vec![1]),
+    }]);
     assert!(tell(&mut replica, 2, &ask).is_empty());
 }
 
