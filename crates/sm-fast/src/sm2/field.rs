@@ -15,24 +15,10 @@ const P: U256 = [
 ];
 /// 2^512 mod p, which takes a number into Montgomery form.
 const R_SQUARED: U256 = [0x2_0000_0003, 0x2_ffff_ffff, 0x1_0000_0001, 0x4_0000_0002];
-/// p − 2: raising to it inverts (Fermat).
-const INVERT: U256 = [
-    u64::MAX - 2,
-    0xffff_ffff_0000_0000,
-    u64::MAX,
-    0xffff_fffe_ffff_ffff,
-];
-/// (p + 1) / 4: raising to it takes a square root, since p ≡ 3 modulo 4.
-const ROOT: U256 = [
-    1 << 62,
-    0xffff_ffff_c000_0000,
-    u64::MAX,
-    0x3fff_ffff_bfff_ffff,
-];
-
 /// A field element.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Fe(U256);
+#[repr(transparent)]
+pub(crate) struct Fe(U256);
 
 impl Fe {
     pub(super) const ZERO: Self = Self([0; 4]);
@@ -63,6 +49,11 @@ impl Fe {
         int::sub(number, P)
             .1
             .then(|| Self(number).mul(Self(R_SQUARED)))
+    }
+
+    /// From words in Montgomery form, which have to be below p.
+    pub(super) const fn from_words(words: U256) -> Self {
+        Self(words)
     }
 
     /// The number, below p.
@@ -154,36 +145,45 @@ impl Fe {
         reduce([t0, t1, t2, t3], [t4, t5, t6, t7])
     }
 
-    /// The inverse; zero stays zero.
+    /// The inverse; zero stays zero. Raises to the power p − 2 (Fermat), which in words of 32 bits
+    /// is FFFFFFFE FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF 00000000 FFFFFFFF FFFFFFFD.
     pub(super) fn invert(self) -> Self {
-        self.power(INVERT)
+        let (x30, x31, x32) = self.runs();
+        let mut out = x31.squares(1);
+        for _ in 0..4 {
+            out = out.squares(32).mul(x32);
+        }
+        out = out.squares(64).mul(x32);
+        out.squares(30).mul(x30).squares(2).mul(self)
     }
 
-    /// A square root, `None` where there is none.
+    /// A square root, `None` where there is none. Raises to the power (p + 1) / 4, since p ≡ 3
+    /// modulo 4; that is FFFFFFFE FFFFFFFF FFFFFFFF FFFFFFFF FFFFFFFF 00000001 and 62 zero bits.
     pub(super) fn sqrt(self) -> Option<Self> {
-        let root = self.power(ROOT);
+        let (_, x31, x32) = self.runs();
+        let mut root = x31.squares(1);
+        for _ in 0..4 {
+            root = root.squares(32).mul(x32);
+        }
+        root = root.squares(32).mul(self).squares(62);
         (root.square() == self).then_some(root)
     }
 
-    /// Raises to a power, four bits at a time.
-    fn power(self, exponent: U256) -> Self {
-        let mut powers = [Self::ONE; 16];
-        let mut next = Self::ONE;
-        for power in &mut powers {
-            *power = next;
-            next = next.mul(self);
-        }
-        let mut result = Self::ONE;
-        for limb in exponent.iter().rev() {
-            for shift in (0..64).step_by(4).rev() {
-                result = result.square().square().square().square();
-                let digit = usize::try_from(limb >> shift & 15).unwrap_or(0);
-                if let (true, Some(power)) = (digit > 0, powers.get(digit)) {
-                    result = result.mul(*power);
-                }
-            }
-        }
-        result
+    /// The powers whose exponents are 30, 31 and 32 one bits.
+    fn runs(self) -> (Self, Self, Self) {
+        let x2 = self.squares(1).mul(self);
+        let x4 = x2.squares(2).mul(x2);
+        let x6 = x4.squares(2).mul(x2);
+        let x12 = x6.squares(6).mul(x6);
+        let x24 = x12.squares(12).mul(x12);
+        let x30 = x24.squares(6).mul(x6);
+        let x31 = x30.squares(1).mul(self);
+        let x32 = x31.squares(1).mul(self);
+        (x30, x31, x32)
+    }
+
+    fn squares(self, count: u32) -> Self {
+        (0..count).fold(self, |power, _| power.square())
     }
 }
 

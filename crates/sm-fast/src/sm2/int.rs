@@ -1,7 +1,7 @@
 //! Numbers of 256 bits as four limbs, least significant first. Variable time: for public values.
 
 /// A number below 2^256.
-pub(super) type U256 = [u64; 4];
+pub(crate) type U256 = [u64; 4];
 
 /// The order n of the group (GB/T 32918.5).
 pub(super) const N: U256 = [
