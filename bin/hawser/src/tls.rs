@@ -322,6 +322,19 @@ pub(crate) async fn speaks_tls(url: &str) -> Option<Failure> {
             return None;
         }
         if report.alert.is_some() || report.cipher_suite.is_some() || !report.chain.is_empty() {
+            if report.alert.as_deref() == Some("no_application_protocol") {
+                return Some(Failure::new(
+                    Code::Unreachable,
+                    match Lang::current() {
+                        Lang::En => format!(
+                            "{url} is a port for peers (network.listen), not for clients (rpc.http)"
+                        ),
+                        Lang::Zh => format!(
+                            "{url} 是对等节点端口（network.listen），而非客户端端口（rpc.http）"
+                        ),
+                    },
+                ));
+            }
             let rest = url.strip_prefix("http://").unwrap_or(url);
             return Some(Failure::new(
                 Code::Unreachable,

@@ -18,6 +18,7 @@ const TO: &str = "0x00000000000000000000000000000000000000aa";
 struct Net {
     hawser: Hawser,
     url: String,
+    keys: Vec<String>,
 }
 
 impl Drop for Net {
@@ -42,8 +43,9 @@ impl Net {
             &p2p,
         ]);
         fs::write(hawser.path("p"), "a passphrase\n").unwrap();
+        let mut keys = Vec::new();
         for scheme in ["secp256k1", "sm2", "ed25519"] {
-            hawser.ok(&[
+            let made = json(&hawser.ok(&[
                 "keys",
                 "new",
                 "--name",
@@ -52,10 +54,13 @@ impl Net {
                 scheme,
                 "--passphrase-file",
                 "p",
-            ]);
+                "--output",
+                "json",
+            ]));
+            keys.push(made["publicKey"].as_str().unwrap().to_owned());
         }
         let url = format!("http://127.0.0.1:{rpc}");
-        Self { hawser, url }
+        Self { hawser, url, keys }
     }
 
     fn multisig(&self, arguments: &[&str]) -> Run {
@@ -111,11 +116,11 @@ fn any_two_of_three_schemes_move_value_and_one_alone_does_not() {
             "--threshold",
             "2",
             "--key",
-            "secp256k1",
+            &net.keys[0],
             "--key",
-            "sm2",
+            &net.keys[1],
             "--key",
-            "ed25519",
+            &net.keys[2],
             "--to",
             "board.json",
             "--output",
