@@ -19,6 +19,8 @@ use crate::ReadError;
 
 /// Wait for a peer's answer.
 const ANSWER: Duration = Duration::from_secs(3);
+/// Wait for a transaction to be taken: longer than a full node waits for its own pool.
+const TAKEN: Duration = Duration::from_secs(8);
 /// Questions under way.
 const PENDING_MAX: usize = 256;
 
@@ -75,11 +77,15 @@ impl Asker {
             }
             pending.insert(id, (to, reply));
         }
+        let wait = match ask {
+            LightAsk::Submit { .. } => TAKEN,
+            _ => ANSWER,
+        };
         let _waiting = Waiting(self, id);
         if !self.send(to, id, ask) {
             return Ok(None);
         }
-        match tokio::time::timeout(ANSWER, answer).await {
+        match tokio::time::timeout(wait, answer).await {
             Ok(Ok(reply)) => Ok(Some(reply)),
             Ok(Err(_)) | Err(_) => Ok(None),
         }

@@ -4,9 +4,9 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use alloy_primitives::keccak256;
@@ -29,8 +29,8 @@ use crate::{HeaderStore, LightStatus, PeerAdmitter, ReadError, Tip, ask::Asker, 
 const TRIES: usize = 5;
 /// Wait for the header that commits to what a peer has shown.
 const CATCH_UP: Duration = Duration::from_secs(3);
-/// Blocks by which a peer may be behind when it proves the newest state.
-const STALE_MAX: u64 = 16;
+/// Pause before peers that were a moment behind are asked again.
+const BEHIND: Duration = Duration::from_millis(100);
 /// Blocks kept after they were fetched and verified.
 const BLOCKS_KEPT: usize = 16;
 /// Newest headers that are kept with their certificates.
@@ -268,7 +268,8 @@ impl LightHandle {
         }
     }
 
-    /// Values of the state after a block, by default the newest one that can be proved.
+    /// Values of the state after a block, by default the newest one that can be proved: never one
+    /// older than [`Self::settled`] was when the question came.
     ///
     /// # Errors
     /// [`ReadError`] where no peer proves them, or the block's roots are not verified.
@@ -276,7 +277,27 @@ impl LightHandle {
         if let Some(height) = at {
             self.roots(height)?;
         }
-        let oldest = at.unwrap_or_else(|| self.settled().back(STALE_MAX));
+        let oldest = at.unwrap_or_else(|| self.settled());
+        let end = Instant::now() + CATCH_UP;
+        loop {
+            // Peers are not equally far; a moment later they are.
+            let behind = AtomicBool::new(false);
+            match self.state_once(at, oldest, keys, &behind).await {
+                Err(_) if behind.load(Ordering::Relaxed) && Instant::now() < end => {
+                    tokio::time::sleep(BEHIND).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn state_once(
+        &self,
+        at: Option<Height>,
+        oldest: Height,
+        keys: &[StateKey],
+        behind: &AtomicBool,
+    ) -> Result<Proved, ReadError> {
         let ask = LightAsk::State {
             at,
             keys: keys.iter().map(|key| key.encode().into()).collect(),
@@ -291,6 +312,7 @@ impl LightHandle {
                 return Verdict::Wrong("proved another thing than was asked for".to_owned());
             }
             if height < oldest {
+                behind.store(true, Ordering::Relaxed);
                 return Verdict::Useless(format!("it is at block {height} yet"));
             }
             let roots = match self.await_roots(height).await {

@@ -83,7 +83,7 @@ impl Net {
         let child = Command::new(binary().unwrap())
             .args(["start", "--config"])
             .arg(config)
-            .env_remove("HAWSER_PASSPHRASE_FILE")
+            .env("HAWSER_PASSPHRASE_FILE", self.home.join("passphrase"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

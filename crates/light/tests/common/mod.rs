@@ -38,8 +38,8 @@ use hawser_primitives::{
 use hawser_storage::{FjallKv, MemKv, OsDisk};
 use tokio::sync::mpsc;
 
-pub const CHAIN: ChainId = ChainId(5);
-pub const TARGET: Address = Address::repeat_byte(0x77);
+pub(crate) const CHAIN: ChainId = ChainId(5);
+pub(crate) const TARGET: Address = Address::repeat_byte(0x77);
 
 /// Puts the committee that it is called with into the schedule.
 struct Changer(Arc<Genesis>);
@@ -71,14 +71,14 @@ impl NativeContract for Changer {
     }
 }
 
-pub struct Member {
+pub(crate) struct Member {
     identity: Vec<u8>,
     key: Arc<SecretKey>,
     address: SocketAddr,
 }
 
 impl Member {
-    pub fn id(&self) -> PeerId {
+    pub(crate) fn id(&self) -> PeerId {
         self.identity().peer_id()
     }
 
@@ -86,7 +86,7 @@ impl Member {
         NodeIdentity::from_pkcs8_der(&self.identity).unwrap()
     }
 
-    pub fn validator(&self, i: usize) -> GenesisValidator {
+    pub(crate) fn validator(&self, i: usize) -> GenesisValidator {
         GenesisValidator {
             name: format!("node{i}"),
             public_key: self.key.public_key(),
@@ -96,9 +96,9 @@ impl Member {
 }
 
 /// The first members are validators; what the others are, each test says.
-pub struct Mesh {
-    pub members: Vec<Member>,
-    pub genesis: Arc<Genesis>,
+pub(crate) struct Mesh {
+    pub(crate) members: Vec<Member>,
+    pub(crate) genesis: Arc<Genesis>,
     folder: tempfile::TempDir,
 }
 
@@ -107,7 +107,7 @@ fn client() -> SecretKey {
 }
 
 impl Mesh {
-    pub fn new(validators: usize, count: u8, suite: Suite) -> Self {
+    pub(crate) fn new(validators: usize, count: u8, suite: Suite) -> Self {
         // Ports are free a moment before they are used.
         let sockets: Vec<_> = (0..count)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
@@ -142,7 +142,7 @@ impl Mesh {
         }
     }
 
-    pub fn peers(&self, full: &[usize], light: &[usize]) -> Vec<PeerSection> {
+    pub(crate) fn peers(&self, full: &[usize], light: &[usize]) -> Vec<PeerSection> {
         let peer = |i: &usize, kind| PeerSection {
             id: self.members[*i].id(),
             address: self.members[*i].address.to_string(),
@@ -154,7 +154,7 @@ impl Mesh {
         full.chain(light).collect()
     }
 
-    pub async fn start(
+    pub(crate) async fn start(
         &self,
         i: usize,
         peers: &[PeerSection],
@@ -197,7 +197,7 @@ impl Mesh {
         state.commit(Height::GENESIS, &changes).unwrap()
     }
 
-    pub async fn light(&self, i: usize, peers: &[usize]) -> LightNode {
+    pub(crate) async fn light(&self, i: usize, peers: &[usize]) -> LightNode {
         let root = self.root();
         let member = &self.members[i];
         let network = NetworkConfig::new(member.address, member.identity(), Vec::new());
@@ -219,7 +219,7 @@ impl Mesh {
     }
 
     /// Something that has a link and says what it likes.
-    pub async fn stranger(&self, i: usize, peers: &[usize]) -> Stranger {
+    pub(crate) async fn stranger(&self, i: usize, peers: &[usize]) -> Stranger {
         let member = &self.members[i];
         let peers = peers.iter().map(|i| PeerAddress {
             id: self.members[*i].id(),
@@ -231,13 +231,13 @@ impl Mesh {
     }
 }
 
-pub struct Stranger {
-    pub network: NetworkHandle,
-    pub events: mpsc::Receiver<NetworkEvent>,
+pub(crate) struct Stranger {
+    pub(crate) network: NetworkHandle,
+    pub(crate) events: mpsc::Receiver<NetworkEvent>,
 }
 
 impl Stranger {
-    pub async fn linked(&mut self) {
+    pub(crate) async fn linked(&mut self) {
         loop {
             if let NetworkEvent::Up(_) = self.events.recv().await.unwrap() {
                 return;
@@ -245,18 +245,18 @@ impl Stranger {
         }
     }
 
-    pub fn send(&self, to: PeerId, bytes: Vec<u8>) {
+    pub(crate) fn send(&self, to: PeerId, bytes: Vec<u8>) {
         let bytes = Bytes::from(bytes).0;
         self.network.send(to, CHAIN, Lane::Bulk, bytes).unwrap();
     }
 
-    pub fn request(&self, to: PeerId, id: u64, genesis: B256, ask: LightAsk) {
+    pub(crate) fn request(&self, to: PeerId, id: u64, genesis: B256, ask: LightAsk) {
         let request = LightRequest { id, genesis, ask };
         self.send(to, encode(&PeerMessage::LightRequest(request)));
     }
 
     /// The next answer; everything else that arrives before it is given, too.
-    pub async fn answer(&mut self) -> (LightAnswer, Vec<PeerMessage>) {
+    pub(crate) async fn answer(&mut self) -> (LightAnswer, Vec<PeerMessage>) {
         let mut others = Vec::new();
         loop {
             let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv());
@@ -270,7 +270,7 @@ impl Stranger {
         }
     }
 
-    pub async fn ask(&mut self, to: PeerId, genesis: B256, ask: LightAsk) -> LightReply {
+    pub(crate) async fn ask(&mut self, to: PeerId, genesis: B256, ask: LightAsk) -> LightReply {
         self.request(to, 77, genesis, ask);
         let (answer, _) = self.answer().await;
         assert_eq!(answer.id, 77);
@@ -278,7 +278,7 @@ impl Stranger {
     }
 }
 
-pub fn signed(nonce: u64, to: Address, value: u64, input: Bytes) -> Bytes {
+pub(crate) fn signed(nonce: u64, to: Address, value: u64, input: Bytes) -> Bytes {
     UnsignedNative {
         chain_id: CHAIN,
         signer: client().public_key(),
@@ -294,16 +294,16 @@ pub fn signed(nonce: u64, to: Address, value: u64, input: Bytes) -> Bytes {
     .encode_2718()
 }
 
-pub fn transfer(nonce: u64) -> Bytes {
+pub(crate) fn transfer(nonce: u64) -> Bytes {
     signed(nonce, TARGET, 1, Bytes::new())
 }
 
-pub fn change(nonce: u64, validators: &[GenesisValidator]) -> Bytes {
+pub(crate) fn change(nonce: u64, validators: &[GenesisValidator]) -> Bytes {
     let input = Bytes::from(encode(&validators.to_vec()));
     signed(nonce, SETTINGS_ACCOUNT, 0, input)
 }
 
-pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
         assert!(Instant::now() < deadline, "timed out waiting until {what}");
