@@ -3,7 +3,10 @@
 
 use std::{hint::black_box, time::Instant};
 
-use hawser_crypto::{PublicKey, Scheme, SecretKey, Suite, secp};
+use hawser_crypto::{
+    PublicKey, Scheme, SecretKey, Suite,
+    secp::{self, KEY_CACHE_BYTES_MAX, Path, Recoverer, Request},
+};
 use hawser_primitives::B256;
 
 fn rate(name: &str, mut operation: impl FnMut(u32)) {
@@ -57,6 +60,28 @@ fn main() {
     rate("secp256k1 recover", |_| {
         black_box(secp::recover(black_box(&digest), &r_s, parity).unwrap());
     });
+    // Known keys: the first goes make their tables.
+    for (name, hint) in [
+        ("unknown", None),
+        ("known", Some(key.public_key().address())),
+    ] {
+        let recoverer = Recoverer::new(Path::Fast, KEY_CACHE_BYTES_MAX);
+        let requests: Vec<_> = (0..64)
+            .map(|i| {
+                let prehash = B256::repeat_byte(i);
+                let (r_s, y_parity) = secp::sign_prehash(&key, &prehash).unwrap();
+                Request {
+                    prehash,
+                    r_s,
+                    y_parity,
+                    hint,
+                }
+            })
+            .collect();
+        rate(&format!("secp256k1 recover 64, {name}"), |_| {
+            black_box(recoverer.recover_many(black_box(&requests)));
+        });
+    }
     for suite in Suite::ALL {
         for (name, bytes) in [("64 B", vec![1; 64]), ("1 MiB", vec![1; 1 << 20])] {
             rate(&format!("{suite} hash {name}"), |_| {

@@ -19,6 +19,7 @@ use k256::{
     ProjectivePoint, Scalar,
     elliptic_curve::{Field, PrimeField},
 };
+use num_bigint::BigUint;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 
 /// n, big endian.
@@ -404,5 +405,86 @@ fn exceptional_cases_in_many_groups_at_once_leave_the_others_alone() {
         .collect();
     for (i, answer) in bench.engine.verify_many(&items).iter().enumerate() {
         assert_eq!(*answer, i % 3 != 0, "an exceptional case is refused");
+    }
+}
+
+/// The signature that verifies under Q if `u1 G + u2 Q` is taken to be (x, y).
+fn forged(u1: Scalar, u2: Scalar, [x, y]: [BigUint; 2]) -> Signature {
+    let bytes = |number: &BigUint| -> [u8; 32] {
+        let digits = number.to_bytes_be();
+        let mut bytes = [0; 32];
+        bytes[32 - digits.len()..].copy_from_slice(&digits);
+        bytes
+    };
+    let r = Scalar::from_repr(bytes(&x).into()).unwrap();
+    let s = r * u2.invert().unwrap();
+    let mut r_s = [0; 64];
+    r_s[..32].copy_from_slice(&bytes(&x));
+    r_s[32..].copy_from_slice(&s.to_repr());
+    Signature {
+        prehash: (u1 * s).to_repr().into(),
+        r_s,
+        y_parity: y.bit(0),
+    }
+}
+
+/// What the formulas give in their exceptional cases is known, so that a signature can be made to
+/// fit it. The first row of a key's comb meets the last of the generator's in the first round of
+/// affine sums; its meeting with the first happens in Jacobian coordinates.
+#[test]
+fn signatures_that_fit_the_nonsense_of_exceptional_cases_are_refused() {
+    let Some(bench) = Bench::new(30) else {
+        return;
+    };
+    let p = (BigUint::from(1u8) << 256u32) - 0x1_0000_03d1u64;
+    for bits in [0u64, 120] {
+        let u1 = Scalar::from(2u64).pow_vartime([bits]);
+        let point = xy(&(ProjectivePoint::GENERATOR * u1)).unwrap();
+        let [x, y] = [0, 32].map(|from| BigUint::from_bytes_be(&point[from..from + 32]));
+        // The same point twice: slope 0, and x = −2x, y = −y with a divisor of one.
+        let doubled = [(&p * 2u32 - &x * 2u32) % &p, &p - &y];
+        // Opposite points: slope −2y.
+        let slope = (&p * 2u32 - &y * 2u32) % &p;
+        let across = (&slope * &slope + &p * 2u32 - &x * 2u32) % &p;
+        let below = (&slope * (&x + &p - &across) + &p - &y) % &p;
+        // The same in Jacobian coordinates: x = 4y², y = 8y³, z = 0.
+        let cube = &y * &y * &y * 8u32;
+        let jacobian = [&y * &y * 4u32 % &p, cube % &p];
+        let cases = [(u1, doubled), (-u1, [across, below]), (-u1, jacobian)];
+        for (secret, nonsense) in cases {
+            let signature = forged(u1, Scalar::ONE, nonsense);
+            let key = xy(&(ProjectivePoint::GENERATOR * secret)).unwrap();
+            assert_ne!(reference(&signature), Some(key));
+            let prepared = bench.engine.prepare_many(&[key]);
+            let key = prepared[0].as_ref().unwrap();
+            for y_parity in [false, true] {
+                let signature = Signature {
+                    y_parity,
+                    ..signature
+                };
+                for len in [1, 8, 64] {
+                    let answers = bench.engine.verify_many(&vec![(key, signature); len]);
+                    assert_eq!(answers, vec![false; len]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_other_parity_is_another_key() {
+    let Some(mut bench) = Bench::new(31) else {
+        return;
+    };
+    let (secret, point) = key(&mut bench.rng);
+    let prepared = bench.engine.prepare_many(&[point]);
+    let key = prepared[0].as_ref().unwrap();
+    for _ in 0..20 {
+        let good = signed(&mut bench.rng, &secret);
+        let y_parity = !good.y_parity;
+        let flipped = Signature { y_parity, ..good };
+        let answers = bench.engine.verify_many(&[(key, good), (key, flipped)]);
+        assert_eq!(answers, [true, false]);
+        assert_ne!(bench.engine.recover_many(&[flipped]), [Some(point)]);
     }
 }
