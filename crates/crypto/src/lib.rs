@@ -1,7 +1,8 @@
 //! Hashes, keys and signatures of the two cryptographic suites, and keys at rest.
 //!
 //! For: [`Suite`] (which hash and which schemes a chain uses), [`PublicKey`], [`SecretKey`] and
-//! [`Signature`] over three schemes, verified singly or many together ([`verify_many`]), public key recovery for Ethereum envelopes ([`secp`]), DER
+//! [`Signature`] over three schemes, verified singly or many together ([`verify_many`]), public key
+//! recovery for Ethereum envelopes ([`secp`]), DER
 //! forms for X.509 and OpenSSL ([`der`]), encrypted key files ([`keystore`]), the suites' ciphers
 //! ([`cipher`]), public-key encryption with SM2 ([`sm2pke`]) and SM2 signatures over raw points
 //! ([`sm2raw`]).

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718};
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_primitives::keccak256;
-use hawser_crypto::{Suite, VerifyError, secp};
+use hawser_crypto::{Check, Suite, VerifyError, secp, verify_many};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Time, U256, limits::TRANSACTION_BYTES_MAX};
 use thiserror::Error;
 
@@ -56,6 +56,8 @@ pub struct VerifiedTransaction {
 enum Plan {
     /// With all others that are recovered on secp256k1.
     Secp256k1,
+    /// With all others that name their signer.
+    Native,
     /// By itself.
     Alone,
 }
@@ -170,7 +172,7 @@ impl Transaction {
     }
 
     /// Does for each transaction what [`Self::verify`] does, in the same order and with the same
-    /// answers, but faster for many: Ethereum envelopes are checked together.
+    /// answers, but faster for many: Ethereum envelopes are checked together, and so are native ones.
     ///
     /// With each comes the account that probably sent it, if anyone knows, which speeds up accounts
     /// that send often. A wrong one changes nothing but the time taken.
@@ -178,7 +180,7 @@ impl Transaction {
         transactions: Vec<(Self, Option<Address>)>,
         chain: ChainId,
     ) -> Vec<Result<VerifiedTransaction, TransactionError>> {
-        let mut requests = Vec::new();
+        let (mut requests, mut natives) = (Vec::new(), Vec::new());
         // How each is checked; chains are told apart before signatures cost anything.
         let plans: Vec<Plan> = transactions
             .iter()
@@ -187,10 +189,23 @@ impl Transaction {
                     requests.push(request(envelope, *hint));
                     Plan::Secp256k1
                 }
+                Envelope::Native(native) if transaction.check_chain(chain).is_ok() => {
+                    natives.push((native, native.body.message()));
+                    Plan::Native
+                }
                 Envelope::Ethereum(_) | Envelope::Native(_) | Envelope::Multisig(_) => Plan::Alone,
             })
             .collect();
         let mut recovered = secp::recover_many(&requests).into_iter();
+        let checks: Vec<Check<'_>> = natives
+            .iter()
+            .map(|(native, message)| Check {
+                key: &native.body.signer,
+                message,
+                signature: &native.signature,
+            })
+            .collect();
+        let mut verified = verify_many(&checks).into_iter();
         let mut verify = |transaction: Self, plan| match plan {
             Plan::Alone => transaction.verify(chain),
             Plan::Secp256k1 => match recovered.next() {
@@ -199,6 +214,16 @@ impl Transaction {
                     transaction: Arc::new(transaction),
                 }),
                 None => transaction.verify(chain),
+            },
+            Plan::Native => match (verified.next(), &transaction.envelope) {
+                (Some(verified), Envelope::Native(native)) => {
+                    verified?;
+                    Ok(VerifiedTransaction {
+                        sender: native.sender(),
+                        transaction: Arc::new(transaction),
+                    })
+                }
+                _ => transaction.verify(chain),
             },
         };
         transactions

@@ -52,6 +52,12 @@ pub(crate) fn multiply(jobs: &[ifma::Job<'_>; 8], step: usize) -> Option<[ifma::
     has_ifma().then(|| unsafe { ifma::multiply(jobs, step) })
 }
 
+/// The sum of one signature whose key has a table; `None` without the instructions.
+pub(crate) fn multiply_one(job: &ifma::Job<'_>, step: usize) -> Option<ifma::Sum> {
+    // SAFETY: the processor has every feature that the function is compiled for.
+    has_ifma().then(|| unsafe { ifma::multiply_one(job, step) })
+}
+
 /// Tables of eight points, each of one position; `None` without the instructions.
 pub(crate) fn tables(points: &[ifma::Affine; 8]) -> Option<[Vec<ifma::Affine>; 8]> {
     // SAFETY: the processor has every feature that the function is compiled for.

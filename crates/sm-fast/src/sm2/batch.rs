@@ -71,13 +71,19 @@ mod lanes {
     use crate::sm2::ifma::Job;
     use crate::sm2::tables::{P_DIGITS, P_ENTRIES, P_STEP, Table};
 
-    /// With fewer signatures than this of keys with tables, one after the other is faster.
-    const WORTH_HOT: usize = 2;
+    /// With fewer signatures than this of keys with tables, one after the other is faster; so it
+    /// is for a single one of a key without.
+    const WORTH_HOT: usize = 4;
+    const WORTH_COLD: usize = 2;
 
     /// Up to eight signatures, of keys that all have tables or all have none.
     pub(super) fn verify(some: &[Pending<'_>]) -> Option<Found> {
         let first = some.first()?;
-        if some.len() < WORTH_HOT {
+        let worth = match first.table {
+            Some(_) => WORTH_HOT,
+            None => WORTH_COLD,
+        };
+        if some.len() < worth {
             return None;
         }
         // Lanes that are left over repeat the first signature.

@@ -200,21 +200,33 @@ fn reduce(low: U256, high: U256) -> Fe {
 #[inline(always)]
 fn shift([m, t1, t2, t3]: U256) -> U256 {
     let (low, high) = (m << 32, m >> 32);
-    let (m0, b) = m.borrowing_sub(low, false);
-    let (m1, b) = 0u64.borrowing_sub(high, b);
-    let (m2, b) = 0u64.borrowing_sub(low, b);
-    let (m3, _) = m.borrowing_sub(high, b);
-    int::add([t1, t2, t3, 0], [m0, m1, m2, m3]).0
+    let sum = int::add([t1, t2, t3, m], [m, 0, 0, 0]).0;
+    int::sub(sum, [low, high, low, high]).0
 }
 
 /// Brings a number below 2p, whose bit 256 is `carry`, below p.
+///
+/// Numbers from p up that have no such bit are one in 2^32, so that branch costs nothing; the one
+/// for the bit would be guessed wrongly every third time, and is therefore none.
 #[inline(always)]
 fn subtract_p_once(number: U256, carry: bool) -> Fe {
-    let (reduced, borrow) = int::sub(number, P);
-    if borrow && !carry {
-        Fe(number)
-    } else {
-        Fe(reduced)
+    // 2^256 − p or nothing.
+    let mask = u64::from(carry).wrapping_neg();
+    let less = [mask & 1, mask & 0xffff_ffff, 0, mask & 0x1_0000_0000];
+    let number = int::add(number, less).0;
+    let [.., highest] = number;
+    let [.., highest_of_p] = P;
+    if highest >= highest_of_p {
+        return subtract_p_seldom(number);
+    }
+    Fe(number)
+}
+
+#[cold]
+fn subtract_p_seldom(number: U256) -> Fe {
+    match int::sub(number, P) {
+        (reduced, false) => Fe(reduced),
+        _ => Fe(number),
     }
 }
 

@@ -11,11 +11,11 @@
 //! caller asks the portable code.
 
 use std::arch::x86_64::{
-    __m512i, __mmask8, _mm512_add_epi64, _mm512_and_si512, _mm512_andnot_si512,
-    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_mov_epi64, _mm512_mask_sub_epi64,
-    _mm512_movepi64_mask, _mm512_or_si512, _mm512_set1_epi64, _mm512_setzero_si512,
-    _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srai_epi64, _mm512_srli_epi64,
-    _mm512_sub_epi64, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
+    __m512i, __mmask8, _mm512_add_epi64, _mm512_alignr_epi64, _mm512_and_si512,
+    _mm512_andnot_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_mov_epi64,
+    _mm512_mask_sub_epi64, _mm512_movepi64_mask, _mm512_or_si512, _mm512_set1_epi64,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srai_epi64,
+    _mm512_srli_epi64, _mm512_sub_epi64, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
 use super::field::Fe;
@@ -274,6 +274,27 @@ fn add(Points { x, y, z }: &Points, other: &AffinePoints, negative: __mmask8) ->
     }
 }
 
+/// Sums of points of which none is in affine coordinates.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn add_full(a: &Points, b: &Points) -> Points {
+    let (azz, bzz) = (square(&a.z), square(&b.z));
+    let u = mul(&a.x, &bzz);
+    let s = mul(&a.y, &mul(&b.z, &bzz));
+    let h = sub::<0>(&mul(&b.x, &azz), &u, &zero());
+    let r = sub::<0>(&mul(&b.y, &mul(&a.z, &azz)), &s, &zero());
+    let hh = square(&h);
+    let hhh = mul(&h, &hh);
+    let v = mul(&u, &hh);
+    let x = sub::<1>(&square(&r), &hhh, &v);
+    let y = mul(&r, &sub::<0>(&v, &x, &zero()));
+    Points {
+        x,
+        y: sub::<0>(&y, &mul(&s, &hhh), &zero()),
+        z: mul(&mul(&a.z, &b.z), &h),
+    }
+}
+
 /// `a` in the lanes of `mask`, `b` in the others.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -292,33 +313,114 @@ struct Running {
     started: __mmask8,
 }
 
+/// What to add in a lane: a multiple of a point, its sign in the sign of the digit; nothing for
+/// the digit 0.
+type Term<'a> = (&'a Affine, i16);
+
 impl Running {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn add(&mut self, table: [&Table; 8], position: usize, digits: [i16; 8]) {
-        let (mut points, mut negative, mut present) = ([&Affine::BASE; 8], 0, 0);
-        for (lane, ((point, table), digit)) in points.iter_mut().zip(table).zip(digits).enumerate()
-        {
-            *point = table.pick_any(position, digit);
-            negative |= u8::from(digit < 0) << lane;
-            present |= u8::from(digit != 0) << lane;
+    #[target_feature(enable = "avx512f")]
+    fn new() -> Self {
+        Self {
+            sum: Points {
+                x: zero(),
+                y: zero(),
+                z: zero(),
+            },
+            started: 0,
         }
-        let other = gather(points);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn add(&mut self, terms: [Term<'_>; 8]) {
+        let (mut negative, mut present) = (0, 0);
+        for (lane, (_, digit)) in terms.iter().enumerate() {
+            negative |= u8::from(*digit < 0) << lane;
+            present |= u8::from(*digit != 0) << lane;
+        }
+        let other = gather(terms.map(|(point, _)| point));
         let sum = add(&self.sum, &other, negative);
-        let onward = present & self.started;
-        self.sum.x = select(onward, &sum.x, &self.sum.x);
-        self.sum.y = select(onward, &sum.y, &self.sum.y);
-        self.sum.z = select(onward, &sum.z, &self.sum.z);
+        self.sum = select_points(present & self.started, &sum, &self.sum);
         let first = present & !self.started;
         if first != 0 {
             let negated = sub::<0>(&zero(), &other.y, &zero());
-            let y = select(negative, &negated, &weak(other.y.0));
-            self.sum.x = select(first, &weak(other.x.0), &self.sum.x);
-            self.sum.y = select(first, &y, &self.sum.y);
-            self.sum.z = select(first, &one(), &self.sum.z);
+            let start = Points {
+                x: weak(other.x.0),
+                y: select(negative, &negated, &weak(other.y.0)),
+                z: one(),
+            };
+            self.sum = select_points(first, &start, &self.sum);
             self.started |= first;
         }
     }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn double(&mut self, times: u32) {
+        for _ in 0..times {
+            self.sum = double(&self.sum);
+        }
+    }
+
+    /// Adds to each lane the one that stands `N` further round.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn fold<const N: i32>(&mut self) {
+        let turn = |F(limbs): &F| F(limbs.map(|limb| _mm512_alignr_epi64::<N>(limb, limb)));
+        let other = Points {
+            x: turn(&self.sum.x),
+            y: turn(&self.sum.y),
+            z: turn(&self.sum.z),
+        };
+        let started = self.started.rotate_right(N.unsigned_abs());
+        let sum = add_full(&self.sum, &other);
+        let sum = select_points(self.started & started, &sum, &self.sum);
+        self.sum = select_points(!self.started & started, &other, &sum);
+        self.started |= started;
+    }
+
+    /// The sums of the lanes.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn finish(&self) -> [Sum; 8] {
+        let Points { x, y, z } = &self.sum;
+        let [x, y, z] = [x, y, z].map(|f| to_words(f).map(|word| store(word)));
+        let mut lane = 0usize;
+        [(); 8].map(|()| {
+            let element = |words: &[[u64; 8]; 4]| {
+                Fe::from_words(
+                    words
+                        .each_ref()
+                        .map(|word| word.get(lane).copied().unwrap_or(0)),
+                )
+            };
+            let point = Jacobian {
+                x: element(&x),
+                y: element(&y),
+                z: element(&z),
+            };
+            let known = self.started >> lane & 1 == 1 && !point.is_infinity();
+            lane += 1;
+            known.then_some(point)
+        })
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn select_points(mask: __mmask8, a: &Points, b: &Points) -> Points {
+    Points {
+        x: select(mask, &a.x, &b.x),
+        y: select(mask, &a.y, &b.y),
+        z: select(mask, &a.z, &b.z),
+    }
+}
+
+/// The terms of eight lanes.
+#[inline(always)]
+fn terms<'a>(term: impl Fn(usize) -> Term<'a>) -> [Term<'a>; 8] {
+    [0, 1, 2, 3, 4, 5, 6, 7].map(term)
 }
 
 /// See [`crate::simd::multiply`]. `step` is how many digits of `t` share a position of the keys'
@@ -331,50 +433,66 @@ pub(crate) fn multiply(jobs: &[Job<'_>; 8], step: usize) -> [Sum; 8] {
     let s = jobs
         .each_ref()
         .map(|job| digits::<G_DIGITS>(job.s, G_WIDTH));
-    let tables = jobs.each_ref().map(|job| job.table);
-    let mut running = Running {
-        sum: Points {
-            x: zero(),
-            y: zero(),
-            z: zero(),
-        },
-        started: 0,
-    };
+    let mut running = Running::new();
     for low in (0..step).rev() {
         if low + 1 < step {
-            for _ in 0..P_WIDTH {
-                running.sum = double(&running.sum);
-            }
+            running.double(P_WIDTH);
         }
         for (position, at) in (low..P_DIGITS).step_by(step).enumerate() {
-            let digits = t.each_ref().map(|t| t.get(at).copied().unwrap_or(0));
-            running.add(tables, position, digits);
+            running.add(terms(|lane| {
+                let digit = digit(t.get(lane), at);
+                let table = jobs.get(lane).map_or(Table::base(), |job| job.table);
+                (table.pick_any(position, digit), digit)
+            }));
         }
     }
     for position in 0..G_DIGITS {
-        let digits = s.each_ref().map(|s| s.get(position).copied().unwrap_or(0));
-        running.add([Table::base(); 8], position, digits);
+        running.add(terms(|lane| {
+            let digit = digit(s.get(lane), position);
+            (Table::base().pick_any(position, digit), digit)
+        }));
     }
-    let Points { x, y, z } = running.sum;
-    let [x, y, z] = [x, y, z].map(|f| to_words(&f).map(|word| store(word)));
-    let mut lane = 0usize;
-    [(); 8].map(|()| {
-        let element = |words: &[[u64; 8]; 4]| {
-            Fe::from_words(
-                words
-                    .each_ref()
-                    .map(|word| word.get(lane).copied().unwrap_or(0)),
-            )
-        };
-        let point = Jacobian {
-            x: element(&x),
-            y: element(&y),
-            z: element(&z),
-        };
-        let known = running.started >> lane & 1 == 1 && !point.is_infinity();
-        lane += 1;
-        known.then_some(point)
-    })
+    running.finish()
+}
+
+/// See [`crate::simd::multiply_one`]: one sum, whose terms are dealt out to the lanes.
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub(crate) fn multiply_one(job: &Job<'_>, step: usize) -> Sum {
+    let t = digits::<P_DIGITS>(job.t, P_WIDTH);
+    let s = digits::<G_DIGITS>(job.s, G_WIDTH);
+    let mut running = Running::new();
+    for low in (0..step).rev() {
+        if low + 1 < step {
+            running.double(P_WIDTH);
+        }
+        for first in (0..P_DIGITS.div_ceil(step)).step_by(8) {
+            running.add(terms(|lane| {
+                let position = first + lane;
+                let digit = digit(Some(&t), position * step + low);
+                (job.table.pick_any(position, digit), digit)
+            }));
+        }
+    }
+    for first in (0..G_DIGITS).step_by(8) {
+        running.add(terms(|lane| {
+            let digit = digit(Some(&s), first + lane);
+            (Table::base().pick_any(first + lane, digit), digit)
+        }));
+    }
+    running.fold::<4>();
+    running.fold::<2>();
+    running.fold::<1>();
+    let [sum, ..] = running.finish();
+    sum
+}
+
+/// A digit, 0 beyond the last one.
+#[inline(always)]
+fn digit<const N: usize>(digits: Option<&[i16; N]>, at: usize) -> i16 {
+    digits
+        .and_then(|digits| digits.get(at))
+        .copied()
+        .unwrap_or(0)
 }
 
 /// Numbers by columns for numbers by rows, and back.

@@ -14,10 +14,10 @@ mod cache;
 mod field;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod ifma;
-mod int;
+pub(crate) mod int;
 mod key;
 pub(crate) mod point;
-mod tables;
+pub(crate) mod tables;
 
 pub use batch::{Item, verify_many};
 pub use cache::KeyCache;

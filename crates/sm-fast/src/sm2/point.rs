@@ -117,6 +117,7 @@ impl Jacobian {
         self.finish_add(h, r, self.x, self.y, self.z)
     }
 
+    #[inline(always)]
     pub(super) fn add(self, other: Self) -> Self {
         if self.is_infinity() {
             return other;

@@ -15,6 +15,8 @@ use super::point::{Affine, Jacobian, to_affine};
 pub(super) const G_WIDTH: u32 = 8;
 /// Digits of `s`.
 pub(super) const G_DIGITS: usize = 32;
+/// Multiples at a position of the base point's table.
+const G_ENTRIES: usize = 1 << (G_WIDTH - 1);
 /// Bits of a digit of `t`.
 pub(super) const P_WIDTH: u32 = 5;
 /// Digits of `t`.
@@ -32,7 +34,10 @@ pub(crate) struct Table {
 }
 
 /// The base point's: 32 positions of 128 points, 256 KiB.
-static BASE: LazyLock<Table> = LazyLock::new(|| Table::new(Affine::BASE, G_WIDTH, G_DIGITS, 1));
+static BASE: LazyLock<Table> = LazyLock::new(|| {
+    let bases = shifted(Affine::BASE, G_WIDTH as usize, G_DIGITS);
+    Table::from_points(multiples(&bases, G_ENTRIES), G_ENTRIES)
+});
 
 impl Table {
     /// The base point's.
@@ -42,26 +47,14 @@ impl Table {
 
     /// A key's: 13 positions of 16 points, 13 KiB.
     pub(super) fn of_key(point: Affine) -> Self {
-        Self::new(point, P_WIDTH, P_DIGITS, P_STEP)
+        let bases = shifted(point, P_STEP * P_WIDTH as usize, P_DIGITS.div_ceil(P_STEP));
+        let points = lanes(&bases).unwrap_or_else(|| multiples(&bases, P_ENTRIES));
+        Self::from_points(points, P_ENTRIES)
     }
 
     /// From points that something else has multiplied.
     pub(super) const fn from_points(points: Vec<Affine>, entries: usize) -> Self {
         Self { points, entries }
-    }
-
-    fn new(point: Affine, width: u32, digits: usize, step: usize) -> Self {
-        let entries = 1 << (width - 1);
-        let bits = step * usize::try_from(width).unwrap_or(0);
-        let mut multiples = Vec::with_capacity(digits.div_ceil(step) * entries);
-        for base in shifted(point, bits, digits.div_ceil(step)) {
-            let mut next = Jacobian::from(base);
-            for _ in 0..entries {
-                multiples.push(next);
-                next = next.add_affine(base);
-            }
-        }
-        Self::from_points(to_affine(&multiples), entries)
     }
 
     /// `digit` times the point of a position; `None` for the digit 0.
@@ -85,6 +78,40 @@ impl Table {
     pub(super) fn bytes(&self) -> usize {
         size_of_val(self.points.as_slice())
     }
+}
+
+/// The multiples 1 … `entries` of each point, one after the other.
+fn multiples(bases: &[Affine], entries: usize) -> Vec<Affine> {
+    let mut multiples = Vec::with_capacity(bases.len() * entries);
+    for base in bases {
+        let mut next = Jacobian::from(*base);
+        for _ in 0..entries {
+            multiples.push(next);
+            next = next.add_affine(*base);
+        }
+    }
+    to_affine(&multiples)
+}
+
+/// The same for keys by the processor's lanes; `None` without them.
+#[cfg(target_arch = "x86_64")]
+fn lanes(bases: &[Affine]) -> Option<Vec<Affine>> {
+    let mut points = Vec::with_capacity(bases.len().next_multiple_of(8) * P_ENTRIES);
+    for some in bases.chunks(8) {
+        let mut eight = [Affine::BASE; 8];
+        for (to, from) in eight.iter_mut().zip(some) {
+            *to = *from;
+        }
+        for multiples in crate::simd::tables(&eight)?.iter().take(some.len()) {
+            points.extend_from_slice(multiples);
+        }
+    }
+    Some(points)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+const fn lanes(_: &[Affine]) -> Option<Vec<Affine>> {
+    None
 }
 
 /// `point`, 2^bits `point`, 2^(2 bits) `point`, …
@@ -130,7 +157,8 @@ pub(super) fn digits<const N: usize>(scalar: U256, width: u32) -> [i16; N] {
 }
 
 /// `[s]G + [t]P` with the key's table: 15 doublings.
-pub(super) fn multiply(s: U256, t: U256, key: &Table) -> Jacobian {
+#[inline(always)]
+pub(crate) fn multiply(s: U256, t: U256, key: &Table) -> Jacobian {
     let t = digits::<P_DIGITS>(t, P_WIDTH);
     let mut sum = Jacobian::INFINITY;
     for low in (0..P_STEP).rev() {
@@ -149,7 +177,8 @@ pub(super) fn multiply(s: U256, t: U256, key: &Table) -> Jacobian {
 }
 
 /// `[s]G + [t]P` for a key without a table: 256 doublings.
-pub(super) fn multiply_cold(s: U256, t: U256, point: Affine) -> Jacobian {
+#[inline(always)]
+pub(crate) fn multiply_cold(s: U256, t: U256, point: Affine) -> Jacobian {
     /// Width of the digits of `t`, which are odd or zero.
     const WIDTH: u32 = 5;
     let twice = Jacobian::from(point).double();
@@ -178,6 +207,7 @@ pub(super) fn multiply_cold(s: U256, t: U256, point: Affine) -> Jacobian {
     add_base(sum, s)
 }
 
+#[inline(always)]
 fn add_base(mut sum: Jacobian, s: U256) -> Jacobian {
     let base = Table::base();
     for (position, digit) in digits::<G_DIGITS>(s, G_WIDTH).iter().enumerate() {
@@ -186,4 +216,22 @@ fn add_base(mut sum: Jacobian, s: U256) -> Jacobian {
         }
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_make_the_points_of_the_portable_code() {
+        for point in multiples(&[Affine::BASE], 40) {
+            let bases = shifted(point, P_STEP * P_WIDTH as usize, P_DIGITS.div_ceil(P_STEP));
+            assert_eq!(bases.len(), 13);
+            let portable = multiples(&bases, P_ENTRIES);
+            assert_eq!(portable.len(), 13 * 16);
+            if let Some(points) = lanes(&bases) {
+                assert_eq!(points, portable);
+            }
+        }
+    }
 }

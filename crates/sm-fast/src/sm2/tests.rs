@@ -628,6 +628,81 @@ fn a_million_signatures_are_judged_as_by_the_reference() {
     against_the_reference(1_000_000, 5);
 }
 
+/// Cases with our answers for `tests/interop/peers/openssl_sm2.py`: random ones, then signatures
+/// whose numbers lie at or beyond the borders.
+#[test]
+#[ignore = "writes the file that HAWSER_SM2_CASES names"]
+fn writes_cases_for_another_implementation() {
+    let path = std::env::var("HAWSER_SM2_CASES").unwrap();
+    let mut text = String::new();
+    let mut write = |key: &PreparedKey, e: &[u8; 32], signature: &[u8; 64]| {
+        let good = ours_fast(key, e, signature);
+        let parts = [
+            hex::encode(key.xy()),
+            hex::encode(e),
+            hex::encode(signature),
+        ];
+        text += &format!("{} {}\n", parts.join(" "), u8::from(good));
+    };
+    signed(200_000, 8, |key, e, signature, _| {
+        write(key, &e, &signature)
+    });
+    let n = int::to_be_bytes(int::N);
+    let more = |i| int::to_be_bytes(int::add(int::N, [i, 0, 0, 0]).0);
+    let less = |i| int::to_be_bytes(int::sub(int::N, [i, 0, 0, 0]).0);
+    let small = |i| int::to_be_bytes([i, 0, 0, 0]);
+    let edges = [
+        small(0),
+        small(1),
+        small(2),
+        n,
+        more(1),
+        more(2),
+        less(1),
+        less(2),
+        [0xff; 32],
+        [0x80; 32],
+    ];
+    for d in [scalar(1), scalar(2), -scalar(2), scalar(424_242)] {
+        let key = public(&d);
+        for e in &edges {
+            for r in &edges {
+                for s in &edges {
+                    write(&key, e, &[*r, *s].concat().try_into().unwrap());
+                }
+            }
+        }
+        for s in [1, 2, 3, 16, 17, 128, 129] {
+            for t in [1, 2, 3, 16, 17, 128, 129] {
+                for (s, t) in [
+                    (scalar(s), scalar(t)),
+                    (-scalar(s), scalar(t)),
+                    (scalar(s), -scalar(t)),
+                ] {
+                    if let Some((e, signature)) = forge(&d, &s, &t) {
+                        assert!(ours_fast(&key, &e, &signature));
+                        write(&key, &e, &signature);
+                    }
+                }
+            }
+        }
+    }
+    std::fs::write(path, text).unwrap();
+}
+
+/// The answers of the ways that a key already takes.
+fn ours_fast(key: &PreparedKey, e: &[u8; 32], signature: &[u8; 64]) -> bool {
+    let item = Item {
+        key,
+        digest: *e,
+        signature,
+    };
+    let together = verify_many(&[item; 8]);
+    let alone = key.verify_digest(e, signature);
+    assert_eq!(together, [alone; 8]);
+    alone
+}
+
 /// Every bit of one signature, and bytes put to their extremes.
 #[test]
 fn no_changed_signature_is_accepted() {

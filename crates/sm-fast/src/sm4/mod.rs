@@ -98,7 +98,7 @@ impl Sm4 {
 
 /// The constant CK of a round: its bytes are 7 (4 i + j) modulo 256 (GB/T 32907 section 7.3).
 fn constant(round: u32) -> u32 {
-    (0..4).fold(0, |word, j| word << 8 | (7 * (4 * round + j) & 0xff))
+    (0..4).fold(0, |word, j| word << 8 | ((7 * (4 * round + j)) & 0xff))
 }
 
 /// The four words of a block, big endian.
