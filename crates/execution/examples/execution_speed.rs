@@ -1,6 +1,6 @@
 //! Rates of block execution on one core over a memory state, signatures excluded, beside the bare
 //! engine without receipts, changes and limits:
-//! `cargo run --release -p hawser-execution --example speed`.
+//! `cargo run --release -p hawser-execution --example execution_speed`.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! Prints operations per second on one core: `cargo run --release -p hawser-crypto --example speed`.
+//! Prints operations per second on one core: `cargo run --release -p hawser-crypto --example crypto_speed`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{hint::black_box, time::Instant};

@@ -1,6 +1,6 @@
 //! Recovery and verification side by side with libsecp256k1, on as many threads as asked for.
 //!
-//! `taskset -c 0 cargo run --release -p hawser-secp-fast --example speed [threads [keys]]`; without
+//! `taskset -c 0 cargo run --release -p hawser-secp-fast --example secp_speed [threads [keys]]`; without
 //! `taskset` for two threads. One thread and 16 keys where nothing is said.
 #![allow(
     missing_docs,
