@@ -365,7 +365,7 @@ fn ethereum_tools_reach_the_chain_through_the_proxy() {
     assert!(remote.stderr.contains("--allow-remote"));
     assert_eq!(
         net.hawser
-            .run(&["proxy", "--from", "test", "--to", "https://h"])
+            .run(&["proxy", "--from", "test", "--to", "ftp://h"])
             .code,
         2
     );

@@ -22,7 +22,7 @@ use hawser_node::{
         LIGHT_HEADERS_MAX, LIGHT_KEYS_MAX, LightAnswer, LightAsk, LightReads, LightRefusal,
         LightReply,
     },
-    replica::PeerMessage,
+    replica::{PeerMessage, Relayed},
 };
 use hawser_primitives::{Address, B256, Bytes, Height, U256, decode_exact, encode};
 
@@ -287,7 +287,10 @@ async fn requests_are_answered_up_to_each_limit_and_refused_beyond() {
         );
     }
     // A light peer has no other word: its transactions and votes are not heard, and it hears none.
-    let gossip = PeerMessage::Transactions(vec![transfer(1)]);
+    let gossip = PeerMessage::Transactions(vec![Relayed {
+        sender: Address::ZERO,
+        raw: transfer(1),
+    }]);
     peer.send(server, encode(&gossip));
     let (_, others) = {
         peer.request(server, 1, genesis, headers(1, 1));
