@@ -3,7 +3,7 @@
 //! No table is looked up by secret bytes and nothing branches on them. Where the processor has
 //! GFNI and AVX-512 its instructions compute the S-box of 64 bytes at a time; with AES and SSSE3
 //! that of 16; everywhere else it is a circuit of AND and XOR over the bits of 16 blocks
-//! ([`bitslice`]). The S-box is an inversion in a field of 256 elements between two affine maps,
+//! (`bitslice`). The S-box is an inversion in a field of 256 elements between two affine maps,
 //! which is what all three are made of.
 
 mod bitslice;
