@@ -35,11 +35,12 @@ pub(crate) fn spawn(
         follower,
         started: Instant::now(),
     };
+    // Before anybody can ask: what is on the disk counts from the first moment.
+    driver.show();
     let run = async move {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut forgiven = Instant::now();
-        driver.show();
         loop {
             let event = tokio::select! {
                 biased;
