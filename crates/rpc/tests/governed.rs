@@ -254,3 +254,34 @@ async fn a_rule_of_the_law_shuts_one_contract_off_and_is_named() {
     let answer = world.ask(USER, "hawser_why", asked).await.unwrap();
     assert_eq!(answer["rule"], "rule:7", "one answer everywhere");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_on_a_domain_shuts_its_queries_off_and_no_others() {
+    let world = World::start().await;
+    let members = |who| world.ask(who, "hawser_members", json!([]));
+    assert!(members(USER).await.is_ok());
+    let resource = Resource::Domain("governance".to_owned()).to_string();
+    let change = json!([{ "change": "set_rule", "id": 8, "rule": {
+        "subject": "role:user", "actions": ["read"], "resource": resource, "effect": "deny",
+        "note": "members are nobody's business",
+    }}]);
+    let changes: Vec<Change> = serde_json::from_value(change).unwrap();
+    world
+        .decide(&changes, |charter| charter.rules.contains_key(&8))
+        .await;
+    let (rule, why) = members(USER).await.unwrap_err();
+    assert_eq!(rule, "rule:8");
+    assert!(why.contains("domain:governance"), "{why}");
+    for method in ["hawser_proposals", "hawser_organisations"] {
+        let (rule, _) = world.ask(USER, method, json!([])).await.unwrap_err();
+        assert_eq!(rule, "rule:8", "{method}");
+    }
+    for method in ["eth_blockNumber", "hawser_status", "eth_gasPrice"] {
+        let other = world.ask(USER, method, json!([])).await;
+        assert!(other.is_ok(), "{method}: {other:?}");
+    }
+    assert!(members(GOVERNOR).await.is_ok(), "only the one role");
+    let asked = json!([key(USER).address(), "read", resource]);
+    let answer = world.ask(GOVERNOR, "hawser_why", asked).await.unwrap();
+    assert_eq!(answer["rule"], "rule:8", "one answer everywhere");
+}
