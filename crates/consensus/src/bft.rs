@@ -461,10 +461,37 @@ impl Bft {
                 handle(config, set, replaying, height, effect, &mut outputs)
             )
         );
-        result.map(|()| outputs).map_err(|error| BftError::Core {
+        result.map_err(|error| BftError::Core {
             height,
             reason: error.to_string(),
-        })
+        })?;
+        self.skip_pointless_waits(&mut outputs);
+        Ok(outputs)
+    }
+
+    /// Whether a quorum precommitted nil.
+    fn is_void(&self, round: Round) -> bool {
+        let votes = self.state.driver.votes();
+        let Some(round) = votes.per_round(convert::round_in(round)) else {
+            return false;
+        };
+        let nil = round
+            .votes()
+            .get_weight(core::VoteType::Precommit, &core::NilOrVal::Nil);
+        nil >= self.set.quorum_weight()
+    }
+
+    /// A round in which a quorum precommitted nil decides nothing any more, whatever else arrives:
+    /// the next one may begin at once instead of waiting for the precommits that are missing.
+    fn skip_pointless_waits(&self, outputs: &mut [Output]) {
+        for output in outputs {
+            if let Output::Schedule { timer, after_ms } = output
+                && timer.kind == TimerKind::Precommit
+                && self.is_void(timer.round)
+            {
+                *after_ms = 0;
+            }
+        }
     }
 }
 

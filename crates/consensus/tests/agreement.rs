@@ -258,3 +258,63 @@ fn waits_grow_with_the_round_and_stay_bounded() {
     assert!(wait(1) > wait(0));
     assert_eq!(wait(u32::MAX), timeouts.max_ms);
 }
+
+/// Waits for missing precommits that a validator asks for when others precommit so in a round that
+/// it has given up itself.
+fn precommit_waits(precommits: [Option<B256>; 2]) -> Vec<u64> {
+    let (keys, set) = (keys(), set());
+    let proposer = proposer_index(&set, Height(1), Round(0));
+    let me = (proposer + 1) % 4;
+    let mut bft = bft(&keys[me]);
+    let mut outputs = bft.start(Height(1), Arc::clone(&set)).unwrap();
+    let timer = outputs
+        .iter()
+        .find_map(|output| match output {
+            Output::Schedule { timer, .. } if timer.kind == TimerKind::Propose => Some(*timer),
+            _ => None,
+        })
+        .expect("a wait for the proposal");
+    outputs.extend(bft.on_timeout(timer).unwrap());
+    let others = [(proposer + 2) % 4, (proposer + 3) % 4];
+    let signed = |i: usize, kind, block: Option<B256>| {
+        let vote = Vote {
+            kind,
+            height: Height(1),
+            round: Round(0),
+            block,
+            validator: keys[i].address(),
+        };
+        let signature = keys[i].sign(&vote.message(CHAIN));
+        Message::Vote(SignedVote { vote, signature })
+    };
+    for i in others {
+        let prevote = signed(i, VoteKind::Prevote, None);
+        outputs.extend(bft.on_message(prevote).unwrap());
+    }
+    assert!(
+        votes(&sent(&outputs))
+            .iter()
+            .any(|v| (v.vote.kind, v.vote.block) == (VoteKind::Precommit, None))
+    );
+    for (i, block) in others.into_iter().zip(precommits) {
+        let precommit = signed(i, VoteKind::Precommit, block);
+        outputs.extend(bft.on_message(precommit).unwrap());
+    }
+    outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Schedule { timer, after_ms } if timer.kind == TimerKind::Precommit => {
+                Some(*after_ms)
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_round_that_a_quorum_gave_up_is_left_at_once() {
+    assert_eq!(precommit_waits([None, None]), [0]);
+    // Here the fourth may still decide it.
+    let full = Timeouts::default().precommit_ms;
+    assert_eq!(precommit_waits([None, Some(BLOCK)]), [full]);
+}

@@ -138,6 +138,21 @@ fn keys_that_come_back_are_prepared_and_keys_used_once_are_not() {
 }
 
 #[test]
+fn a_prepared_key_is_not_prepared_again_when_its_signer_is_not_named() {
+    if !fast() {
+        return;
+    }
+    let recoverer = Recoverer::new(Path::Fast, ROOMY);
+    let keys: Vec<_> = (1..=8).map(key).collect();
+    for round in 0..50 {
+        let requests: Vec<_> = keys.iter().map(|key| request(key, round, None)).collect();
+        check(&recoverer, &requests);
+    }
+    assert_eq!(recoverer.cache().len(), keys.len());
+    assert_eq!(recoverer.cache().made(), keys.len() as u64);
+}
+
+#[test]
 fn the_cache_keeps_to_its_bytes_and_keeps_the_keys_in_use() {
     for room in [0usize, 1, 2, 5] {
         let recoverer = Recoverer::new(Path::Fast, room * KEY_BYTES);

@@ -41,6 +41,7 @@ pub struct KeyCache {
     /// First eight bytes of addresses, by their last bytes: keys that were recovered once.
     sightings: Box<[AtomicU64]>,
     pending: Mutex<Pending>,
+    inserted: AtomicU64,
 }
 
 #[derive(Default)]
@@ -66,7 +67,14 @@ impl KeyCache {
             entries: RwLock::default(),
             sightings: (0..SIGHTINGS).map(|_| AtomicU64::new(0)).collect(),
             pending: Mutex::default(),
+            inserted: AtomicU64::new(0),
         }
+    }
+
+    /// Tables that were made so far. A table costs as much as some twenty verifications with it.
+    #[must_use]
+    pub fn made(&self) -> u64 {
+        self.inserted.load(Ordering::Relaxed)
     }
 
     /// Keys with tables.
@@ -83,6 +91,11 @@ impl KeyCache {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn has(&self, address: &Address) -> bool {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.by_address.contains_key(address)
     }
 
     /// The keys of these addresses, where known, under one lock.
@@ -117,6 +130,10 @@ impl KeyCache {
         if place.swap(tag, Ordering::Relaxed) != tag || self.entries_max == 0 {
             return;
         }
+        // Recovered although it is prepared: whoever asked did not know the signer.
+        if self.has(&address) {
+            return;
+        }
         let mut pending = self.lock_pending();
         pending.sightings = pending.sightings.saturating_add(1);
         let known = pending.keys.iter().any(|(known, _)| *known == address);
@@ -141,6 +158,7 @@ impl KeyCache {
 
     /// Puts a key in and others out until it fits.
     pub(super) fn insert(&self, address: Address, key: PublicKey, prepared: PreparedKey) {
+        self.inserted.fetch_add(1, Ordering::Relaxed);
         let cached = Arc::new(CachedKey {
             key,
             prepared,

@@ -8,7 +8,7 @@ use hawser_network::PeerId;
 use hawser_primitives::{Address, Height, Round};
 
 use super::{ChainStatus, PeerState};
-use crate::{replica::Replica, store::ChainStore};
+use crate::{Rules, replica::Replica, store::ChainStore};
 
 /// Time after which a height in progress is worth explaining, in milliseconds.
 const SLOW_MS: u64 = 2_000;
@@ -99,6 +99,18 @@ pub(super) fn status(
             waiting.push(format!("execution is {behind} blocks behind agreement"));
         }
     }
+    let late: Vec<_> = replica
+        .late_proposers()
+        .filter(|address| set.get(address).is_some())
+        .map(|address| name(rules, next, address))
+        .collect();
+    if !late.is_empty() {
+        waiting.push(format!(
+            "proposers: {} proposed nothing at the last turn, so the others wait for it only \
+             briefly; check that it runs and that its links are up",
+            late.join(", ")
+        ));
+    }
     for entry in rules.schedule().pending(tip.height) {
         let now = rules.settings(entry.from.back(1));
         waiting.push(change(now, &entry.settings, entry.from));
@@ -106,17 +118,12 @@ pub(super) fn status(
     // A round that has just begun is no news.
     let slow = agreement.round() > Round(0) || replica.deciding_for_ms() > SLOW_MS;
     if deciding.is_some() && agreement.step() != Step::Decided && slow {
-        let name = |address: &Address| {
-            rules
-                .name(next, address)
-                .map_or_else(|| address.to_string(), str::to_owned)
-        };
         let silent: Vec<_> = set
             .validators()
             .iter()
             .map(hawser_ledger::Validator::address)
             .filter(|address| !heard.contains(address))
-            .map(|address| name(&address))
+            .map(|address| name(rules, next, &address))
             .collect();
         let mut sentence = format!(
             "block {next}, round {}: {}",
@@ -154,6 +161,13 @@ pub(super) fn status(
         waiting,
     }
     .with_pool(replica.pool().counts())
+}
+
+/// A validator as people call it.
+fn name(rules: &Rules, height: Height, address: &Address) -> String {
+    rules
+        .name(height, address)
+        .map_or_else(|| address.to_string(), str::to_owned)
 }
 
 /// A change of settings that waits for its height, in words.

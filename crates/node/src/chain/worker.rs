@@ -20,6 +20,13 @@ use crate::{
     store::{ChainStore, ExecutedBlock},
 };
 
+/// How far threads step back where processors are scarce (the value of nice(2), from 0 to 19).
+/// Agreement and execution hold up every transaction, verification only new ones: were they equal,
+/// a load near the limit would delay votes.
+const VERIFY_NICE: i32 = 5;
+/// Writing out can wait longest.
+const FLUSH_NICE: i32 = 10;
+
 /// Submissions verified before the results are handed on.
 const BATCH: usize = 256;
 /// Messages of transactions from peers that may wait; more are dropped, the sender's pool keeps
@@ -90,7 +97,10 @@ impl Workers {
         let shared = Arc::clone(&context);
         spawn(
             format!("flush-{id}"),
-            Box::new(move || flush(&shared, &due)),
+            Box::new(move || {
+                step_back(FLUSH_NICE);
+                flush(&shared, &due);
+            }),
         )?;
         spawn(
             format!("ingress-{id}"),
@@ -103,7 +113,10 @@ impl Workers {
                 gossips.clone(),
                 ingresses.clone(),
             );
-            let work = move || verify(&shared, &checks, &gossips, &ingresses);
+            let work = move || {
+                step_back(VERIFY_NICE);
+                verify(&shared, &checks, &gossips, &ingresses);
+            };
             spawn(format!("verify-{id}-{i}"), Box::new(work))?;
         }
         Ok((
@@ -116,6 +129,18 @@ impl Workers {
             },
         ))
     }
+}
+
+/// Lowers the priority of the calling thread, below what the process has.
+fn step_back(nice: i32) {
+    // On Linux a thread has a priority of its own, and "the calling process" is the thread.
+    #[cfg(target_os = "linux")]
+    if let Ok(own) = rustix::process::getpriority_process(None) {
+        // Refused: it works all the same.
+        let _ = rustix::process::setpriority_process(None, own.saturating_add(nice).min(19));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = nice;
 }
 
 /// Executes final blocks in order until the channel closes.

@@ -25,6 +25,10 @@ impl Replica {
     ) -> Result<(), ReplicaError> {
         let (height, next) = (message.height(), self.tip.height.next());
         if height < next {
+            // Too late for its turn, and yet a sign that the proposer is there again.
+            if self.late.concerns(&message) && self.is_from_committee(&message) {
+                self.note_proposal(&message);
+            }
             // The peer is at work on what we have decided: tell it, so that it catches up.
             let (now, Some(peer)) = (self.now, self.peers.get_mut(&from)) else {
                 return Ok(());
@@ -63,11 +67,20 @@ impl Replica {
         if outputs
             .iter()
             .any(|output| matches!(output, Output::Persist(_)))
-            && let Some(block) = message.block()
         {
-            self.want_body(block, &message);
+            self.note_proposal(&message);
+            if let Some(block) = message.block() {
+                self.want_body(block, &message);
+            }
         }
         self.apply(outputs)
+    }
+
+    /// Notes who has proposed, from a genuine message.
+    fn note_proposal(&mut self, message: &Message) {
+        if let Message::Proposal(signed) = message {
+            self.late.proposed(&signed.proposal.proposer);
+        }
     }
 
     /// Whether a member of the committee of its height signed (any part of) the message.
@@ -182,6 +195,7 @@ impl Replica {
                     self.send(To::All, true, &PeerMessage::Agreement(message));
                 }
                 Output::Schedule { timer, after_ms } => {
+                    let after_ms = self.late.wait_ms(timer, after_ms);
                     self.set_timer(TimerId::Agreement(timer), after_ms);
                 }
                 Output::Cancel(timer) => {
@@ -196,6 +210,8 @@ impl Replica {
                     proposer,
                 } => {
                     self.build = None;
+                    let committee = self.rules.committee(height);
+                    self.late.round_started(height, round, proposer, &committee);
                     if round > Round(0) {
                         self.report(Report::Round {
                             height,
@@ -321,6 +337,7 @@ impl Replica {
         self.candidates.clear();
         self.cast.retain(|height, _| *height > self.tip.height);
         self.own.decided(self.tip.height);
+        self.late.proposed(&self.tip.proposer);
         self.actions.push(Action::Commit { block, certificate });
         Ok(())
     }

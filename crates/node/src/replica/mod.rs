@@ -15,6 +15,7 @@
 
 mod agreement;
 mod candidates;
+mod late;
 mod own;
 mod pace;
 mod sync;
@@ -35,6 +36,7 @@ use crate::{
     pool::{Candidate, Pool, PoolError, PoolLimits},
 };
 use candidates::Candidates;
+use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
 use sync::Sync;
@@ -369,6 +371,7 @@ pub struct Replica {
     /// Votes of an earlier run for heights that are not started yet.
     cast: BTreeMap<Height, CastVotes>,
     own: OwnVotes,
+    late: LateProposers,
     /// The last proposal whose time was too far ahead: when it came, and by how much, in
     /// milliseconds.
     ahead: Option<(Time, u64)>,
@@ -421,6 +424,7 @@ impl Replica {
             sync: Sync::default(),
             program_version: boot.program_version,
             own: OwnVotes::of_earlier_run(&boot.cast, address),
+            late: LateProposers::default(),
             ahead: None,
             cast: boot.cast,
             height_started: Time(0),
@@ -529,6 +533,11 @@ impl Replica {
     pub fn clock_behind_ms(&self) -> Option<u64> {
         let (at, by) = self.ahead?;
         (self.now.since_ms(at) <= CLOCK_NEWS_MS).then_some(by)
+    }
+
+    /// Validators that let their last turn to propose pass, so that others wait for them briefly.
+    pub fn late_proposers(&self) -> impl Iterator<Item = &Address> {
+        self.late.addresses()
     }
 
     /// How long the height in progress has been in progress, in milliseconds.
