@@ -56,6 +56,7 @@ impl Replica {
             self.heard_height(from, decided);
         }
         if height > next {
+            self.spoken = self.spoken.max(height);
             // Kept by the agreement within its bounds.
             let outputs = self.bft.on_message(message)?;
             return self.apply(outputs);
@@ -63,15 +64,12 @@ impl Replica {
         // Somebody has a reason to make this block.
         self.start_height()?;
         let outputs = self.bft.on_message(message.clone())?;
-        // Recorded means verified: only then is its block worth fetching.
+        // Recorded means verified.
         if outputs
             .iter()
             .any(|output| matches!(output, Output::Persist(_)))
         {
             self.note_proposal(&message);
-            if let Some(block) = message.block() {
-                self.want_body(block, &message);
-            }
         }
         self.apply(outputs)
     }
@@ -151,7 +149,9 @@ impl Replica {
             }
             None => self.bft.start(next, committee)?,
         };
-        self.apply(outputs)
+        self.apply(outputs)?;
+        self.fetch_wanted();
+        Ok(())
     }
 
     /// Starts the next height if there is a reason to make a block.
@@ -171,14 +171,16 @@ impl Replica {
         let due = heartbeat.is_some_and(|at| self.now >= at);
         // Others may count on votes that this node cast for the height before it stopped.
         let cast = self.cast.contains_key(&next);
-        if !(owed || due || cast || self.pool.has_ready()) {
+        // Others are at it already, and said so before this node had got here.
+        let spoken = self.spoken >= next;
+        if !(owed || due || cast || spoken || self.pool.has_ready()) {
             if let Some(at) = heartbeat {
                 self.actions.push(Action::SetTimer(TimerId::Wake, at));
             }
             return Ok(());
         }
         let earliest = self.tip.time.plus_ms(parameters.block_interval_ms_min);
-        if self.now < earliest {
+        if self.now < earliest && !spoken {
             self.actions.push(Action::SetTimer(TimerId::Wake, earliest));
             return Ok(());
         }
@@ -189,7 +191,11 @@ impl Replica {
     pub(super) fn apply(&mut self, outputs: Vec<Output>) -> Result<(), ReplicaError> {
         for output in outputs {
             match output {
-                Output::Persist(record) => self.actions.push(Action::Log(LogEntry::Record(record))),
+                Output::Persist(record) => {
+                    // Recorded means verified: only then is its block worth fetching.
+                    self.want_body(&record);
+                    self.actions.push(Action::Log(LogEntry::Record(record)));
+                }
                 Output::Send(message) => {
                     self.own.sent(&message);
                     self.send(To::All, true, &PeerMessage::Agreement(message));

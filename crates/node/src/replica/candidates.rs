@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hawser_consensus::{Election as _, Message};
+use hawser_consensus::{Election as _, Record};
 use hawser_ledger::{Block, VerifiedTransaction};
 use hawser_network::PeerId;
 use hawser_primitives::{
@@ -87,6 +87,13 @@ impl Candidates {
         }
     }
 
+    /// Blocks that are named and not here.
+    pub(super) fn wanted(&self) -> Vec<B256> {
+        let wanted =
+            |(hash, entry): (&B256, &Entry)| matches!(entry.body, Body::Wanted).then_some(*hash);
+        self.entries.iter().filter_map(wanted).collect()
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.assemblies.clear();
@@ -132,8 +139,18 @@ impl Replica {
         }
     }
 
-    /// Notes that a message of agreement names a block, and fetches its body unless it comes.
-    pub(super) fn want_body(&mut self, hash: B256, message: &Message) {
+    /// Notes that a recorded message of agreement names a block, and fetches its body unless it
+    /// comes.
+    pub(super) fn want_body(&mut self, record: &Record) {
+        let (hash, proposal) = match record {
+            Record::Vote(signed) => (signed.vote.block, None),
+            Record::Proposal(signed) => (Some(signed.proposal.block), Some(&signed.proposal)),
+            Record::Polka(certificate) => (Some(certificate.block), None),
+            Record::Timeout(_) | Record::Block { .. } => (None, None),
+        };
+        let Some(hash) = hash else {
+            return;
+        };
         if self.candidates.entries.len() >= CANDIDATES_MAX
             && !self.candidates.entries.contains_key(&hash)
         {
@@ -151,11 +168,19 @@ impl Replica {
                 asked: 0,
             }
         });
-        if let Message::Proposal(signed) = message
+        if let Some(proposal) = proposal
             && entry.proposer.is_none()
         {
-            entry.round = signed.proposal.round;
-            entry.proposer = Some(signed.proposal.proposer);
+            entry.round = proposal.round;
+            entry.proposer = Some(proposal.proposer);
+        }
+    }
+
+    /// Asks for bodies that were named before their height had started here. They may have come
+    /// already, and nobody kept them: waiting for them would cost a round.
+    pub(super) fn fetch_wanted(&mut self) {
+        for hash in self.candidates.wanted() {
+            self.fetch(hash);
         }
     }
 

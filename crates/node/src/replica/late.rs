@@ -144,10 +144,7 @@ mod tests {
         assert_eq!(late.addresses().collect::<Vec<_>>(), [&a]);
         assert_eq!(wait(&late, H, 1, TimerKind::Propose), 600);
         late.round_started(H.next(), Round(0), a, &set);
-        assert_eq!(
-            wait(&late, H.next(), 0, TimerKind::Propose),
-            LATE_WAIT_MS
-        );
+        assert_eq!(wait(&late, H.next(), 0, TimerKind::Propose), LATE_WAIT_MS);
         assert_eq!(wait(&late, H.next(), 0, TimerKind::Prevote), 600);
         assert_eq!(wait(&late, H, 0, TimerKind::Propose), 600);
         late.round_started(H.next(), Round(1), a, &set);

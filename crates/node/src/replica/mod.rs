@@ -376,6 +376,8 @@ pub struct Replica {
     /// milliseconds.
     ahead: Option<(Time, u64)>,
     height_started: Time,
+    /// The highest height for which a committee member's message has come.
+    spoken: Height,
     pace: Pace,
     now: Time,
     actions: Vec<Action>,
@@ -428,6 +430,7 @@ impl Replica {
             ahead: None,
             cast: boot.cast,
             height_started: Time(0),
+            spoken: Height::GENESIS,
             pace: Pace::default(),
             now: Time(0),
             actions: Vec::new(),

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Wait before asking for the one block that a peer is ahead: agreement usually brings it.
-const GRACE_MS: u64 = 200;
+const GRACE_MS: u64 = 50;
 /// Wait for an answer before another peer is asked, in milliseconds.
 const ANSWER_MS: u64 = 1_000;
 /// How long a peer's claims are not believed after it failed to send what it claimed to have.
@@ -138,7 +138,10 @@ impl Replica {
         if self.sync.asked != Some(from) || self.is_sync_busy() {
             return;
         }
+        // Answered: whatever is still missing can be asked for at once.
         self.sync.asked = None;
+        self.sync.timer = false;
+        self.actions.push(Action::ClearTimer(TimerId::Sync));
         let wanted = usize::try_from(SYNC_BLOCKS_MAX).unwrap_or(usize::MAX);
         self.sync
             .queue
@@ -149,6 +152,8 @@ impl Replica {
                 peer.height = peer.height.max(height);
             }
         } else {
+            // It has not what it claimed to have; asked again at once, it would say so again.
+            self.distrust(from);
             self.sync_timeout();
         }
     }

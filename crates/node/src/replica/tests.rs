@@ -780,3 +780,93 @@ fn votes_of_an_earlier_run_are_this_nodes_own() {
     let other = vote_of(1, VoteKind::Prevote, Height(1), Some(B256::ZERO));
     assert_eq!(elsewhere(&tell(&mut replica, 2, &other)), 1);
 }
+
+/// The proposal of a height by whoever has to make it.
+fn proposal_of(height: Height, block: B256) -> PeerMessage {
+    let set = genesis().validator_set().unwrap();
+    let at = hawser_consensus::proposer_index(&set, height, Round(0));
+    let proposer = (1..=4)
+        .map(key)
+        .find(|key| set.address_at(at) == Some(key.address()))
+        .unwrap();
+    let proposal = hawser_consensus::Proposal {
+        height,
+        round: Round(0),
+        block,
+        valid_round: None,
+        proposer: proposer.address(),
+    };
+    PeerMessage::Agreement(Message::Proposal(hawser_consensus::SignedProposal {
+        signature: proposer.sign(&proposal.message(ChainId(9))),
+        proposal,
+    }))
+}
+
+#[test]
+fn a_replica_that_comes_late_to_a_height_asks_at_once_for_the_body_that_passed() {
+    let mut replica = started();
+    let block = B256::repeat_byte(7);
+    // The others are at height 2 while block 1 is not here; the pool is empty.
+    assert!(own_votes(&tell(&mut replica, 2, &proposal_of(Height(2), block))).is_empty());
+    assert_eq!(replica.agreement().height(), None);
+    let ahead = PeerMessage::Status {
+        genesis: genesis().hash(),
+        height: Height(2),
+    };
+    tell(&mut replica, 2, &ahead);
+    let first = certified(&replica, Roots::default());
+    let hash = first.certificate.block_hash;
+    tell(&mut replica, 2, &PeerMessage::Blocks(vec![first]));
+    let result = Ok(Arc::new(Vec::new()));
+    let actions = replica
+        .handle(START.plus_ms(10), Event::Checked { hash, result })
+        .unwrap();
+    assert_eq!(replica.agreement().height(), Some(Height(2)));
+    let wanted = PeerMessage::BodyRequest {
+        height: Height(2),
+        block,
+    };
+    let asked = actions
+        .iter()
+        .filter(|action| matches!(action, Action::Send { bytes, .. } if decode_exact::<PeerMessage>(bytes, limits::FRAME_BYTES_MAX).unwrap() == wanted))
+        .count();
+    assert_eq!(asked, 1);
+}
+
+fn ahead(height: u64) -> PeerMessage {
+    PeerMessage::Status {
+        genesis: genesis().hash(),
+        height: Height(height),
+    }
+}
+
+#[test]
+fn who_is_still_behind_after_an_answer_asks_again_at_once() {
+    let mut replica = started();
+    assert_eq!(requests(&tell(&mut replica, 2, &ahead(10))).len(), 1);
+    let first = certified(&replica, Roots::default());
+    let hash = first.certificate.block_hash;
+    tell(&mut replica, 2, &PeerMessage::Blocks(vec![first]));
+    let result = Ok(Arc::new(Vec::new()));
+    let actions = replica
+        .handle(START.plus_ms(10), Event::Checked { hash, result })
+        .unwrap();
+    assert_eq!(
+        requests(&actions),
+        [PeerMessage::BlocksRequest {
+            from: Height(2),
+            count: SYNC_BLOCKS_MAX
+        }]
+    );
+}
+
+#[test]
+fn a_peer_that_has_not_what_it_claimed_is_not_asked_again_and_another_one_is() {
+    let mut replica = started();
+    tell(&mut replica, 2, &ahead(10));
+    tell(&mut replica, 3, &ahead(10));
+    let nothing = PeerMessage::Blocks(Vec::new());
+    assert_eq!(requests(&tell(&mut replica, 2, &nothing)).len(), 1);
+    assert!(requests(&tell(&mut replica, 3, &nothing)).is_empty());
+    assert!(requests(&tell(&mut replica, 2, &ahead(11))).is_empty());
+}
