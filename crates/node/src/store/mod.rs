@@ -27,8 +27,8 @@ use hawser_execution::{
 };
 use hawser_ledger::{
     Block, BlockId, Certificate, ChainSettings, Genesis, PROTOCOL_VERSION, Receipt, Roots,
-    SETTINGS_ACCOUNT, SETTINGS_SLOT, SettingsSchedule, Transaction, VerifiedTransaction,
-    receipts_root,
+    SETTINGS_ACCOUNT, SETTINGS_SLOT, SettingsSchedule, Transaction, TransactionError,
+    VerifiedTransaction, receipts_root,
     state::{StateError, StateKey, StateOptions, StateRead, StateStore},
 };
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
@@ -461,15 +461,17 @@ impl ChainStore {
     }
 
     fn verify_all(&self, block: &Block) -> Result<Arc<Vec<Arc<VerifiedTransaction>>>, StoreError> {
-        let verify = |raw: &hawser_primitives::Bytes| {
-            let transaction = Transaction::decode(self.suite, raw.clone())?;
-            transaction.verify(self.genesis.chain_id).map(Arc::new)
-        };
         let height = block.header.height;
-        let verified: Result<Vec<_>, _> = block.transactions.iter().map(verify).collect();
-        verified
-            .map(Arc::new)
-            .map_err(|source| StoreError::BadTransaction { height, source })
+        let bad = |source| StoreError::BadTransaction { height, source };
+        let decode = |raw: &hawser_primitives::Bytes| {
+            Ok((Transaction::decode(self.suite, raw.clone())?, None))
+        };
+        let decoded: Result<Vec<_>, TransactionError> =
+            block.transactions.iter().map(decode).collect();
+        let verified = Transaction::verify_many(decoded.map_err(bad)?, self.genesis.chain_id);
+        let all: Result<Vec<_>, TransactionError> =
+            verified.into_iter().map(|one| one.map(Arc::new)).collect();
+        all.map(Arc::new).map_err(bad)
     }
 
     fn stored(&self, height: Height) -> Result<CertifiedBlock, StoreError> {
