@@ -11,6 +11,8 @@
 mod common;
 mod sets;
 
+use std::time::{Duration, Instant};
+
 use common::*;
 use hawser_crypto::Scheme;
 use hawser_ledger::{ChainParameters, Ordering, Outcome, VerifiedTransaction, merkle};
@@ -26,15 +28,20 @@ fn processor_ns() -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Microseconds of processor time of the quickest of some runs.
+/// Microseconds of processor time of the quickest of some rounds. A round lasts long enough for the
+/// ticks in which the kernel counts.
 fn micros(mut work: impl FnMut()) -> f64 {
-    let once = |work: &mut dyn FnMut()| {
-        let before = processor_ns();
-        work();
-        (processor_ns() - before) as f64 / 1_000.0
+    const ROUND: Duration = Duration::from_millis(150);
+    let round = |work: &mut dyn FnMut()| {
+        let (start, before, mut runs) = (Instant::now(), processor_ns(), 0u32);
+        while start.elapsed() < ROUND {
+            work();
+            runs += 1;
+        }
+        (processor_ns() - before) as f64 / 1_000.0 / f64::from(runs)
     };
-    (0..7)
-        .map(|_| once(&mut work))
+    (0..5)
+        .map(|_| round(&mut work))
         .fold(f64::INFINITY, f64::min)
 }
 

@@ -116,7 +116,10 @@ pub struct StoredRecord {
 pub fn record_id(owner: Address, algorithm: u8, digest: &[u8]) -> B256 {
     let word = |number: u64| U256::from(number).to_be_bytes::<32>();
     // Written piece by piece: this runs for each record, and an encoder allocates for each.
-    let padding = digest.len().next_multiple_of(32).saturating_sub(digest.len());
+    let padding = digest
+        .len()
+        .next_multiple_of(32)
+        .saturating_sub(digest.len());
     let mut hasher = Keccak256::new();
     hasher.update(owner.into_word());
     hasher.update(word(u64::from(algorithm)));
