@@ -411,6 +411,24 @@ export function readEvidence(value: unknown): Evidence[] {
   });
 }
 
+/** Sets that have a digest: the set as a record, the digest's place and the set's size. */
+export interface EvidenceSets {
+  sets: { record: Evidence; index: number; count: number }[];
+  next: number | null;
+}
+
+export function readSets(value: unknown): EvidenceSets {
+  const from = object(value);
+  const sets = list(from?.["sets"]).flatMap((item) => {
+    const one = object(item);
+    const set = object(one?.["set"]);
+    const index = small(one?.["index"]);
+    const [record] = set ? readEvidence(set) : [];
+    return record && index !== null ? [{ record, index, count: small(set?.["count"]) ?? 0 }] : [];
+  });
+  return { sets, next: small(from?.["next"]) };
+}
+
 export interface PoolCounts {
   pending: number;
   queued: number;

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { algorithms } from "../src/evidence";
+import { algorithms, evidenceBundle, findEvidence } from "../src/evidence";
 import { health, type HealthInput, SLOW_MS } from "../src/health";
 import {
-  millis, readBlock, readCertificate, readCommittee, readEvidence, readPoolContent, readReceipt, readStatus, readSummary, readTransaction, revertReason, signerAddress,
+  millis, readBlock, readCertificate, readCommittee, readEvidence, readPoolContent, readReceipt, readSets, readStatus, readSummary, readTransaction, revertReason, signerAddress,
 } from "../src/model";
 import { readRoute } from "../src/router";
+import { RpcError, type RpcClient } from "../src/rpc/client";
 
 const junk: unknown[] = [null, undefined, 1, "x", true, [], {}, [null], [[1]], { validators: 7 }, { signatures: {} }, { pending: { a: 1 } }];
 
@@ -57,6 +58,49 @@ describe("evidence", () => {
   it("reads the node's record", () => {
     const [record] = readEvidence([{ id: "0x1", owner: "0xAA", height: 7, timeMs: 1_788_000_000_123, transactionHash: "0x2", mediaType: "a/b", description: "d" }]);
     expect(record).toMatchObject({ id: "0x1", owner: "0xaa", block: 7, time: 1_788_000_000_123, transaction: "0x2", mediaType: "a/b", description: "d" });
+  });
+  it("reads the node's sets", () => {
+    const { sets, next } = readSets({ sets: [{ index: 17, set: { id: "0x1", owner: "0xAA", count: 300 } }, { set: { id: "0x2" } }, 7], next: 9 });
+    expect(sets).toHaveLength(1);
+    expect(sets[0]).toMatchObject({ index: 17, count: 300, record: { id: "0x1", owner: "0xaa" } });
+    expect(next).toBe(9);
+    for (const value of junk) expect(readSets(value)).toEqual({ sets: [], next: null });
+  });
+  it("goes on through sets, asks older nodes for records only, and makes what the command line checks", async () => {
+    const asked: unknown[] = [];
+    const rpc = (answers: Record<string, (params: never[]) => unknown>) =>
+      ({
+        call: async (method: string, params: never[]) => {
+          asked.push([method, ...params]);
+          const answer = answers[method];
+          if (!answer) throw new RpcError(-32601, "no such method");
+          return answer(params);
+        },
+      }) as unknown as RpcClient;
+    const digest = `0x${"ab".repeat(48)}`;
+    const set = { id: "0x7", owner: "0xaa", count: 3 };
+    const node = rpc({
+      hawser_findEvidence: () => [{ id: "0x1" }],
+      hawser_findEvidenceDigest: ([query]: { below?: number }[]) =>
+        query?.below === undefined ? { sets: [], next: 100_000 } : { sets: [{ index: 2, set }], next: null },
+      hawser_getEvidenceSetProof: () => ({ set, encodedSet: "0x01", member: { index: 2 }, proof: "0x02", certifiedBy: { encoded: "0x03" } }),
+      hawser_getEvidenceProof: () => ({ record: { id: "0x1" }, encodedRecord: "0x04", proof: "0x05", certifiedBy: { encoded: "0x06" }, committeeChanges: ["0x07"] }),
+      hawser_getGenesis: () => ({ hash: "0x08", genesis: { name: "n" } }),
+    });
+    const found = await findEvidence(node, [{ digest, algorithm: null }]);
+    expect(found.map(({ member }) => member)).toEqual([null, { index: 2, count: 3 }]);
+    expect(asked).toContainEqual(["hawser_findEvidenceDigest", { algorithm: "sha-384", digest, below: 100_000 }]);
+    expect(await evidenceBundle(node, found[1]!)).toEqual({
+      format: "hawser-evidence-set", version: 1, set, encodedSet: "0x01", member: { index: 2 }, certifiedHeader: "0x03", stateProof: "0x02",
+      committeeChanges: [], genesis: { name: "n" },
+    });
+    expect(asked).toContainEqual(["hawser_getEvidenceSetProof", "0x7", digest]);
+    expect(await evidenceBundle(node, found[0]!)).toEqual({
+      format: "hawser-evidence", version: 1, record: { id: "0x1" }, encodedRecord: "0x04", certifiedHeader: "0x06", stateProof: "0x05",
+      committeeChanges: ["0x07"], genesis: { name: "n" },
+    });
+    expect(await findEvidence(rpc({ hawser_findEvidence: () => [{ id: "0x1" }] }), [{ digest, algorithm: "sha-384" }])).toHaveLength(1);
+    await expect(findEvidence(rpc({}), [{ digest, algorithm: "sha-384" }])).rejects.toThrow();
   });
 });
 

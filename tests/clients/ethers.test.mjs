@@ -3,9 +3,9 @@ import { test, describe, before, after } from "node:test";
 import assert from "node:assert/strict";
 import {
   Contract, ContractFactory, Interface, JsonRpcProvider, Transaction, Wallet, WebSocketProvider,
-  Signature, ZeroAddress, getAddress, getCreateAddress, id, keccak256, toBeHex, zeroPadValue,
+  Signature, ZeroAddress, concat, getAddress, getCreateAddress, id, keccak256, sha256, toBeHex, toUtf8Bytes, zeroPadValue,
 } from "ethers";
-import { RPC, WS, CHAIN_ID, freshKey, notOnAnvil, rpc, until } from "./lib/env.mjs";
+import { RPC, WS, CHAIN_ID, freshKey, notOnAnvil, raw, rpc, until } from "./lib/env.mjs";
 import { artifact } from "./lib/compile.mjs";
 
 const provider = new JsonRpcProvider(RPC, CHAIN_ID, { staticNetwork: true, cacheTimeout: -1, pollingInterval: 200 });
@@ -358,5 +358,44 @@ describe("ethers: batches and storage", () => {
     await mined(probe.note(99n));
     const slot = keccak256(zeroPadValue(signer.address, 32) + toBeHex(1, 32).slice(2));
     assert.equal(await provider.getStorage(probe, slot), toBeHex(99n, 32));
+  });
+});
+
+describe("ethers: evidence in sets", () => {
+  const EVIDENCE = "0x0000000000000000000000000000000000010001";
+  const ABI = [
+    "event SetRegistered(bytes32 indexed setId, address indexed owner, bytes32 indexed root, uint8 algorithm, uint32 count, bytes32 setHash)",
+    "function registerSet(uint8 algorithm, bytes digests, string mediaType, string description, bytes sealedOwner) returns (bytes32 setId)",
+    "function isMember(bytes32 setId, uint32 index, bytes digest, bytes32[] path) view returns (bool)",
+  ];
+  const leaf = (digest, i) => keccak256(concat([toUtf8Bytes("hawser/evidleaf1"), toBeHex(i, 4), digest]));
+  const node = (left, right) => keccak256(concat([toUtf8Bytes("hawser/node///01"), left, right]));
+  /** Root and path of one leaf, as examples/solidity/IEvidence.sol and docs/spec/evidence.md (EV-11) say. */
+  function tree(leaves, index) {
+    const path = [];
+    for (let level = leaves, at = index; ; at >>= 1) {
+      if (level.length === 1) return { root: level[0], path };
+      if (level[at ^ 1] !== undefined) path.push(level[at ^ 1]);
+      level = level.flatMap((left, i) => (i % 2 ? [] : [i + 1 < level.length ? node(left, level[i + 1]) : left]));
+    }
+  }
+
+  test("a_set_has_the_root_that_a_client_computes_and_its_paths", notOnAnvil("it has no native contracts"), async (context) => {
+    if ((await rpc("hawser_status")).suite !== "intl") return context.skip("the tree is made with SM3 there");
+    const contract = new Contract(EVIDENCE, ABI, await wallet());
+    const digests = Array.from({ length: 11 }, (_, i) => sha256(toUtf8Bytes(`file ${i} of ${contract.runner.address}`)));
+    const receipt = await mined(contract.registerSet(1, concat(digests), "text/plain", "from ethers", "0x"));
+    const { args } = contract.interface.parseLog(receipt.logs[0]);
+    assert.equal(args.count, 11n);
+    const leaves = digests.map(leaf);
+    for (const [index, digest] of digests.entries()) {
+      const { root, path } = tree(leaves, index);
+      assert.equal(root, args.root);
+      assert.equal(await contract.isMember(args.setId, index, digest, path), true);
+      assert.equal(await contract.isMember(args.setId, (index + 1) % 11, digest, path), false);
+    }
+    let proof;
+    await until("the proof", async () => (proof = (await raw("hawser_getEvidenceSetProof", [args.setId, 8])).result));
+    assert.deepEqual(proof.member, { index: 8, digest: digests[8], path: tree(leaves, 8).path });
   });
 });

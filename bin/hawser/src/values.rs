@@ -9,11 +9,13 @@ use crate::output::cell;
 
 /// Errors that are known without an ABI: Solidity's own, and those of the native contracts
 /// (`examples/solidity/IEvidence.sol`, `IGovernance.sol`).
-const STANDARD: [&str; 18] = [
+const STANDARD: [&str; 20] = [
     "error Error(string reason)",
     "error Panic(uint256 code)",
     "error EmptyBatch()",
     "error TooManyRecords(uint256 count, uint256 max)",
+    "error TooManyDigests(uint256 count, uint256 max)",
+    "error DigestsLength(uint256 length, uint256 digestLength)",
     "error UnknownAlgorithm(uint256 index, uint256 algorithm)",
     "error DigestLength(uint256 index, uint256 length, uint256 expected)",
     "error MediaTypeTooLong(uint256 index, uint256 length, uint256 max)",

@@ -2,12 +2,11 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { checkCommand, registerCommand } from "../commands";
 import { bytes, group, readQuery } from "../format";
-import { ALGORITHM_NAMES, findEvidence, type Found, type Wanted } from "../evidence";
+import { ALGORITHM_NAMES, evidenceBundle, findEvidence, type Found, type Wanted } from "../evidence";
 import type { Digests } from "../hash/file";
 import { hashInBackground } from "../hash/run";
 import { useSpeech } from "../i18n";
 import { live, useAsk, useLive } from "../live";
-import type { Evidence } from "../model";
 import { Address, Command, Failure, Field, Fields, Foreign, Hash, Loading, Panel, Time, Title } from "../parts/basic";
 import { save } from "../parts/download";
 import { isMissing } from "../rpc/client";
@@ -210,11 +209,14 @@ function Lookup(props: { file: File | null; digests: Wanted[] }): JSX.Element {
 
 function Record(props: { found: Found; n: number }): JSX.Element {
   const { t, lang } = useSpeech();
-  const { record, algorithm, digest } = props.found;
+  const { record, algorithm, member } = props.found;
   return (
     <section class="sub">
       <h3>{t("evidence.record", { n: props.n })}</h3>
       <Fields>
+        {member !== null && (
+          <Field name={t("evidence.set")}>{t("evidence.set.place", { index: group(member.index, lang), count: group(member.count, lang) })}</Field>
+        )}
         {record.owner !== null && <Field name={t("evidence.by")}><Address value={record.owner} whole /></Field>}
         <Field name={t("evidence.time")}><Time ms={record.time} /></Field>
         {record.block !== null && <Field name={t("evidence.block")}><a href={to.block(record.block)}>{group(record.block, lang)}</a></Field>}
@@ -227,24 +229,25 @@ function Record(props: { found: Found; n: number }): JSX.Element {
         <Field name={t("evidence.description")}>
           {record.description ? <Foreign text={record.description} /> : <span class="quiet">{t("evidence.description.none")}</span>}
         </Field>
-        {record.id !== null && <Field name={t("evidence.id")}><Hash value={record.id} /></Field>}
+        {record.id !== null && <Field name={t(member === null ? "evidence.id" : "evidence.set.id")}><Hash value={record.id} /></Field>}
         <Field name={t("evidence.matched")}>{ALGORITHM_NAMES[algorithm]}</Field>
       </Fields>
-      <Proof record={record} digest={digest} />
+      <Proof found={props.found} />
     </section>
   );
 }
 
-function Proof(props: { record: Evidence; digest: string }): JSX.Element {
+function Proof(props: { found: Found }): JSX.Element {
   const { t } = useSpeech();
   const [state, set] = useState<{ kind: "none" | "working" | "had" } | { kind: "failed"; message: string }>({ kind: "none" });
   // Only hexadecimal digits reach the name of the file.
-  const name = `evidence-${(props.record.id ?? props.digest).replace(/^0x/, "").replace(/[^0-9a-f]/gi, "").slice(0, 16)}.json`;
+  const { record, member, digest } = props.found;
+  const named = member === null ? (record.id ?? digest) : digest;
+  const name = `evidence-${named.replace(/^0x/, "").replace(/[^0-9a-f]/gi, "").slice(0, 16)}.json`;
   const download = async (): Promise<void> => {
     set({ kind: "working" });
     try {
-      const bundle = await live().rpc.call("hawser_getEvidenceProof", [props.record.id ?? props.digest]);
-      if (bundle === null) throw new Error("the node has no proof for this record");
+      const bundle = await evidenceBundle(live().rpc, props.found);
       save(name, "application/json", JSON.stringify(bundle, null, 2));
       set({ kind: "had" });
     } catch (error) {

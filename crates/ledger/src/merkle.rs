@@ -113,6 +113,69 @@ impl MerkleProof {
     }
 }
 
+/// A tree with all its nodes, for many paths: each takes as many steps as the tree has levels, where
+/// [`MerkleProof::build`] hashes the whole list again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MerkleTree {
+    /// The leaves, then the nodes above them, level by level; the last level is the root. A node
+    /// without a neighbour moves up as it is, which gives the same tree as splitting from the root.
+    levels: Vec<Vec<B256>>,
+}
+
+impl MerkleTree {
+    /// The tree over leaf hashes.
+    #[must_use]
+    pub fn new(suite: Suite, leaves: Vec<B256>) -> Self {
+        let mut levels = Vec::new();
+        let mut level = leaves;
+        while level.len() > 1 {
+            let above = level
+                .chunks(2)
+                .map(|pair| match pair {
+                    [left, right] => node(suite, left, right),
+                    [alone] => *alone,
+                    _ => B256::ZERO,
+                })
+                .collect();
+            levels.push(std::mem::replace(&mut level, above));
+        }
+        levels.push(level);
+        Self { levels }
+    }
+
+    /// As [`root`]: the zero hash for the empty list.
+    #[must_use]
+    pub fn root(&self) -> B256 {
+        let top = self.levels.last().and_then(|level| level.first());
+        top.copied().unwrap_or_default()
+    }
+
+    /// Number of leaves.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.levels.first().map_or(0, Vec::len)
+    }
+
+    /// As [`MerkleProof::build`]; `None` when there is no such leaf.
+    #[must_use]
+    pub fn proof(&self, index: usize) -> Option<MerkleProof> {
+        if index >= self.count() {
+            return None;
+        }
+        let mut at = index;
+        let mut siblings = Vec::with_capacity(self.levels.len());
+        for level in &self.levels {
+            siblings.extend(level.get(at ^ 1));
+            at /= 2;
+        }
+        Some(MerkleProof {
+            index: u32::try_from(index).ok()?,
+            count: u32::try_from(self.count()).ok()?,
+            siblings,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +203,21 @@ mod tests {
                         assert_ne!(moved.root(suite, &leaves[i]), Some(expected));
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_kept_tree_has_the_root_and_the_paths_of_the_list() {
+        for suite in [Suite::Intl, Suite::Sm] {
+            for n in 0..70 {
+                let leaves = leaves(n);
+                let tree = MerkleTree::new(suite, leaves.clone());
+                assert_eq!((tree.root(), tree.count()), (root(suite, &leaves), n));
+                for i in 0..n {
+                    assert_eq!(tree.proof(i), MerkleProof::build(suite, &leaves, i));
+                }
+                assert_eq!(tree.proof(n), None);
             }
         }
     }

@@ -28,6 +28,10 @@ pub enum Domain {
     StateLeaf,
     /// Evidence record.
     Evidence,
+    /// Evidence set.
+    EvidenceSet,
+    /// Leaf of the tree over the digests of an evidence set.
+    EvidenceLeaf,
     /// Content that the governance contract keeps.
     Governance,
     /// Entry of the audit trail.
@@ -64,6 +68,8 @@ impl Domain {
             Self::StateNode => b"hawser/stnode/01",
             Self::StateLeaf => b"hawser/stleaf/01",
             Self::Evidence => b"hawser/evidence1",
+            Self::EvidenceSet => b"hawser/evidset01",
+            Self::EvidenceLeaf => b"hawser/evidleaf1",
             Self::Governance => b"hawser/govblob/1",
             Self::Audit => b"hawser/audit///1",
             Self::GovernanceProposal => b"hawser/proposal1",

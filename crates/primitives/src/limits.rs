@@ -18,6 +18,8 @@ pub const NATIVE_CALLS_MAX: usize = 1_024;
 pub const MULTISIG_KEYS_MAX: usize = 16;
 /// Most evidence records under one signature.
 pub const EVIDENCE_RECORDS_MAX: usize = 1_000;
+/// Most digests in an evidence set.
+pub const EVIDENCE_SET_MAX: usize = 10_000;
 /// Longest life of an unordered transaction, in milliseconds: the window within which its
 /// digest is remembered, so that it cannot be replayed.
 pub const UNORDERED_LIFETIME_MS_MAX: u64 = 10 * 60 * 1000;

@@ -12,7 +12,7 @@ mod common;
 use std::sync::Arc;
 
 use alloy_primitives::hex;
-use alloy_sol_types::{SolCall, SolError, sol};
+use alloy_sol_types::{SolCall, SolError, SolValue, sol};
 use common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::{
@@ -168,6 +168,16 @@ fn the_id_is_what_solidity_computes() {
         evidence::record_id(Address::repeat_byte(0x11), 1, &[0xab]),
         expected
     );
+    let owner = eth_key(1).address();
+    for (algorithm, length) in (0..=255).zip([0, 1, 31, 32, 33, 48, 63, 64, 65, 96]) {
+        let digest = alloy_primitives::Bytes::from(vec![0xcd; length]);
+        let encoded = (owner, U256::from(algorithm), digest.clone()).abi_encode_params();
+        assert_eq!(
+            evidence::record_id(owner, algorithm, &digest),
+            alloy_primitives::keccak256(encoded),
+            "{length} bytes"
+        );
+    }
 }
 
 #[test]

@@ -48,7 +48,12 @@ fn domain(method: &str) -> &'static str {
         | "hawser_proposal"
         | "hawser_proposals"
         | "hawser_why" => "governance",
-        "hawser_findEvidence" | "hawser_getEvidence" | "hawser_getEvidenceProof" => "evidence",
+        "hawser_findEvidence"
+        | "hawser_findEvidenceDigest"
+        | "hawser_getEvidence"
+        | "hawser_getEvidenceProof"
+        | "hawser_getEvidenceSet"
+        | "hawser_getEvidenceSetProof" => "evidence",
         "hawser_links" | "hawser_nodeStatus" | "hawser_status" => "node",
         _ => match method.split_once('_') {
             Some(("admin" | "net", _)) => "node",

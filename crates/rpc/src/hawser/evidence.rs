@@ -5,7 +5,7 @@ use hawser_node::store::ChainStore;
 use hawser_primitives::{Address, B256, Bytes, Height, encode};
 use hawser_services::evidence::{self, Algorithm, Record, StoredRecord};
 use serde::Deserialize;
-use serde_json::{Value, json as object};
+use serde_json::{Map, Value, json as object};
 
 use super::{chain::validator_set, proofs};
 use crate::{
@@ -128,38 +128,64 @@ pub(crate) async fn evidence_proof(cx: &Context, mut params: Params) -> Answer {
     let id: B256 = params.required("evidence id")?;
     params.end()?;
     cx.heavy(move |store| {
-        let certified = store.certified_state_height();
         let head = store.head().id().height;
         let Some(stored) = evidence::get(&store.state(head)?, &id)? else {
             return json(&Value::Null);
         };
-        if stored.height > certified {
-            // The newest state has it, no final header commits to it yet: say when one will.
-            store.certifier(stored.height)?;
-        }
-        let slot = evidence::slot(&id);
-        let key = StateKey::Storage(evidence::ADDRESS, slot);
-        let proof = store.prove_state(certified, &key)?;
-        let (certifier, _) = store.certifier(certified)?;
-        let decided_by = certifier.height;
-        let validators = store.committee(decided_by)?;
-        json(&object!({
-            "record": record_view(id, &stored),
-            "encodedRecord": Bytes::from(encode(&stored)),
-            "recordHash": stored.hash(store.genesis().suite),
-            "contract": evidence::ADDRESS,
-            "slot": slot,
-            "height": certified,
-            "stateRoot": store.roots(certified)?.map(|roots| roots.state),
-            "proof": Bytes::from(proof.encode()),
-            "certifiedBy": proofs::certified_by(store, certified)?,
-            "chainId": store.genesis().chain_id,
-            "suite": store.genesis().suite,
-            "genesis": store.genesis_hash(),
-            "validators": validator_set(store, decided_by)?,
-            "encodedValidators": Bytes::from(encode(&validators)),
-            "committeeChanges": proofs::committee_changes(store, decided_by)?,
-        }))
+        let mut answer = slot_proof(store, stored.height, evidence::slot(&id))?;
+        let own = [
+            ("record", record_view(id, &stored)),
+            ("encodedRecord", object!(Bytes::from(encode(&stored)))),
+            ("recordHash", object!(stored.hash(store.genesis().suite))),
+        ];
+        answer.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        json(&answer)
     })
     .await
+}
+
+/// The proof of a slot of the contract that was written at height `since`, and everything that leads
+/// from a genesis to it.
+pub(super) fn slot_proof(
+    store: &ChainStore,
+    since: Height,
+    slot: B256,
+) -> Result<Map<String, Value>, ErrorObject> {
+    let certified = store.certified_state_height();
+    if since > certified {
+        // The newest state has it, no final header commits to it yet: say when one will.
+        store.certifier(since)?;
+    }
+    let key = StateKey::Storage(evidence::ADDRESS, slot);
+    let proof = store.prove_state(certified, &key)?;
+    let (certifier, _) = store.certifier(certified)?;
+    let decided_by = certifier.height;
+    let validators = store.committee(decided_by)?;
+    let fields = [
+        ("contract", object!(evidence::ADDRESS)),
+        ("slot", object!(slot)),
+        ("height", object!(certified)),
+        (
+            "stateRoot",
+            object!(store.roots(certified)?.map(|roots| roots.state)),
+        ),
+        ("proof", object!(Bytes::from(proof.encode()))),
+        ("certifiedBy", proofs::certified_by(store, certified)?),
+        ("chainId", object!(store.genesis().chain_id)),
+        ("suite", object!(store.genesis().suite)),
+        ("genesis", object!(store.genesis_hash())),
+        ("validators", validator_set(store, decided_by)?),
+        (
+            "encodedValidators",
+            object!(Bytes::from(encode(&validators))),
+        ),
+        (
+            "committeeChanges",
+            object!(proofs::committee_changes(store, decided_by)?),
+        ),
+    ];
+    Ok(fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect())
 }

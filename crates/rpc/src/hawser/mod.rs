@@ -5,6 +5,7 @@
 
 mod chain;
 mod evidence;
+mod evidence_sets;
 mod governance;
 mod links;
 mod login;
@@ -13,7 +14,8 @@ mod risk;
 mod supervision;
 
 pub(crate) use chain::*;
-pub(crate) use evidence::*;
+pub(crate) use evidence::{evidence_proof, find_evidence, get_evidence};
+pub(crate) use evidence_sets::{evidence_set_proof, find_evidence_digest, get_evidence_set};
 pub(crate) use governance::*;
 pub(crate) use links::{link_views, links, whoami};
 pub(crate) use login::{authenticate, challenge, login, logout};

@@ -3,24 +3,32 @@
 //! The contract is at [`ADDRESS`] and has the interface `examples/solidity/IEvidence.sol`. Its
 //! storage has one slot per record, at [`slot`], which holds the record's hash
 //! ([`StoredRecord::hash`]); the record itself ([`StoredRecord`], borsh) is a blob under that hash.
-//! A state proof of the slot therefore proves the whole record.
+//! A state proof of the slot therefore proves the whole record. A set has one slot, at
+//! [`set_slot`], in the same way ([`StoredSet`]); the root in it proves each of its digests.
 //!
 //! # Gas
 //!
 //! [`CALL_GAS`] per call. `register` costs per record: [`RECORD_GAS`], a new slot (22,100), a blob
-//! (2,100 and 8 per byte) and an event (1,875 and 8 per byte): some 31,000 for 200 bytes, on top of
-//! the transaction's own cost of its bytes.
+//! (2,100 and 8 per byte) and an event (1,500 and 8 per byte): some 31,000 for 200 bytes, on top of
+//! the transaction's own cost of its bytes. `registerSet` costs that once, and [`DIGEST_GAS`] per
+//! digest.
 
 mod abi;
 mod query;
 mod record;
+mod set;
+mod sets;
 
-pub use abi::{IEvidence, decode_ids, encode_register};
-pub use query::{Registered, exists, find, get, registered};
+pub use abi::{IEvidence, decode_ids, decode_set_id, encode_register, encode_register_set};
+pub use query::{
+    Registered, SET_REGISTERED_TOPIC, SetRegistered, exists, find, get, get_set, registered,
+    set_exists, set_registered,
+};
 pub use record::{
     Algorithm, DESCRIPTION_BYTES_MAX, MEDIA_TYPE_BYTES_MAX, Record, SEALED_OWNER_BYTES_MAX,
     StoredRecord, record_id, slot,
 };
+pub use set::{DigestSet, StoredSet, set_id, set_leaf, set_leaves, set_slot};
 
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolValue};
 use hawser_execution::{CallEnv, NativeContract, NativeFailure, NativeResult, NativeState};
@@ -35,6 +43,10 @@ pub const ADDRESS: Address = address!("0000000000000000000000000000000000010001"
 pub const CALL_GAS: u64 = 500;
 /// Gas of checking, hashing and encoding one record.
 pub const RECORD_GAS: u64 = 1_000;
+/// Gas of hashing one digest of a set into its root: a leaf and a node.
+pub const DIGEST_GAS: u64 = 200;
+/// Gas of hashing one step of a digest's path.
+pub const PATH_GAS: u64 = 100;
 
 /// The contract.
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,6 +97,11 @@ impl NativeContract for Evidence {
                 let known = state.load(&slot(&id))? != B256::ZERO;
                 Ok(known.abi_encode().into())
             }
+            IEvidence::registerSetCall::SELECTOR => sets::register(env, arguments, state),
+            IEvidence::getSetCall::SELECTOR => sets::get(arguments, state),
+            IEvidence::findSetCall::SELECTOR => sets::find(arguments, state),
+            IEvidence::setExistsCall::SELECTOR => sets::exists(arguments, state),
+            IEvidence::isMemberCall::SELECTOR => sets::is_member(env, arguments, state),
             selector => Err(refuse(&IEvidence::UnknownFunction {
                 selector: selector.into(),
             })),
@@ -135,13 +152,17 @@ fn store(
         digest,
         recordHash: hash,
     };
+    emit(&event, state)?;
+    Ok(id)
+}
+
+fn emit<E: SolEvent>(event: &E, state: &mut dyn NativeState) -> Result<(), NativeFailure> {
     let topics = event
         .encode_topics()
         .into_iter()
         .map(|topic| topic.0)
         .collect();
-    state.log(topics, event.encode_data().into())?;
-    Ok(id)
+    state.log(topics, event.encode_data().into())
 }
 
 fn load(id: &B256, state: &mut dyn NativeState) -> Result<Option<StoredRecord>, NativeFailure> {

@@ -1,5 +1,4 @@
-use alloy_primitives::keccak256;
-use alloy_sol_types::SolValue;
+use alloy_primitives::{Keccak256, keccak256};
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_crypto::Suite;
 use hawser_primitives::{
@@ -115,16 +114,30 @@ pub struct StoredRecord {
 /// Id of a record: Keccak-256 of the Solidity ABI encoding of owner, algorithm and digest.
 #[must_use]
 pub fn record_id(owner: Address, algorithm: u8, digest: &[u8]) -> B256 {
-    let algorithm = U256::from(algorithm);
-    let digest = alloy_primitives::Bytes::copy_from_slice(digest);
-    keccak256((owner, algorithm, digest).abi_encode_params())
+    let word = |number: u64| U256::from(number).to_be_bytes::<32>();
+    // Written piece by piece: this runs for each record, and an encoder allocates for each.
+    let padding = digest
+        .len()
+        .next_multiple_of(32)
+        .saturating_sub(digest.len());
+    let mut hasher = Keccak256::new();
+    hasher.update(owner.into_word());
+    hasher.update(word(u64::from(algorithm)));
+    hasher.update(word(3 * 32));
+    hasher.update(word(u64::try_from(digest.len()).unwrap_or(u64::MAX)));
+    hasher.update(digest);
+    hasher.update([0u8; 32].get(..padding).unwrap_or_default());
+    hasher.finalize()
 }
 
 /// The storage slot that holds a record's hash: Keccak-256 of the id and the bytes
 /// `hawser.evidence.record`.
 #[must_use]
 pub fn slot(id: &B256) -> B256 {
-    keccak256([id.as_slice(), SLOT_TAG].concat())
+    let mut hasher = Keccak256::new();
+    hasher.update(id);
+    hasher.update(SLOT_TAG);
+    hasher.finalize()
 }
 
 impl Record {

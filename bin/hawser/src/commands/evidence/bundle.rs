@@ -1,20 +1,14 @@
 //! A record with everything that proves it, and the check of it without a node.
 
-use hawser_ledger::state::{StateKey, StateProof, StorageValue};
-use hawser_ledger::{CertifiedHeader, CommitteeChange, Genesis, LightClient};
-use hawser_primitives::{B256, Bytes, ChainId, decode_exact};
-use hawser_services::evidence::{ADDRESS, Algorithm, StoredRecord, slot};
+use hawser_primitives::{B256, Bytes};
+use hawser_services::evidence::{Algorithm, StoredRecord, slot};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use thiserror::Error;
 
+use super::anchor::{self, Anchor, Proof, Refusal};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 
-/// Largest bundle read, in bytes.
-pub(super) const BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Largest encoded certified header: a thousand signatures, and room.
-const HEADER_BYTES_MAX: usize = 1024 * 1024;
-const FORMAT: &str = "hawser-evidence";
+pub(super) const FORMAT: &str = "hawser-evidence";
 const VERSION: u32 = 1;
 
 /// What `export` writes. `record` is for people; what is proved is `encoded_record`, and the two
@@ -44,64 +38,20 @@ pub(super) struct Proved {
     pub(super) id: B256,
     pub(super) record: StoredRecord,
     pub(super) algorithm: Algorithm,
-    pub(super) chain_id: ChainId,
-    pub(super) genesis: B256,
-    pub(super) signers: usize,
-    pub(super) validators: usize,
-    /// Height of the header that was signed.
-    pub(super) height: u64,
-}
-
-/// Why a bundle proves nothing.
-#[derive(Debug, Error)]
-enum Refusal {
-    #[error("the genesis in it is unusable: {0}")]
-    Genesis(String),
-    #[error("its {0} is damaged: {1}")]
-    Damaged(&'static str, String),
-    #[error("its proof does not hold: {0}")]
-    Proof(String),
-    #[error("the final state has no such record")]
-    Absent,
-    #[error("the final state holds another record: what is written here was changed")]
-    OtherRecord,
-    #[error("its readable part says something else than the part that is proved: `{0}` differs")]
-    Readable(&'static str),
-    #[error("its digest algorithm {0} is not known; a newer version of this program may know it")]
-    Algorithm(u8),
+    pub(super) by: Proof,
 }
 
 impl Bundle {
     /// Puts together what a node answered.
     pub(super) fn from_answers(proof: &Value, genesis: &Value) -> Result<Self> {
-        let bytes = |value: Option<&Value>, name: &str| -> Result<Bytes> {
-            let text = value
-                .and_then(Value::as_str)
-                .and_then(|text| text.parse().ok());
-            text.map_or_else(
-                || {
-                    fail(
-                        Code::Refused,
-                        format!("hawser_getEvidenceProof: no {name} in the answer"),
-                    )
-                },
-                Ok,
-            )
-        };
         Ok(Self {
             format: FORMAT.to_owned(),
             version: VERSION,
             record: proof.get("record").cloned().unwrap_or(Value::Null),
-            encoded_record: bytes(proof.get("encodedRecord"), "encodedRecord")?,
-            certified_header: bytes(proof.pointer("/certifiedBy/encoded"), "certifiedBy")?,
-            state_proof: bytes(proof.get("proof"), "proof")?,
-            committee_changes: proof
-                .get("committeeChanges")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .map(|one| bytes(Some(one), "committeeChanges"))
-                .collect::<Result<_>>()?,
+            encoded_record: anchor::bytes(proof.get("encodedRecord"), "encodedRecord")?,
+            certified_header: anchor::bytes(proof.pointer("/certifiedBy/encoded"), "certifiedBy")?,
+            state_proof: anchor::bytes(proof.get("proof"), "proof")?,
+            committee_changes: anchor::committee_changes(proof)?,
             genesis: genesis.get("genesis").cloned().unwrap_or(Value::Null),
         })
     }
@@ -132,31 +82,17 @@ impl Bundle {
     }
 
     fn prove(&self) -> std::result::Result<Proved, Refusal> {
-        let genesis = Genesis::from_json(&self.genesis.to_string())
-            .map_err(|error| Refusal::Genesis(error.to_string()))?;
         let record = StoredRecord::decode(&self.encoded_record)
             .map_err(|error| Refusal::Damaged("record", error.to_string()))?;
-        let certified: CertifiedHeader = decode_exact(&self.certified_header, HEADER_BYTES_MAX)
-            .map_err(|error| Refusal::Damaged("certified header", error.to_string()))?;
-        let proof = StateProof::decode(&self.state_proof)
-            .map_err(|error| Refusal::Damaged("state proof", error.to_string()))?;
         let id = record.record.id(record.owner);
-        let mut client =
-            LightClient::new(&genesis).map_err(|error| Refusal::Genesis(error.to_string()))?;
-        for bytes in &self.committee_changes {
-            let change: CommitteeChange = decode_exact(bytes, HEADER_BYTES_MAX)
-                .map_err(|error| Refusal::Damaged("committee change", error.to_string()))?;
-            client
-                .follow(&change)
-                .map_err(|error| Refusal::Proof(error.to_string()))?;
-        }
-        let key = StateKey::Storage(ADDRESS, slot(&id));
-        let value = client
-            .verify_state(&certified, &key, &proof)
-            .map_err(|error| Refusal::Proof(error.to_string()))?
-            .ok_or(Refusal::Absent)?;
-        let hash = StorageValue::decode(&value).map_err(|_| Refusal::OtherRecord)?;
-        if hash != record.hash(genesis.suite) {
+        let anchor = Anchor {
+            genesis: &self.genesis,
+            committee_changes: &self.committee_changes,
+            certified_header: &self.certified_header,
+            state_proof: &self.state_proof,
+        };
+        let by = anchor.prove(slot(&id))?;
+        if by.value != record.hash(by.suite) {
             return Err(Refusal::OtherRecord);
         }
         let number = record.record.algorithm;
@@ -165,13 +101,9 @@ impl Bundle {
             id,
             record,
             algorithm,
-            chain_id: genesis.chain_id,
-            genesis: genesis.hash(),
-            signers: certified.certificate.signatures.len(),
-            validators: client.committee().validators().len(),
-            height: certified.header.height.0,
+            by,
         };
-        proved.agrees_with(&self.record)?;
+        anchor::agree(&self.record, proved.fields())?;
         Ok(proved)
     }
 }
@@ -196,15 +128,6 @@ impl Proved {
         ]
     }
 
-    fn agrees_with(&self, readable: &Value) -> std::result::Result<(), Refusal> {
-        for (name, value) in self.fields() {
-            if readable.get(name) != Some(&value) {
-                return Err(Refusal::Readable(name));
-            }
-        }
-        Ok(())
-    }
-
     /// The record and what was checked.
     pub(super) fn to_json(&self, genesis_trusted: bool, file_compared: bool) -> Value {
         let mut object: serde_json::Map<String, Value> = self
@@ -212,16 +135,7 @@ impl Proved {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
-        let more = [
-            ("proved", json!(true)),
-            ("chainId", json!(self.chain_id)),
-            ("genesis", json!(self.genesis)),
-            ("genesisCompared", json!(genesis_trusted)),
-            ("fileCompared", json!(file_compared)),
-            ("certifiedHeight", json!(self.height)),
-            ("signers", json!(self.signers)),
-            ("validators", json!(self.validators)),
-        ];
+        let more = self.by.fields(genesis_trusted, file_compared);
         object.extend(
             more.into_iter()
                 .map(|(name, value)| (name.to_owned(), value)),

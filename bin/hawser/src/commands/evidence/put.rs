@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alloy_sol_types::SolCall;
-use hawser_primitives::{Address, B256, U256};
+use hawser_primitives::{Address, B256, Bytes, U256};
 use hawser_services::evidence::{
     ADDRESS, DESCRIPTION_BYTES_MAX, IEvidence, MEDIA_TYPE_BYTES_MAX, Record,
     SEALED_OWNER_BYTES_MAX, encode_register,
@@ -55,7 +55,7 @@ pub(super) async fn run(args: &PutArgs, output: Output) -> Result<()> {
             algorithm: algorithm.number(),
             media_type: bounded(media_type(args, file), MEDIA_TYPE_BYTES_MAX, "media type")?,
             description: description(args, file)?,
-            sealed_owner: sealed_owner(args)?,
+            sealed_owner: sealed_owner(args.sealed_owner.as_ref())?,
         };
         let id = record.id(owner);
         let state = if !seen.insert(id) {
@@ -161,12 +161,9 @@ fn description(args: &PutArgs, file: &Path) -> Result<String> {
     }
 }
 
-fn sealed_owner(args: &PutArgs) -> Result<Vec<u8>> {
-    let bytes = args
-        .sealed_owner
-        .as_ref()
-        .map(|bytes| bytes.to_vec())
-        .unwrap_or_default();
+/// The owner's particulars, within their limit.
+pub(super) fn sealed_owner(given: Option<&Bytes>) -> Result<Vec<u8>> {
+    let bytes = given.map(|bytes| bytes.to_vec()).unwrap_or_default();
     if bytes.len() > SEALED_OWNER_BYTES_MAX {
         let text = format!(
             "--sealed-owner has {} bytes, at most {SEALED_OWNER_BYTES_MAX} fit",
@@ -177,7 +174,8 @@ fn sealed_owner(args: &PutArgs) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn bounded(text: String, max: usize, what: &str) -> Result<String> {
+/// A text of at most `max` bytes.
+pub(super) fn bounded(text: String, max: usize, what: &str) -> Result<String> {
     if text.len() > max {
         return fail(
             Code::Usage,
@@ -188,7 +186,11 @@ fn bounded(text: String, max: usize, what: &str) -> Result<String> {
 }
 
 async fn is_registered(client: &Client, id: B256) -> Result<bool> {
-    let data = IEvidence::existsCall { id }.abi_encode();
+    is_true(client, IEvidence::existsCall { id }.abi_encode()).await
+}
+
+/// What the evidence contract answers to a question with yes or no.
+pub(super) async fn is_true(client: &Client, data: Vec<u8>) -> Result<bool> {
     let call = json!({ "to": ADDRESS, "input": format!("0x{}", hex::encode(data)) });
     let found = client.call("eth_call", json!([call, "latest"])).await?;
     // A Solidity bool: a word that is 0 or 1.
