@@ -16,6 +16,7 @@ RPC_PORT   ?= 8545
 P2P_PORT   ?= 9545
 SEEDS      ?= 100
 BENCH_OUT  ?= target/bench
+BENCH_ARGS ?=
 CARGO_DENY ?= cargo deny
 # Tests build with the profile that users run, so that they need one build and prove the real thing.
 CARGO_FLAGS := --release --locked
@@ -27,7 +28,7 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  up takes SUITE=intl|sm NODES=$(NODES) RPC_PORT=$(RPC_PORT) P2P_PORT=$(P2P_PORT) HOME_DIR=$(HOME_DIR);"
-	@echo "  simulate takes SEEDS=n; bench takes BENCH_OUT=folder."
+	@echo "  simulate takes SEEDS=n; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
 
 need-cargo:
 	@command -v $(firstword $(CARGO)) >/dev/null || { echo "make: cargo is missing. Install Rust 1.95 or newer from https://rustup.rs and try again." >&2; exit 2; }
@@ -114,7 +115,7 @@ simulate-few: build-tools
 
 bench: build ## Measure, and write the report to BENCH_OUT
 	mkdir -p $(BENCH_OUT)
-	$(HAWSER) bench --out $(BENCH_OUT)
+	$(HAWSER) bench --out $(BENCH_OUT) $(BENCH_ARGS)
 
 release: verify ## Verify, then pack the binary into target/dist
 	scripts/pack "$(HAWSER)" target/dist

@@ -95,7 +95,7 @@ pub(crate) enum Command {
     Storage(storage::StorageCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
-    /// Measure four validators against anvil on this machine
+    /// Measure networks: against anvil, or workloads under every kind of load and fault
     Bench(Box<hawser_bench::BenchArgs>),
     /// Run Ethereum's own tests
     #[command(subcommand)]

@@ -3,6 +3,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, value_parser};
 use hawser_crypto::Suite;
 
+mod measure;
+
+pub(crate) use measure::Lengths;
+pub use measure::{EnvelopeChoice, MeasureArgs};
+
 /// Which cryptographic suites are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SuiteChoice {
@@ -30,27 +35,30 @@ impl SuiteChoice {
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  hawser bench --out bench                     both suites, three pairs with anvil
-  hawser bench --out bench --quick             a trial of the instrument, not a measurement
-  hawser bench --out bench --suite intl --anvil none
+  hawser bench                                 both suites, three pairs with anvil
+  hawser bench --quick                         a trial of the instrument, not a measurement
+  hawser bench --list                          the workloads
+  hawser bench --workload erc20 --nodes 7 --fault crash-one
+  hawser bench --workload all --suite sm --class all
+  hawser bench --workload erc20 --target http://10.0.0.1:8545,http://10.0.0.2:8545
 
-Leave the machine alone meanwhile. benchmarks/README.md says what is measured and how.")]
+Leave the machine alone meanwhile. docs/guide/performance.md says how to read the report.")]
 pub struct BenchArgs {
-    /// Folder for report.json and report.md; the networks' data lies in it meanwhile
-    #[arg(long, value_name = "DIR")]
+    /// Folder for the report; the networks' data lies in it meanwhile
+    #[arg(long, value_name = "DIR", default_value = "hawser-bench")]
     pub out: PathBuf,
     /// How many times Hawser and anvil are run in turns
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=20))]
     pub pairs: u32,
-    /// Length of the steady part of a throughput run, in seconds
-    #[arg(long, default_value_t = 20, value_parser = value_parser!(u64).range(2..=600))]
-    pub seconds: u64,
+    /// Length of the steady part of a throughput run, in seconds [default: 20; with --workload 60]
+    #[arg(long, value_parser = value_parser!(u64).range(2..=3600))]
+    pub seconds: Option<u64>,
     /// Accounts that send
     #[arg(long, default_value_t = 200, value_parser = value_parser!(u32).range(8..=10_000))]
     pub accounts: u32,
-    /// Cryptographic suites to measure
-    #[arg(long, value_enum, default_value_t = SuiteChoice::Both)]
-    pub suite: SuiteChoice,
+    /// Cryptographic suites to measure [default: both]
+    #[arg(long, value_enum)]
+    pub suite: Option<SuiteChoice>,
     /// Program of anvil; `auto` looks in tests/clients and PATH, `none` measures without it
     #[arg(long, value_name = "PATH|auto|none", default_value = "auto")]
     pub anvil: String,
@@ -69,9 +77,19 @@ pub struct BenchArgs {
     /// Highest rate that transactions are signed for, per second; more memory and time beforehand
     #[arg(long, default_value_t = 12_000, value_parser = value_parser!(u64).range(100..=200_000))]
     pub rate_max: u64,
-    /// Seed of accounts and transfers
+    /// Seed of accounts and transactions
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// What is measured with a workload of its own.
+    #[command(flatten)]
+    pub measure: MeasureArgs,
+}
+
+impl BenchArgs {
+    /// The suites to measure.
+    pub(crate) fn suites(&self) -> &'static [Suite] {
+        self.suite.unwrap_or(SuiteChoice::Both).suites()
+    }
 }
 
 /// The lengths that follow from the arguments.
@@ -97,7 +115,7 @@ impl Plan {
             Self {
                 pairs: 1,
                 ramp_s: 2,
-                seconds: args.seconds.min(5),
+                seconds: args.seconds.unwrap_or(20).min(5),
                 rest_s: 10,
                 idle_s: 5,
                 latency_samples: 30,
@@ -109,13 +127,13 @@ impl Plan {
             Self {
                 pairs: args.pairs,
                 ramp_s: 3,
-                seconds: args.seconds,
+                seconds: args.seconds.unwrap_or(20),
                 rest_s: 30,
                 idle_s: 20,
                 latency_samples: 200,
                 latency_warmup: 20,
-                evidence_s: (args.seconds / 2).max(5),
-                open_loop_s: (args.seconds / 2).max(5),
+                evidence_s: (args.seconds.unwrap_or(20) / 2).max(5),
+                open_loop_s: (args.seconds.unwrap_or(20) / 2).max(5),
             }
         }
     }
@@ -148,9 +166,9 @@ pub(crate) fn test_args(quick: bool) -> BenchArgs {
     BenchArgs {
         out: PathBuf::from("unused"),
         pairs: 3,
-        seconds: 20,
+        seconds: None,
         accounts: 8,
-        suite: SuiteChoice::Both,
+        suite: None,
         anvil: "none".to_owned(),
         quick,
         window: 20_000,
@@ -158,6 +176,7 @@ pub(crate) fn test_args(quick: bool) -> BenchArgs {
         connections: 8,
         rate_max: 12_000,
         seed: 1,
+        measure: MeasureArgs::default(),
     }
 }
 
@@ -176,10 +195,9 @@ mod tests {
     fn mistakes_on_the_command_line_are_refused() {
         assert!(Line::try_parse_from(["x", "--out", "a"]).is_ok());
         for bad in [
-            &["x"][..],
-            &["x", "--out", "a", "--pairs", "0"],
+            &["x", "--out", "a", "--pairs", "0"][..],
             &["x", "--out", "a", "--seconds", "1"],
-            &["x", "--out", "a", "--seconds", "601"],
+            &["x", "--out", "a", "--seconds", "3601"],
             &["x", "--out", "a", "--accounts", "7"],
             &["x", "--out", "a", "--batch", "1001"],
             &["x", "--out", "a", "--suite", "klingon"],
@@ -187,7 +205,7 @@ mod tests {
             assert!(Line::try_parse_from(bad).is_err(), "{bad:?}");
         }
         let full = Line::try_parse_from(["x", "--out", "a", "--suite", "both", "--quick"]);
-        assert_eq!(full.unwrap().bench.suite.suites().len(), 2);
+        assert_eq!(full.unwrap().bench.suites().len(), 2);
     }
 
     #[test]

@@ -5,6 +5,9 @@ use thiserror::Error;
 /// Why there is no valid measurement.
 #[derive(Debug, Error)]
 pub enum BenchError {
+    /// Arguments that do not go together.
+    #[error("{0}")]
+    Usage(String),
     /// A file or a process of this machine.
     #[error("{what}: {source}")]
     Io {

@@ -1,22 +1,18 @@
-//! The benchmark: four validators and anvil in turns on one machine, by one generator.
+//! The benchmark of networks: what `hawser bench` does.
 //!
-//! For: [`BenchArgs`] (the arguments of `hawser bench`) and [`run`], which measures and writes
-//! [`Report`]. Not for: tests of correctness (though it voids its own result when a check fails),
-//! simulated worlds, or measurements over several machines.
+//! For: [`BenchArgs`] (its arguments) and [`run`]. Not for: tests of correctness (though every run voids its own result
+//! when a check fails), or simulated worlds.
 //!
-//! A run goes: `args` says how long everything is; `session` holds the order of events; `network`
-//! starts and ends processes; `setup` puts the token on the chain; `workload` (with `sign` and
-//! `token`) signs everything before the clock starts; `load` sends in a closed window and `follow`
-//! reads the blocks; `steady` cuts ramp and drain away; `probe` sends what must be refused; `verify`
-//! compares blocks, receipts and balances; `latency` measures single transactions; `proc` asks the
-//! operating system; `report` and `text` write it down.
+//! Two things can be asked for. Without a workload, `compare` runs four validators and anvil in turns with the same
+//! transactions. With one, `measure` puts a network under every kind of load: `work` knows the workloads, `drive` sends
+//! them open-loop, `faults` kills validators, `sample` looks at processes, and `report` writes it all down. Both share
+//! `network`, which starts and ends processes, `probe`, which sends what must be refused, and `seed`.
 //!
 //! # Invariants
 //!
-//! Hawser and anvil get the same bytes by the same code. A figure is only reported if everything
-//! that was accepted is in exactly one block, nothing else is, the balances add up on every node, and
-//! every transaction that must be refused was. However it ends, no process and no data are left
-//! behind.
+//! The same seed gives the same transactions. A figure is only reported if everything that was accepted is in exactly
+//! one block, nothing else is, the state adds up on every node, and every transaction that must be refused was. However
+//! it ends, no process and no data are left behind.
 #![cfg_attr(
     test,
     allow(
@@ -28,163 +24,80 @@
 )]
 
 mod args;
+mod compare;
+mod drive;
 mod error;
-mod follow;
-mod latency;
-mod load;
+mod faults;
+mod measure;
 mod network;
 mod probe;
 mod proc;
 mod progress;
 mod report;
 mod rpc;
-mod session;
-mod setup;
+mod sample;
+mod seed;
 mod sign;
 mod stats;
 mod steady;
-mod text;
 mod token;
-mod verify;
-mod workload;
+mod work;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+use std::{io::Write, path::PathBuf};
+
+pub use args::{BenchArgs, EnvelopeChoice, MeasureArgs, SuiteChoice};
+pub use compare::{
+    latency::OpenLoop,
+    load::Counters,
+    report::{Figure, HawserRun, Idle, LoadReport, Pair, Report, SuiteReport},
+    verify::Checked,
 };
-
-use tokio::signal::unix::{SignalKind, signal};
-
-pub use args::{BenchArgs, SuiteChoice};
+pub use drive::{Second, Submit};
 pub use error::BenchError;
-pub use latency::OpenLoop;
-pub use load::Counters;
+pub use faults::{Events, Fault, FaultReport};
+pub use measure::{indices::Index, model};
 pub use probe::ProbeResult;
 pub use proc::Machine;
-pub use report::{Figure, HawserRun, Idle, LoadReport, Pair, Report, Settings, SuiteReport};
+pub use sample::{Memory, Stage, Usage};
 pub use stats::{Percentiles, Spread};
 pub use steady::Steady;
-pub use verify::Checked;
 
-use args::Plan;
-use hawser_primitives::ChainId;
-use network::{Anvil, NODES};
-use session::Session;
+/// The language of what people read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+}
 
-/// Measures with this `hawser` program and writes `report.json` and `report.md` into `args.out`;
-/// the table goes to standard output and progress to standard error.
+impl Language {
+    /// One of two texts.
+    pub(crate) const fn pick<'a>(self, en: &'a str, zh: &'a str) -> &'a str {
+        match self {
+            Self::En => en,
+            Self::Zh => zh,
+        }
+    }
+}
+
+/// Measures with this `hawser` program what the arguments ask for. Reports go into `args.out`, a table to standard
+/// output, progress to standard error.
 ///
 /// Needs a tokio runtime with time, I/O and signals.
 ///
 /// # Errors
-/// Every [`BenchError`]; the report is written first, with what was measured until then and marked
-/// as void. Processes are ended and data is removed in any case, also on SIGINT and SIGTERM.
-pub async fn run(args: BenchArgs, binary: PathBuf) -> Result<(), BenchError> {
-    session::make_out(&args.out)?;
-    let plan = Plan::of(&args);
-    let anvil = network::find_anvil(&args.anvil, &binary)?;
-    let progress = progress::Progress::new();
-    if anvil.is_none() && args.anvil == "auto" {
-        progress
-            .say("anvil was not found, so nothing is compared (`make clients-setup` installs it)");
+/// Every [`BenchError`]; the report is written first, with what was measured until then and marked as void. Processes
+/// are ended and data is removed in any case, also on SIGINT and SIGTERM.
+pub async fn run(args: BenchArgs, binary: PathBuf, language: Language) -> Result<(), BenchError> {
+    if args.measure.list {
+        // A reader that has seen enough, such as `head`, is no failure.
+        let _ = writeln!(std::io::stdout(), "{}", report::list(language));
+        return Ok(());
     }
-    let suites = args.suite.suites().len() as u64;
-    let (expected, limit) = (
-        plan.expected_s(suites, anvil.is_some()),
-        plan.limit_s(suites, anvil.is_some()),
-    );
-    progress.say(&format!(
-        "This takes about {} min and is stopped after {} min. Leave the machine alone meanwhile.",
-        expected.div_ceil(60),
-        limit.div_ceil(60)
-    ));
-    let started = Instant::now();
-    let mut report = first_page(&args, &plan, &binary, anvil.as_deref())?;
-    if report.machine.filesystem == "tmpfs" {
-        progress.say("the report's folder is in memory: nothing measured there is durable");
+    if args.measure.workload.is_empty() {
+        args.measure.check_unused()?;
+        return compare::run(args, binary).await;
     }
-    let out = args.out.clone();
-    let session = Session {
-        args,
-        plan,
-        binary,
-        anvil,
-        progress,
-    };
-    let handler = |kind| signal(kind).map_err(BenchError::io("cannot wait for signals"));
-    let mut interrupt = handler(SignalKind::interrupt())?;
-    let mut terminate = handler(SignalKind::terminate())?;
-    // Dropping the session's future ends its processes.
-    let outcome = tokio::select! {
-        done = session.run(&mut report) => done,
-        _ = interrupt.recv() => Err(BenchError::Interrupted),
-        _ = terminate.recv() => Err(BenchError::Interrupted),
-        () = tokio::time::sleep(Duration::from_secs(limit)) => Err(BenchError::TimeIsUp(limit)),
-    };
-    report.took_s = started.elapsed().as_secs_f64();
-    report.valid = outcome.is_ok();
-    report.void_because = outcome.as_ref().err().map(ToString::to_string);
-    report.write(&out)?;
-    println!("{}", text::table(&report));
-    println!("{}", out.join("report.md").display());
-    outcome
-}
-
-/// Everything that is known before the first run.
-fn first_page(
-    args: &BenchArgs,
-    plan: &Plan,
-    binary: &Path,
-    anvil: Option<&Path>,
-) -> Result<Report, BenchError> {
-    let started = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let arguments: Vec<_> = std::env::args().collect();
-    let directory =
-        std::fs::canonicalize(&args.out).map_err(BenchError::io(args.out.display().to_string()))?;
-    let anvil_arguments = Anvil::arguments(ChainId(0), 0, Path::new("DIR")).join(" ");
-    Ok(Report {
-        valid: false,
-        void_because: None,
-        quick: args.quick,
-        started_at: started.as_secs(),
-        took_s: 0.0,
-        machine: Machine::inspect(&directory)?,
-        hawser_version: version(binary),
-        anvil_version: anvil.map(version),
-        command: arguments.join(" "),
-        settings: Settings {
-            validators: NODES,
-            pairs: plan.pairs,
-            ramp_s: plan.ramp_s,
-            seconds: plan.seconds,
-            accounts: args.accounts,
-            window: args.window,
-            batch: args.batch,
-            connections: args.connections,
-            seed: args.seed,
-            durability: "Hawser: every validator syncs its log to the disk per block (fsync: yes); \
-                         anvil: memory only",
-            signatures: "every transaction is signed by its account beforehand and verified by every \
-                         validator; anvil verifies once",
-            latency_method: format!(
-                "from before the request leaves until the transaction is in a block, asked for every {} ms; at \
-                 half the rate from the moment a transaction is due until its block is visible",
-                latency::POLL.as_millis()
-            ),
-            anvil: format!("anvil {anvil_arguments}"),
-        },
-        suites: Vec::new(),
-    })
-}
-
-/// The first line that a program says about its version.
-fn version(program: &Path) -> String {
-    let output = Command::new(program).arg("--version").output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.ok()
-        .and_then(|text| text.lines().next().map(str::to_owned))
-        .unwrap_or_else(|| "unknown".to_owned())
+    measure::run(args, binary, language).await
 }

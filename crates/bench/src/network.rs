@@ -20,21 +20,22 @@ use crate::{
     rpc::Client,
 };
 
-/// Validators of a network.
-pub(crate) const NODES: u16 = 4;
 /// How long `up` and `down` may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 /// How long a process may take to end after `down`.
 const EXIT_LIMIT: Duration = Duration::from_secs(20);
 /// How long anvil may take to answer.
 const ANVIL_LIMIT: Duration = Duration::from_secs(20);
-/// Distance of the three ranges of ports.
-const PORT_STEP: u16 = 10;
+/// Most validators of a network on one machine.
+pub(crate) const NODES_MAX: u16 = 100;
 /// Gas limit of anvil's blocks: no limit in practice.
 const ANVIL_GAS: &str = "100000000000";
 
-/// Four validators on this machine.
+/// Validators on this machine, a process each.
 pub(crate) struct Hawser {
+    nodes: u16,
+    /// First port of the metrics; node i has this plus i.
+    metrics: u16,
     binary: PathBuf,
     dir: TempDir,
     /// Where logs go when something fails.
@@ -48,16 +49,13 @@ pub(crate) struct Hawser {
 
 impl Hawser {
     /// The arguments of the command that starts a new network.
-    fn up_arguments(home: &Path, suite: Suite, port: u16) -> Vec<String> {
-        let port = |step: u16| {
-            port.saturating_add(step.saturating_mul(PORT_STEP))
-                .to_string()
-        };
+    fn up_arguments(home: &Path, suite: Suite, nodes: u16, port: u16) -> Vec<String> {
+        let port = |step: u16| port.saturating_add(step.saturating_mul(nodes)).to_string();
         let home = home.display().to_string();
         [
             ("--home", home),
             ("--suite", suite.name().to_owned()),
-            ("--nodes", NODES.to_string()),
+            ("--nodes", nodes.to_string()),
             ("--rpc-port", port(0)),
             ("--p2p-port", port(1)),
             ("--metrics-port", port(2)),
@@ -68,20 +66,22 @@ impl Hawser {
     }
 
     /// Starts a fresh network with its data under `out`.
-    pub(crate) async fn start(binary: &Path, out: &Path, suite: Suite) -> Result<Self> {
-        let port = free_ports(PORT_STEP * 3)?;
+    pub(crate) async fn start(binary: &Path, out: &Path, suite: Suite, nodes: u16) -> Result<Self> {
+        let port = free_ports(nodes.saturating_mul(3))?;
         let mut network = Self {
+            nodes,
+            metrics: port.saturating_add(nodes.saturating_mul(2)),
             binary: binary.to_owned(),
             dir: work_dir(out)?,
             out: out.to_owned(),
-            urls: (0..NODES)
+            urls: (0..nodes)
                 .map(|i| format!("http://127.0.0.1:{}", port + i))
                 .collect(),
             chain: ChainId(0),
             suite,
             up_time: Duration::ZERO,
         };
-        let arguments = Self::up_arguments(&network.home(), suite, port);
+        let arguments = Self::up_arguments(&network.home(), suite, nodes, port);
         let start = Instant::now();
         network.command("up", &arguments).await?;
         network.up_time = start.elapsed();
@@ -90,7 +90,8 @@ impl Hawser {
         Ok(network)
     }
 
-    fn home(&self) -> PathBuf {
+    /// Folder of the network, as `hawser up` lays it out.
+    pub(crate) fn home(&self) -> PathBuf {
         self.dir.path().join("net")
     }
 
@@ -123,9 +124,39 @@ impl Hawser {
 
     /// Bytes that the nodes' data folders take on the disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        (0..NODES)
+        (0..self.nodes)
             .map(|i| proc::disk_bytes(&self.home().join(format!("node{i}/data"))))
             .sum()
+    }
+
+    /// Number of validators.
+    pub(crate) const fn nodes(&self) -> u16 {
+        self.nodes
+    }
+
+    /// Where a node's metrics are.
+    pub(crate) fn metrics_url(&self, node: u16) -> String {
+        format!(
+            "http://127.0.0.1:{}/metrics",
+            self.metrics.saturating_add(node)
+        )
+    }
+
+    /// The process of one node, if it runs.
+    pub(crate) fn pid(&self, node: u16) -> Option<i32> {
+        proc::pids_in(&self.home().join(format!("node{node}")))
+            .first()
+            .copied()
+    }
+
+    /// Sends a signal to one node's process.
+    pub(crate) fn signal(&self, node: u16, signal: Signal) -> Result<()> {
+        let pid = self.pid(node).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| BenchError::Target(format!("node{node} does not run")))?;
+        kill_process(pid, signal).map_err(|error| BenchError::Io {
+            what: format!("cannot signal node{node}"),
+            source: error.into(),
+        })
     }
 
     /// The nodes' processes, whatever state they are in.
@@ -136,10 +167,14 @@ impl Hawser {
     /// The processes of all nodes; fails when one is missing, whose share would go unmeasured.
     pub(crate) fn running(&self) -> Result<Vec<i32>> {
         let pids = self.pids();
-        if pids.len() == usize::from(NODES) {
+        if pids.len() == usize::from(self.nodes) {
             Ok(pids)
         } else {
-            let text = format!("{} processes run where {NODES} nodes should", pids.len());
+            let text = format!(
+                "{} processes run where {} nodes should",
+                pids.len(),
+                self.nodes
+            );
             Err(BenchError::Target(text))
         }
     }
@@ -196,7 +231,7 @@ impl Hawser {
         if fs::create_dir_all(&to).is_err() {
             return;
         }
-        for i in 0..NODES {
+        for i in 0..self.nodes {
             let from = self.home().join(format!("node{i}/hawser.log"));
             // The failure itself is reported; logs are a help that may be missing.
             let _ = fs::copy(from, to.join(format!("node{i}.log")));

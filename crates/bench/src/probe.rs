@@ -4,17 +4,19 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use hawser_crypto::{Scheme, Suite};
+use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::Ordering;
-use hawser_primitives::{Address, B256, Bytes, ChainId, Time};
+use hawser_primitives::{Address, B256, Bytes, ChainId, Time, limits::TRANSACTION_BYTES_MAX};
 use serde::Serialize;
 
 use crate::{
+    drive::{Connection, Fate, Submit, host_of},
     error::{BenchError, Result},
     rpc::Client,
+    seed::role_key,
     sign::{EthereumCall, NativeCall, Raw},
     token,
-    workload::role_key,
+    work::Tx,
 };
 
 /// How long one of two conflicting transactions may take to be executed.
@@ -31,6 +33,8 @@ pub(crate) struct Ground {
     /// Tells the probes of one run on a chain from those of another.
     pub(crate) run: u64,
     pub(crate) now: Time,
+    /// Whether the nodes take transactions as bytes, too (`POST /raw`).
+    pub(crate) binary: bool,
 }
 
 /// What became of one kind of probe.
@@ -50,6 +54,37 @@ pub(crate) struct Probes {
     /// Exactly one of each group in a block.
     pub(crate) exactly_one: Vec<Vec<B256>>,
     pub(crate) results: Vec<ProbeResult>,
+}
+
+/// Voids a run in which a node took what it has to refuse.
+fn judge(kind: &str, taken: bool) -> Result<()> {
+    if taken {
+        return Err(BenchError::Void(format!(
+            "a node accepted a transaction with {kind}"
+        )));
+    }
+    Ok(())
+}
+
+/// Hands a transaction to every node as bytes; whether one took it.
+async fn as_bytes(urls: &[String], raw: &Raw) -> Result<bool> {
+    const LIMIT: Duration = Duration::from_secs(20);
+    let tx = Tx {
+        hash: raw.hash,
+        raw: raw.bytes.clone(),
+    };
+    let body = Submit::Binary.body(std::iter::once(&tx));
+    let (path, kind) = Submit::Binary.place();
+    let mut taken = false;
+    for url in urls {
+        let host = host_of(url).map_err(BenchError::Target)?;
+        let answer = Connection::new(&host, LIMIT).post(path, kind, &body).await;
+        let answer =
+            answer.map_err(|_| BenchError::Target(format!("{url} does not answer at {path}")))?;
+        let fates = Submit::Binary.fates(&answer, 1).unwrap_or_default();
+        taken |= fates.contains(&Fate::Accepted);
+    }
+    Ok(taken)
 }
 
 /// Sends a transaction to every node at once; whether one took it, and what the first one said.
@@ -72,13 +107,14 @@ impl Ground {
         }
     }
 
-    fn key(&self, scheme: Scheme, role: &str) -> Result<hawser_crypto::SecretKey> {
+    fn key(&self, scheme: Scheme, role: &str) -> Result<SecretKey> {
         role_key(scheme, self.seed, role, self.run)
     }
 
     /// A transfer of nothing, so that no balance depends on the probes.
     fn ethereum(&self, chain: ChainId, nonce: u64, to: Address) -> EthereumCall {
         EthereumCall {
+            value: 0,
             chain,
             nonce,
             gas_limit: token::TRANSFER_GAS,
@@ -89,6 +125,7 @@ impl Ground {
 
     fn native(&self, ordering: Ordering) -> NativeCall {
         NativeCall {
+            value: 0,
             suite: self.suite,
             chain: self.chain,
             ordering,
@@ -104,10 +141,9 @@ impl Ground {
         let mut probes = Probes::default();
         for (kind, raw) in self.refused_at_once()? {
             let (taken, answer) = everywhere(&clients, &raw).await?;
-            if taken {
-                return Err(BenchError::Void(format!(
-                    "a node accepted a transaction with {kind}"
-                )));
+            judge(kind, taken)?;
+            if self.binary {
+                judge(kind, as_bytes(&self.urls, &raw).await?)?;
             }
             probes.never.push((kind, raw.hash));
             probes.results.push(ProbeResult { kind, answer });
@@ -156,7 +192,46 @@ impl Ground {
                 "an expiry in the past",
                 self.native(unordered(late)).sign(&native),
             ),
+            ("more bytes than allowed", self.oversized(&secp)?),
+            ("bytes cut off", self.cut(&own, &secp)?),
+            ("a flipped bit in its signature", self.flipped(&native)),
+            ("no form at all", self.of_bytes(vec![0xc0; 100])),
         ])
+    }
+
+    fn of_bytes(&self, bytes: Vec<u8>) -> Raw {
+        let hash = hawser_ledger::Transaction::hash_of(self.suite, &bytes);
+        let bytes = bytes.into();
+        Raw { hash, bytes }
+    }
+
+    /// A good transaction with more input than fits.
+    fn oversized(&self, key: &SecretKey) -> Result<Raw> {
+        let call = EthereumCall {
+            gas_limit: 40_000_000,
+            input: vec![0; TRANSACTION_BYTES_MAX].into(),
+            ..self.ethereum(self.chain, 0, self.token)
+        };
+        call.sign(key)
+    }
+
+    /// A good transaction without its end.
+    fn cut(&self, own: &EthereumCall, key: &SecretKey) -> Result<Raw> {
+        let mut bytes = own.clone().sign(key)?.bytes.to_vec();
+        bytes.truncate(bytes.len().saturating_sub(9));
+        Ok(self.of_bytes(bytes))
+    }
+
+    /// A good native transaction with a bit of its signature turned round. (In Ethereum's envelope the signature names
+    /// the sender, so that such a one is good, only somebody else's.)
+    fn flipped(&self, key: &SecretKey) -> Raw {
+        let good = self.native(Ordering::Sequential { nonce: 0 }).sign(key);
+        let mut bytes = good.bytes.to_vec();
+        let at = bytes.len().saturating_sub(9);
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= 1;
+        }
+        self.of_bytes(bytes)
     }
 
     fn wrong_nonce(&self) -> Result<Raw> {
@@ -228,3 +303,7 @@ impl Probes {
         self.exactly_one.len() as u64
     }
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

@@ -2,24 +2,51 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::Language;
+
 /// Progress on standard error; nothing where that is no terminal, except one line per step.
 #[derive(Clone)]
 pub(crate) struct Progress {
     bars: MultiProgress,
     terminal: bool,
+    quiet: bool,
+    language: Language,
 }
 
 impl Progress {
     pub(crate) fn new() -> Self {
+        Self::in_language(Language::En)
+    }
+
+    pub(crate) fn in_language(language: Language) -> Self {
         use std::io::IsTerminal;
         Self {
             bars: MultiProgress::new(),
             terminal: std::io::stderr().is_terminal(),
+            quiet: false,
+            language,
         }
+    }
+
+    /// Shows nothing.
+    pub(crate) fn quiet() -> Self {
+        Self {
+            terminal: false,
+            quiet: true,
+            ..Self::new()
+        }
+    }
+
+    /// One of two texts, English and Chinese.
+    pub(crate) fn text(&self, en: &str, zh: &str) -> String {
+        self.language.pick(en, zh).to_owned()
     }
 
     /// A line that stays.
     pub(crate) fn say(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         if self.terminal {
             // Without a terminal to draw on there is nobody to tell.
             let _ = self.bars.println(text);
@@ -31,7 +58,9 @@ impl Progress {
     /// A bar of `length` steps; 0 for a spinner.
     pub(crate) fn bar(&self, what: &str, length: u64) -> Bar {
         if !self.terminal {
-            eprintln!("  {what}");
+            if !self.quiet {
+                eprintln!("  {what}");
+            }
             return Bar(ProgressBar::hidden());
         }
         let bar = self.bars.add(ProgressBar::new(length));

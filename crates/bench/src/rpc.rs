@@ -32,6 +32,11 @@ impl ErrorReply {
         self.code == LIMIT_EXCEEDED || self.data.get("retryAfterMs").is_some()
     }
 
+    /// Whether it says when to come back.
+    pub(crate) fn has_hint(&self) -> bool {
+        self.data.get("retryAfterMs").is_some()
+    }
+
     /// Whether the node has the transaction already.
     pub(crate) fn is_known(&self) -> bool {
         let text = self.message.to_ascii_lowercase();

@@ -22,6 +22,8 @@ pub(crate) struct EthereumCall {
     pub(crate) chain: ChainId,
     pub(crate) nonce: u64,
     pub(crate) gas_limit: u64,
+    /// In wei.
+    pub(crate) value: u64,
     /// `None` creates a contract.
     pub(crate) to: Option<Address>,
     pub(crate) input: Bytes,
@@ -36,7 +38,7 @@ impl EthereumCall {
             max_fee_per_gas: 0,
             max_priority_fee_per_gas: 0,
             to: self.to.map_or(TxKind::Create, TxKind::Call),
-            value: U256::ZERO,
+            value: U256::from(self.value),
             access_list: Default::default(),
             input: self.input,
         }
@@ -82,6 +84,8 @@ pub(crate) struct NativeCall {
     pub(crate) chain: ChainId,
     pub(crate) ordering: Ordering,
     pub(crate) gas_limit: u64,
+    /// In wei.
+    pub(crate) value: u64,
     pub(crate) to: Address,
     pub(crate) input: Bytes,
 }
@@ -95,7 +99,7 @@ impl NativeCall {
             gas_limit: self.gas_limit,
             calls: vec![Call::Call {
                 to: self.to,
-                value: U256::ZERO,
+                value: U256::from(self.value),
                 input: self.input,
             }],
         }
@@ -134,6 +138,7 @@ mod tests {
 
     fn example() -> EthereumCall {
         EthereumCall {
+            value: 0,
             chain: ChainId(1),
             nonce: 7,
             gas_limit: 65_000,
@@ -165,6 +170,7 @@ mod tests {
         for scheme in [Scheme::Ed25519, Scheme::Sm2] {
             let key = |seed| SecretKey::from_seed(scheme, &[seed; 32]).unwrap();
             let call = NativeCall {
+                value: 0,
                 suite: Suite::Sm,
                 chain: ChainId(1),
                 ordering: Ordering::Sequential { nonce: 0 },
@@ -184,6 +190,7 @@ mod tests {
         let key = SecretKey::from_seed(Scheme::Sm2, &[1; 32]).unwrap();
         for suite in Suite::ALL {
             let call = NativeCall {
+                value: 0,
                 suite,
                 chain: ChainId(1),
                 ordering: Ordering::Sequential { nonce: 0 },

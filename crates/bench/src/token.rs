@@ -6,7 +6,7 @@ use alloy_sol_types::{SolCall, sol};
 use crate::error::{BenchError, Result};
 
 /// Creation code; `contracts/README.md` names compiler and library.
-const CODE_HEX: &str = include_str!("../contracts/BenchToken.hex");
+pub(crate) const CODE_HEX: &str = include_str!("../contracts/BenchToken.hex");
 
 /// Units every account gets: more than it can send one by one.
 pub(crate) const MINTED: u64 = 1_000_000_000_000;

@@ -26,7 +26,7 @@ pub(crate) mod up;
 use std::future::Future;
 
 use crate::cli::{Cli, Command};
-use crate::exit::{Code, OrFail, Result};
+use crate::exit::{Code, Failure, OrFail, Result};
 use crate::lang::Lang;
 
 /// Carries out what the command line asks for.
@@ -51,7 +51,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Policy(command) => block_on(policy::run(&command, output, lang)),
         Command::Storage(command) => storage::run(&command, output, lang),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
-        Command::Bench(args) => bench(*args),
+        Command::Bench(args) => bench(*args, lang),
         Command::Login(args) => block_on(login::run(&args, output, lang)),
         Command::Proxy(args) => block_on(proxy::run(&args, output, lang)),
         Command::Audit(command) => audit::run(&command, output, lang),
@@ -61,14 +61,24 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
 }
 
 /// Measures with this very binary. Signing takes all cores.
-fn bench(args: hawser_bench::BenchArgs) -> Result<()> {
+fn bench(args: hawser_bench::BenchArgs, lang: Lang) -> Result<()> {
+    let language = match lang {
+        Lang::En => hawser_bench::Language::En,
+        Lang::Zh => hawser_bench::Language::Zh,
+    };
     let binary = std::env::current_exe().context(Code::Failed, "cannot find this binary")?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context(Code::Failed, "cannot start threads")?
-        .block_on(hawser_bench::run(args, binary))
-        .or_fail(Code::Failed)
+        .block_on(hawser_bench::run(args, binary, language))
+        .map_err(|error| {
+            let code = match error {
+                hawser_bench::BenchError::Usage(_) => Code::Usage,
+                _ => Code::Failed,
+            };
+            Failure::new(code, error)
+        })
 }
 
 /// Runs a tool's requests on this thread.

@@ -153,7 +153,8 @@ pub(crate) async fn receipt(cx: &Context, mut params: Params) -> Answer {
     json(&found)
 }
 
-async fn submit(cx: &Context, raw: Bytes) -> Result<B256, ErrorObject> {
+/// Puts a raw transaction into the pool; its hash.
+pub(crate) async fn submit(cx: &Context, raw: Bytes) -> Result<B256, ErrorObject> {
     let hash = cx.handle().submit(raw).await?;
     cx.entry().recent.insert(hash);
     Ok(hash)

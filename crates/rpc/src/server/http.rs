@@ -81,21 +81,40 @@ impl Target {
     }
 }
 
-fn body(status: StatusCode, text: impl Into<Body>) -> Response {
+pub(super) fn body(status: StatusCode, text: impl Into<Body>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (status, kind, text.into()).into_response()
 }
 
-fn refusal(status: StatusCode, error: ErrorObject) -> Response {
-    body(status, response(None, &Err(error)))
+/// A refusal of a whole request; one for load says when to come back.
+pub(super) fn refusal(status: StatusCode, error: ErrorObject) -> Response {
+    let wait_ms = retry_after_ms(&error);
+    let mut refused = body(status, response(None, &Err(error)));
+    if let Some(wait_ms) = wait_ms {
+        set_retry_after(&mut refused, wait_ms);
+    }
+    refused
 }
 
-async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Response {
-    if let Some(page) = pages::page(app.pages.as_ref(), &request) {
-        return page;
-    }
+/// After how many milliseconds an error asks the client to try again; `None` where it does not.
+pub(super) fn retry_after_ms(error: &ErrorObject) -> Option<u64> {
+    error.data.as_ref()?.get("retryAfterMs")?.as_u64()
+}
+
+/// Says when to come back (RFC 9110, section 10.2.3), in whole seconds.
+pub(super) fn set_retry_after(response: &mut Response, wait_ms: u64) {
+    let seconds = header::HeaderValue::from(wait_ms.div_ceil(1_000).max(1));
+    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+}
+
+/// What a request goes to, and the connection that it came by; or the answer that says why nowhere.
+pub(super) fn target(
+    app: &App,
+    id: Option<ChainId>,
+    request: &Request,
+) -> Result<(Target, Arc<Link>), Box<Response>> {
     let chains = &app.shared.chains;
-    let target = match (chains.get(id), chains.light(id)) {
+    let found = match (chains.get(id), chains.light(id)) {
         (Some(entry), _) => Ok(entry),
         (None, Some(light)) => Err(light),
         (None, None) => {
@@ -106,17 +125,28 @@ async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Respon
                 None => "no chain is on this node yet".to_owned(),
             };
             let error = ErrorObject::new(code::UNAVAILABLE, text);
-            return refusal(StatusCode::NOT_FOUND, error);
+            return Err(Box::new(refusal(StatusCode::NOT_FOUND, error)));
         }
     };
     let Some(link) = request.extensions().get::<Arc<Link>>().map(Arc::clone) else {
         let error = ErrorObject::internal("the connection is not known");
-        return refusal(StatusCode::INTERNAL_SERVER_ERROR, error);
+        return Err(Box::new(refusal(StatusCode::INTERNAL_SERVER_ERROR, error)));
     };
     let shared = Arc::clone(&app.shared);
-    let target = match target {
+    let target = match found {
         Ok(entry) => Target::Full(Context::new(shared, entry, link.certified.clone())),
         Err(light) => Target::Light(LightContext::new(shared, light)),
+    };
+    Ok((target, link))
+}
+
+async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Response {
+    if let Some(page) = pages::page(app.pages.as_ref(), &request) {
+        return page;
+    }
+    let (target, link) = match target(&app, id, &request) {
+        Ok(found) => found,
+        Err(response) => return *response,
     };
     match (request.method(), target) {
         (&Method::POST, target) => post(&app, &target, &link, request).await,
@@ -179,7 +209,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Who sends a request, where that matters.
-fn caller(cx: &Context, link: &Link, parts: &Parts, body: Option<&[u8]>) -> Caller {
+pub(super) fn caller(cx: &Context, link: &Link, parts: &Parts, body: Option<&[u8]>) -> Caller {
     let reader = match cx.access().reads {
         Reads::Open => Err(AuthError::Unsigned),
         Reads::Signed => {
@@ -198,7 +228,7 @@ fn caller(cx: &Context, link: &Link, parts: &Parts, body: Option<&[u8]>) -> Call
 }
 
 /// Says with a refusal what would be accepted (RFC 9110, section 11.6.1).
-fn unauthenticated(cx: &Context, mut response: Response) -> Response {
+pub(super) fn unauthenticated(cx: &Context, mut response: Response) -> Response {
     let text = format!("Bearer realm=\"{}\"", cx.realm().audience);
     if let Ok(value) = header::HeaderValue::from_str(&text) {
         let headers = response.headers_mut();
@@ -215,46 +245,10 @@ async fn post(app: &App, target: &Target, link: &Link, request: Request<Body>) -
         let error = ErrorObject::new(code::INVALID_REQUEST, text);
         return refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
     }
-    let max = shared.limits.body_bytes_max;
-    let read = Duration::from_millis(shared.limits.read_ms_max);
-    let too_large = |observer: &dyn crate::RpcObserver| {
-        observer.refused(Refusal::Body);
-        link.linger();
-        let text = format!("request body exceeds the limit of {max} bytes; send it in parts");
-        refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorObject::new(code::INVALID_REQUEST, text),
-        )
-    };
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > max) {
-        return too_large(shared.observer.as_ref());
-    }
-    let (parts, request_body) = request.into_parts();
-    let reading = read_body(request_body, max, &link.budget);
     // Held until the answer is made.
-    let (bytes, _held) = match tokio::time::timeout(read, reading).await {
-        Ok(Ok(read)) => read,
-        Ok(Err(Unread::TooLarge)) => return too_large(shared.observer.as_ref()),
-        Ok(Err(Unread::Memory)) => {
-            shared.observer.refused(Refusal::Memory);
-            link.linger();
-            let text = "the node is busy: no memory is left for this request; retry in a second";
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorObject::busy(text));
-        }
-        Ok(Err(Unread::Broken(error))) => {
-            shared.observer.refused(Refusal::Body);
-            let text = format!("the body did not arrive: {error}");
-            let error = ErrorObject::new(code::INVALID_REQUEST, text);
-            return refusal(StatusCode::BAD_REQUEST, error);
-        }
-        Err(_) => {
-            shared.observer.refused(Refusal::Body);
-            let text = format!("the body did not arrive within {} ms", read.as_millis());
-            let error = ErrorObject::new(code::INVALID_REQUEST, text);
-            return refusal(StatusCode::REQUEST_TIMEOUT, error);
-        }
+    let (parts, bytes, _held) = match receive(app, link, request).await {
+        Ok(received) => received,
+        Err(response) => return *response,
     };
     let caller = Arc::new(match target {
         Target::Full(cx) => caller(cx, link, &parts, Some(&bytes)),
@@ -270,6 +264,56 @@ async fn post(app: &App, target: &Target, link: &Link, request: Request<Body>) -
         },
         None => StatusCode::NO_CONTENT.into_response(),
     }
+}
+
+/// Reads the body of a request within the limits; or the answer that says why not.
+pub(super) async fn receive(
+    app: &App,
+    link: &Link,
+    request: Request<Body>,
+) -> Result<(Parts, Bytes, Held), Box<Response>> {
+    let shared = &app.shared;
+    let max = shared.limits.body_bytes_max;
+    let read = Duration::from_millis(shared.limits.read_ms_max);
+    let too_large = |observer: &dyn crate::RpcObserver| {
+        observer.refused(Refusal::Body);
+        link.linger();
+        let text = format!("request body exceeds the limit of {max} bytes; send it in parts");
+        refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorObject::new(code::INVALID_REQUEST, text),
+        )
+    };
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > max) {
+        return Err(Box::new(too_large(shared.observer.as_ref())));
+    }
+    let (parts, request_body) = request.into_parts();
+    let reading = read_body(request_body, max, &link.budget);
+    let refused = match tokio::time::timeout(read, reading).await {
+        Ok(Ok((bytes, held))) => return Ok((parts, bytes, held)),
+        Ok(Err(Unread::TooLarge)) => too_large(shared.observer.as_ref()),
+        Ok(Err(Unread::Memory)) => {
+            shared.observer.refused(Refusal::Memory);
+            link.linger();
+            let text = "the node is busy: no memory is left for this request; retry in a second";
+            refusal(StatusCode::SERVICE_UNAVAILABLE, ErrorObject::busy(text))
+        }
+        Ok(Err(Unread::Broken(error))) => {
+            shared.observer.refused(Refusal::Body);
+            let text = format!("the body did not arrive: {error}");
+            let error = ErrorObject::new(code::INVALID_REQUEST, text);
+            refusal(StatusCode::BAD_REQUEST, error)
+        }
+        Err(_) => {
+            shared.observer.refused(Refusal::Body);
+            let text = format!("the body did not arrive within {} ms", read.as_millis());
+            let error = ErrorObject::new(code::INVALID_REQUEST, text);
+            refusal(StatusCode::REQUEST_TIMEOUT, error)
+        }
+    };
+    Err(Box::new(refused))
 }
 
 /// Why a body is not there.

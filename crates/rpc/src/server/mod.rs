@@ -6,6 +6,7 @@ mod http;
 mod link;
 mod origin;
 mod pages;
+mod raw;
 mod reply;
 mod session;
 mod ws;
@@ -151,6 +152,8 @@ fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/", any(http::root))
         .route("/chain/{id}", any(http::chain))
+        .route("/raw", any(raw::root))
+        .route("/chain/{id}/raw", any(raw::chain))
         .fallback(http::not_found)
         .layer(app.origins.layer())
         .with_state(Arc::clone(app))

@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicBool, Ordering as Atomic},
 };
 
-use alloy_primitives::keccak256;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::Ordering;
 use hawser_primitives::{Address, B256, ChainId, Time};
@@ -14,6 +13,7 @@ use hawser_services::evidence::{self, Algorithm, Record};
 use crate::{
     error::{BenchError, Result},
     progress::Progress,
+    seed::{derive, mix, role_key},
     sign::{EthereumCall, NativeCall, Raw},
     token,
 };
@@ -65,27 +65,6 @@ pub(crate) struct Workload {
     pub(crate) lanes: Vec<Vec<Signed>>,
 }
 
-/// A seed for a key or a choice, the same in every run.
-fn derive(seed: u64, what: &str, index: u64) -> [u8; 32] {
-    let mut bytes = b"hawser bench ".to_vec();
-    bytes.extend_from_slice(&seed.to_be_bytes());
-    bytes.extend_from_slice(&index.to_be_bytes());
-    bytes.extend_from_slice(what.as_bytes());
-    keccak256(bytes).0
-}
-
-/// A key with a part to play.
-pub(crate) fn role_key(scheme: Scheme, seed: u64, role: &str, index: u64) -> Result<SecretKey> {
-    Ok(SecretKey::from_seed(scheme, &derive(seed, role, index))?)
-}
-
-/// Spreads inputs evenly over 64 bits (splitmix64's finaliser).
-pub(crate) const fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 impl Spec {
     pub(crate) fn scheme(&self) -> Scheme {
         match self.kind {
@@ -115,6 +94,7 @@ impl Spec {
         };
         let nonce = index as u64;
         let native = |ordering, gas_limit, to, input| NativeCall {
+            value: 0,
             suite: self.suite,
             chain: self.chain,
             ordering,
@@ -125,6 +105,7 @@ impl Spec {
         match self.kind {
             Kind::Ethereum => {
                 let call = EthereumCall {
+                    value: 0,
                     chain: self.chain,
                     nonce,
                     gas_limit: token::TRANSFER_GAS,

@@ -3,28 +3,33 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use hawser_crypto::{Scheme, Suite};
-use hawser_primitives::{Bytes, ChainId, Time};
+use hawser_primitives::{Bytes, ChainId};
 use serde_json::Value;
 
+use super::{
+    latency::{self, Gap},
+    load::{self, Drive},
+    report::{HawserRun, Idle, LoadReport, Pair, Report, SuiteReport},
+    setup, verify,
+    workload::{Kind, RECORDS, Spec, Workload},
+};
 use crate::{
     args::{BenchArgs, Plan},
     error::{BenchError, Result},
-    latency::{self, Gap},
-    load::{self, Drive},
     network::{Anvil, Hawser},
     probe::{Ground, Probes},
     proc,
     progress::Progress,
-    report::{HawserRun, Idle, LoadReport, Pair, Report, SuiteReport},
     rpc::Client,
-    setup, verify,
-    workload::{Kind, RECORDS, Spec, Workload},
+    seed::{native_scheme, now},
 };
 
+/// Validators of the network that is compared.
+pub(crate) const NODES: u16 = 4;
 /// Evidence transactions on their way at once: some 40 KB each, so that a few blocks' worth waits.
 const EVIDENCE_WINDOW: usize = 400;
 /// Evidence transactions in a batch.
@@ -44,20 +49,6 @@ struct Prepared {
     native: Arc<Workload>,
 }
 
-fn now() -> Time {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-const fn native_scheme(suite: Suite) -> Scheme {
-    match suite {
-        Suite::Intl => Scheme::Ed25519,
-        Suite::Sm => Scheme::Sm2,
-    }
-}
-
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
@@ -65,7 +56,7 @@ fn millis(time: Duration) -> f64 {
 impl Session {
     /// Runs everything; what is done is in the report even when a later part fails.
     pub(crate) async fn run(&self, report: &mut Report) -> Result<()> {
-        for suite in self.args.suite.suites() {
+        for suite in self.args.suites() {
             report.suites.push(SuiteReport::new(*suite));
             let mut prepared = None;
             for pair in 0..self.plan.pairs {
@@ -148,7 +139,7 @@ impl Session {
     ) -> Result<(HawserRun, ChainId)> {
         let bar = self.progress.bar("starting four validators", 0);
         let start = Instant::now();
-        let network = Hawser::start(&self.binary, &self.args.out, suite).await?;
+        let network = Hawser::start(&self.binary, &self.args.out, suite, NODES).await?;
         bar.done();
         let measured = self.measure(&network, start, with_idle, prepared).await;
         match measured {
@@ -303,6 +294,7 @@ impl Session {
             seed: self.args.seed,
             run: number,
             now: now(),
+            binary: true,
         };
         let executed = workload
             .lanes
@@ -340,7 +332,7 @@ impl Session {
         bar.done();
         self.progress.say(&format!(
             "  {name}: {} tx/s",
-            crate::text::number(sent.steady.tps)
+            crate::compare::text::number(sent.steady.tps)
         ));
         let made = LoadReport {
             workload: name,

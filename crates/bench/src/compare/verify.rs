@@ -10,13 +10,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::{
+    load::Sent,
+    workload::{Kind, Workload},
+};
 use crate::{
     error::{BenchError, Result},
-    load::Sent,
     probe::Probes,
     rpc::{Client, succeeded},
+    seed::mix,
     token,
-    workload::{Kind, Workload, mix},
 };
 
 /// How long the other nodes may take to show the first node's head.
@@ -104,7 +107,7 @@ fn shorten(value: &Value) -> String {
 }
 
 /// Waits until every node shows the first node's head, and compares the blocks there.
-async fn same_head(clients: &[Client]) -> Result<()> {
+pub(crate) async fn same_head(clients: &[Client]) -> Result<()> {
     let Some((first, others)) = clients.split_first() else {
         return Ok(());
     };
@@ -161,7 +164,27 @@ async fn executed(client: &Client, height: u64) -> Result<BTreeMap<B256, u64>> {
 }
 
 /// Everything accepted is in a block once, and nothing else is.
-fn compare(expected: &[B256], found: &BTreeMap<B256, u64>, probes: &Probes) -> Result<()> {
+pub(crate) fn compare(
+    expected: &[B256],
+    found: &BTreeMap<B256, u64>,
+    probes: &Probes,
+) -> Result<()> {
+    if let Some(lost) = expected.iter().find(|hash| !found.contains_key(*hash)) {
+        return Err(void(format!("{lost} was accepted and is in no block")));
+    }
+    self::probes(found, probes)?;
+    let known: BTreeSet<&B256> = expected
+        .iter()
+        .chain(probes.exactly_one.iter().flatten())
+        .collect();
+    match found.keys().find(|hash| !known.contains(hash)) {
+        Some(stranger) => Err(void(format!("{stranger} is in a block and nobody sent it"))),
+        None => Ok(()),
+    }
+}
+
+/// No transaction is in blocks twice, none that has to be refused is in any, and exactly one of each conflicting group.
+pub(crate) fn probes(found: &BTreeMap<B256, u64>, probes: &Probes) -> Result<()> {
     if let Some((hash, times)) = found.iter().find(|(_, times)| **times != 1) {
         return Err(void(format!("{hash} was executed {times} times")));
     }
@@ -171,10 +194,6 @@ fn compare(expected: &[B256], found: &BTreeMap<B256, u64>, probes: &Probes) -> R
                 "a transaction with {kind} is in a block: {hash}"
             )));
         }
-    }
-    let mut known: BTreeSet<&B256> = expected.iter().collect();
-    if let Some(lost) = expected.iter().find(|hash| !found.contains_key(*hash)) {
-        return Err(void(format!("{lost} was accepted and is in no block")));
     }
     for group in &probes.exactly_one {
         let executed = group
@@ -186,12 +205,8 @@ fn compare(expected: &[B256], found: &BTreeMap<B256, u64>, probes: &Probes) -> R
                 "{executed} of the conflicting {group:?} were executed"
             )));
         }
-        known.extend(group);
     }
-    match found.keys().find(|hash| !known.contains(hash)) {
-        Some(stranger) => Err(void(format!("{stranger} is in a block and nobody sent it"))),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// A random sample without repetition, the same for the same seed.

@@ -16,7 +16,7 @@ async fn the_generator_measures_and_verifies_a_real_node() {
         window: 200,
         batch: 20,
         rate_max: 1_000,
-        seconds: 4,
+        seconds: Some(4),
         ..test_args(true)
     };
     let session = Session {

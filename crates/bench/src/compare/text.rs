@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::{Figure, Report, SuiteReport};
+use crate::compare::report::{Figure, Report, SuiteReport};
 
 /// Four significant digits at most, thousands with a thin mark.
 pub(crate) fn number(value: f64) -> String {

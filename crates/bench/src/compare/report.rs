@@ -6,16 +6,13 @@ use std::{fs, path::Path};
 use hawser_crypto::Suite;
 use serde::Serialize;
 
+use super::{latency::OpenLoop, load::Counters, text, verify::Checked};
 use crate::{
     error::{BenchError, Result},
-    latency::OpenLoop,
-    load::Counters,
     probe::ProbeResult,
     proc::Machine,
     stats::{Percentiles, Spread},
     steady::Steady,
-    text,
-    verify::Checked,
 };
 
 /// One throughput run.

@@ -10,17 +10,16 @@ use hawser_primitives::{Address, B256, ChainId};
 use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
+use super::{load::join_batch, setup, workload::Workload};
 use crate::{
     args::DRAIN_S_MAX,
     error::{BenchError, Result},
-    load::join_batch,
     progress::Bar,
     rpc::{BatchReply, Client},
-    setup,
+    seed::role_key,
     sign::EthereumCall,
     stats::Percentiles,
     token,
-    workload::{Workload, role_key},
 };
 
 /// Between two looks for the transaction; what is measured is too long by half of this on average.
@@ -91,6 +90,7 @@ pub(crate) async fn idle(
     let turns = clients.iter().cycle();
     for (nonce, client) in (0..u64::from(warmup.saturating_add(samples))).zip(turns) {
         let call = EthereumCall {
+            value: 0,
             chain,
             nonce,
             gas_limit: token::TRANSFER_GAS,
@@ -300,7 +300,7 @@ async fn watch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{Kind, Signed, Spec};
+    use crate::compare::workload::{Kind, Signed, Spec};
     use hawser_crypto::Suite;
 
     fn workload(accounts: u8, each: usize) -> Workload {

@@ -2,7 +2,7 @@ use hawser_crypto::Suite;
 use hawser_primitives::{Address, B256, ChainId};
 
 use super::*;
-use crate::workload::{Kind, Signed, Spec};
+use crate::compare::workload::{Kind, Signed, Spec};
 
 fn workload(accounts: usize, each: usize) -> Workload {
     let signed = |text: String| Signed {

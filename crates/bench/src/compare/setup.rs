@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::{
     error::Result,
     rpc::Client,
+    seed::role_key,
     sign::{EthereumCall, Raw},
     token,
-    workload::role_key,
 };
 
 /// How long a transaction of the preparation may take.
@@ -30,6 +30,7 @@ pub(crate) fn token_address(seed: u64) -> Result<Address> {
 /// The first transaction: creates the token.
 pub(crate) fn creation(seed: u64, chain: ChainId) -> Result<Raw> {
     let call = EthereumCall {
+        value: 0,
         chain,
         nonce: 0,
         gas_limit: token::DEPLOY_GAS,
@@ -46,6 +47,7 @@ pub(crate) async fn mint(url: &str, seed: u64, chain: ChainId, to: &[Address]) -
     let mut hashes = Vec::new();
     for (chunk, nonce) in to.chunks(token::MINT_CHUNK).zip(1..) {
         let call = EthereumCall {
+            value: 0,
             chain,
             nonce,
             gas_limit: token::MINT_GAS,

@@ -17,14 +17,16 @@ use futures_util::future::try_join_all;
 use serde::Serialize;
 use tokio::{sync::Semaphore, time::sleep};
 
+use super::{
+    follow::Follower,
+    workload::{Workload, request_of},
+};
 use crate::{
     args::DRAIN_S_MAX,
     error::{BenchError, Result},
-    follow::Follower,
     progress::Bar,
     rpc::{BatchReply, Client, ErrorReply},
     steady::{Steady, steady},
-    workload::{Workload, request_of},
 };
 
 /// First and longest pause after a refusal for load.
@@ -186,7 +188,7 @@ impl Worker {
                     }
                     refused.sort_unstable();
                     waiting.retain(|(account, index)| {
-                        let id = crate::workload::request_id(*account, *index);
+                        let id = crate::compare::workload::request_id(*account, *index);
                         refused.binary_search(&id).is_ok()
                     });
                     let done = offered.saturating_sub(waiting.len()) as u64;
