@@ -9,7 +9,7 @@ use revm::{
 };
 
 use crate::{
-    BlockContext, BlockHashes, ExecutionConfig, NativeRegistry,
+    BlockContext, BlockHashes, ExecutionConfig, NativeRegistry, Threads,
     database::{CodeCache, StateDb},
     error::DbError,
     host::{ChainPrecompiles, NativeBlock},
@@ -33,6 +33,7 @@ pub struct Executor {
     config: ExecutionConfig,
     natives: NativeRegistry,
     code: CodeCache,
+    pub(crate) threads: Threads,
 }
 
 impl fmt::Debug for Executor {
@@ -52,6 +53,7 @@ impl Executor {
             config,
             natives,
             code: CodeCache::default(),
+            threads: Threads::default(),
         }
     }
 
@@ -65,6 +67,7 @@ impl Executor {
             },
             natives: self.natives.clone(),
             code: self.code.clone(),
+            threads: self.threads.clone(),
         }
     }
 
