@@ -6,19 +6,17 @@ use std::{
 };
 
 use alloy_primitives::Bloom;
-use hawser_ledger::{
-    Receipt, SkipReason, VerifiedTransaction,
-    state::{Account, Changes, StateError, StateKey, StateRead, StorageValue},
-};
-use hawser_primitives::{Address, B256, Bytes, U256};
+use hawser_ledger::{Receipt, SkipReason, VerifiedTransaction};
+use hawser_primitives::B256;
 use parking_lot::{Condvar, Mutex};
 use revm::context_interface::{ContextTr, JournalTr};
 
 use super::{
     SharedBlock,
+    collect::collect,
     hints::Hints,
     lane::{Lane, Ran, set_bit},
-    memory::{Memory, Version, version_of},
+    memory::{Memory, version_of},
     schedule::{Density, Schedule, Turn},
     view::{BlobView, Writes},
 };
@@ -327,7 +325,8 @@ impl<'a> Turns<'a> {
         end: usize,
     ) -> Result<(BlockOutput, Figures), ExecutionError> {
         let job = self.job;
-        let changes = collect(job, version_of(end), rest)?;
+        let state = job.block.state.as_ref();
+        let changes = collect(&job.memory, state, version_of(end), rest)?;
         self.figures.runs = job.runs().saturating_add(self.figures.in_order);
         let (gas_used, unordered) = self.meter.into_parts();
         let output = BlockOutput {
@@ -338,95 +337,5 @@ impl<'a> Turns<'a> {
             unordered,
         };
         Ok((output, self.figures))
-    }
-}
-
-/// All that a block changes: what versions below `end` wrote, and over it what the rest did.
-fn collect(job: &Job, end: Version, rest: Writes) -> Result<Changes, ExecutionError> {
-    let (memory, state) = (&job.memory, job.block.state.as_ref());
-    memory.add_codes(rest.codes);
-    let mut found = Found {
-        job,
-        state,
-        entries: Vec::new(),
-        codes: BTreeMap::new(),
-        error: None,
-    };
-    let over: BTreeMap<_, _> = rest.accounts.iter().copied().collect();
-    memory.accounts.written(end, &mut |address, new, base| {
-        if !over.contains_key(&address) {
-            found.account(address, new, base);
-        }
-    });
-    for (address, new) in over {
-        found.account(address, Some(new), memory.accounts.known(&address, 0));
-    }
-    let over: BTreeMap<_, _> = rest.slots.iter().copied().collect();
-    memory.slots.written(end, &mut |key, new, base| {
-        if !over.contains_key(&key) {
-            found.slot(key, new, base);
-        }
-    });
-    for (key, new) in over {
-        found.slot(key, new, memory.slots.known(&key, 0));
-    }
-    if let Some(error) = found.error {
-        return Err(error.into());
-    }
-    let mut blobs = found.codes;
-    blobs.extend(memory.blobs_below(end));
-    blobs.extend(rest.blobs);
-    Ok(Changes {
-        // Sorts first, then builds the tree at once.
-        entries: found.entries.into_iter().collect(),
-        blobs,
-    })
-}
-
-/// Changes as they are found, in any order.
-struct Found<'a> {
-    job: &'a Job,
-    state: &'a dyn StateRead,
-    entries: Vec<(StateKey, Option<Bytes>)>,
-    codes: BTreeMap<B256, Bytes>,
-    error: Option<StateError>,
-}
-
-impl Found<'_> {
-    fn keep<T>(&mut self, read: Result<T, StateError>) -> Option<T> {
-        read.map_err(|error| self.error.get_or_insert(error)).ok()
-    }
-
-    fn account(&mut self, address: Address, new: Option<Account>, base: Option<Option<Account>>) {
-        let old = match base {
-            Some(old) => old,
-            None => {
-                let read = self.state.account(&address);
-                let Some(old) = self.keep(read) else {
-                    return;
-                };
-                old
-            }
-        };
-        let new = new.filter(|account| !account.is_empty());
-        if new != old {
-            let value = new.as_ref().map(Account::encode);
-            self.entries.push((StateKey::Account(address), value));
-        }
-        if let Some(new) = new.filter(Account::has_code)
-            && old.is_none_or(|old| old.code_hash != new.code_hash)
-            && let Some(code) = self.job.memory.code(&new.code_hash)
-        {
-            self.codes.insert(new.code_hash, code.original_bytes());
-        }
-    }
-
-    fn slot(&mut self, (address, slot): (Address, U256), new: U256, base: Option<U256>) {
-        let key = StateKey::Storage(address, B256::from(slot));
-        // One that nobody read belongs to an account that the block made: it held nothing.
-        if new != base.unwrap_or_default() {
-            self.entries
-                .push((key, StorageValue::encode(B256::from(new))));
-        }
     }
 }

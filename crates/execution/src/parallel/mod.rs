@@ -15,6 +15,7 @@
 //! What is not shared: gas, quotas and replay are counted at the turn; content and code are named by
 //! their hash; the gate's caches are keyed by the hash of what they hold.
 
+mod collect;
 mod hints;
 mod job;
 mod lane;
@@ -27,20 +28,25 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, thread};
+use std::{collections::BTreeMap, sync::Arc, thread};
 
-use hawser_ledger::{VerifiedTransaction, state::StateRead};
+use hawser_ledger::{
+    VerifiedTransaction,
+    state::{Changes, StateError, StateRead},
+};
 use hawser_primitives::B256;
+use revm::state::EvmState;
 
 pub use job::Figures;
 pub use pool::{EXECUTION_THREADS_MAX, Threads};
 pub use trial::Rehearsal;
 
-use crate::{BlockContext, BlockHashes, BlockOutput, ExecutionError, Executor};
+use crate::{BlockContext, BlockHashes, BlockOutput, ExecutionError, Executor, database::StateDb};
 use hints::Hints;
 use job::{Job, Turns};
 use lane::Lane;
-use view::BlobView;
+use memory::{Memory, version_of};
+use view::{BlobView, View, Writes};
 
 /// Fewest threads with which a block is shared.
 pub const SHARED_THREADS_MIN: usize = 4;
@@ -80,6 +86,38 @@ const fn pays(count: usize, chain_max: usize, threads: usize) -> bool {
     let chain = chain_max.saturating_mul(run);
     let span = if chain > spread { chain } else { spread };
     span.saturating_add(count.saturating_mul(turn)) < count.saturating_mul(in_order)
+}
+
+/// A view of a state under a block whose one transaction is run apart, and the changes that come of
+/// it: the path that a transaction takes on a helper, for whoever compares it with another.
+pub(crate) struct Apart {
+    memory: Memory,
+}
+
+impl Apart {
+    pub(crate) fn new() -> Self {
+        Self {
+            memory: Memory::default(),
+        }
+    }
+
+    pub(crate) fn view<'a>(&'a self, base: StateDb<'a>) -> View<'a> {
+        let mut view = View::new(&self.memory, base);
+        view.begin(version_of(0));
+        view
+    }
+
+    pub(crate) fn changes(
+        &self,
+        state: &dyn StateRead,
+        view: &mut View<'_>,
+        after: EvmState,
+    ) -> Result<Changes, StateError> {
+        let reads = view.take_reads(BTreeMap::new());
+        let writes = Writes::of(after, &reads, BTreeMap::new());
+        self.memory.publish(version_of(0), &writes);
+        collect::collect(&self.memory, state, version_of(1), Writes::default())
+    }
 }
 
 /// Stops helpers whatever happens to the thread that gives turns.

@@ -108,7 +108,7 @@ impl Writes {
 }
 
 /// The state as one transaction after another sees it, each at its version.
-pub(super) struct View<'a> {
+pub(crate) struct View<'a> {
     memory: &'a Memory,
     base: StateDb<'a>,
     at: Version,

@@ -196,7 +196,7 @@ impl World {
         let mut genesis = genesis(Suite::Intl, accounts);
         if tight {
             genesis.parameters = ChainParameters {
-                block_gas_max: 6_000_000,
+                block_gas_max: 2_500_000,
                 transaction_gas_max: 1_000_000,
                 account_block_gas_max: 2_000_000,
                 ..ChainParameters::default()
@@ -298,16 +298,17 @@ impl World {
             }
             14 => {
                 takes_nonce = false;
-                let expires = self.context.time.plus_ms(u64::from(n) * 10);
+                // Few different ones, so that some come twice.
+                let lifetime = if n % 5 == 0 { 0 } else { 60_000 };
                 let order = Ordering::Unordered {
-                    expires,
-                    salt: u64::from(whom % 4),
+                    expires: self.context.time.plus_ms(lifetime),
+                    salt: u64::from(n % 2),
                 };
                 native(
                     &key,
                     order,
                     120_000,
-                    vec![to(other, value, vec![])],
+                    vec![to(other, 1, vec![])],
                     Suite::Intl,
                 )
             }
