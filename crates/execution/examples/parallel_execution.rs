@@ -24,6 +24,8 @@ use hawser_ledger::{
 use hawser_primitives::{Address, B256, U256};
 
 const TOKEN: Address = Address::repeat_byte(0xee);
+/// slot 0 += 1: all who call it meet, and nothing about a call says so.
+const COUNTER: Address = Address::repeat_byte(0xef);
 const BLOCK: usize = 2_000;
 const ACCOUNTS: usize = 100_000;
 
@@ -60,6 +62,7 @@ fn world() -> World {
     let senders: Vec<_> = (0..BLOCK).map(sender).collect();
     let mut accounts: Vec<_> = senders.iter().map(|key| rich(key.address())).collect();
     accounts.push(code(TOKEN, &token()));
+    accounts.push(code(COUNTER, "5f546001015f5500"));
     let suite = hawser_crypto::Suite::Intl;
     let mut chain = Chain::with(suite, parameters, accounts, vec![]);
     let mut changes = Changes::default();
@@ -80,108 +83,139 @@ fn world() -> World {
     World { chain, senders }
 }
 
-/// A transfer by each sender; of a hundred, `hot` go to one account.
-fn block(world: &World, erc20: bool, hot: usize) -> Vec<VerifiedTransaction> {
-    let spread = |i: usize| (i * 7_919 + 13) % 100 < hot;
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The hot ones pay one account.
+    Native,
+    /// The hot ones pay one account in tokens.
+    Erc20,
+    /// The hot ones count, the others pay in tokens.
+    Counter,
+}
+
+/// A transaction by each sender; of a hundred, `hot` meet.
+fn block(world: &World, kind: Kind, hot: usize) -> Vec<VerifiedTransaction> {
     let make = |(i, key): (usize, &SecretKey)| {
-        let to = if spread(i) {
+        let hot = (i * 7_919 + 13) % 100 < hot;
+        let to = if hot {
             person(0)
         } else {
             person(1 + i * 47 % (ACCOUNTS - 1))
         };
-        if erc20 {
-            let mut input = vec![0xa9, 0x05, 0x9c, 0xbb];
-            input.extend(to.into_word());
-            input.extend(U256::from(1).to_be_bytes::<32>());
-            call_tx(key, 0, Some(TOKEN), 0, input, 200_000)
-        } else {
-            call_tx(key, 0, Some(to), 1, vec![], 21_000)
+        match kind {
+            Kind::Native => call_tx(key, 0, Some(to), 1, vec![], 21_000),
+            Kind::Counter if hot => call_tx(key, 0, Some(COUNTER), 0, vec![], 60_000),
+            Kind::Erc20 | Kind::Counter => {
+                let mut input = vec![0xa9, 0x05, 0x9c, 0xbb];
+                input.extend(to.into_word());
+                input.extend(U256::from(1).to_be_bytes::<32>());
+                call_tx(key, 0, Some(TOKEN), 0, input, 200_000)
+            }
         }
     };
     world.senders.iter().enumerate().map(make).collect()
 }
 
-fn best(rounds: usize, mut work: impl FnMut()) -> Duration {
-    let time = |work: &mut dyn FnMut()| {
-        let start = Instant::now();
-        work();
-        start.elapsed()
+/// Medians in microseconds per transaction of several ways to do the same, by turns.
+fn medians(rounds: usize, ways: &mut [&mut dyn FnMut()]) -> Vec<f64> {
+    let mut times: Vec<Vec<Duration>> = ways.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (way, times) in ways.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            way();
+            times.push(start.elapsed());
+        }
+    }
+    let median = |mut times: Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64() * 1e6 / BLOCK as f64
     };
-    (0..rounds).map(|_| time(&mut work)).min().unwrap()
+    times.into_iter().map(median).collect()
 }
 
 fn main() {
     let rounds = std::env::args().nth(1).map_or(15, |n| n.parse().unwrap());
     let world = world();
+    println!("{BLOCK} transactions, {ACCOUNTS} accounts; microseconds per transaction, medians");
+    println!("in order | execute_shared on 1, 2 | forced on 1, 2 | never giving up on 1, 2");
+    for (name, kind, parts) in [
+        ("native transfer", Kind::Native, [0, 30, 100]),
+        ("ERC-20", Kind::Erc20, [0, 30, 100]),
+        ("counter among ERC-20", Kind::Counter, [5, 30, 100]),
+    ] {
+        for hot in parts {
+            println!("{name}, {hot} % hot:");
+            measure(&world, &block(&world, kind, hot), rounds);
+        }
+    }
+}
+
+fn measure(world: &World, transactions: &[VerifiedTransaction], rounds: usize) {
     let chain = &world.chain;
+    let executor = &chain.executor;
     let nothing = |_: &B256| false;
     let state = Arc::new(chain.state.clone());
+    let input = BlockInput {
+        context: chain.context,
+        transactions,
+        seen_unordered: &nothing,
+    };
+    let shared = SharedBlock {
+        context: chain.context,
+        transactions: Arc::new(transactions.iter().cloned().map(Arc::new).collect()),
+        state: Arc::<hawser_ledger::state::MemoryState>::clone(&state),
+        hashes: Arc::new(NoHashes),
+    };
+    let expected = executor.execute_block(&*state, &NoHashes, &input).unwrap();
+    let succeeded = |one: &hawser_ledger::Receipt| one.outcome == Outcome::Success;
+    assert!(expected.receipts.iter().all(succeeded));
     let (one, two) = (Threads::new(1), Threads::new(2));
-    println!(
-        "{BLOCK} transactions, {ACCOUNTS} accounts; microseconds per transaction, best of {rounds}"
-    );
-    println!(
-        "in order | execute_shared, setting 1, 2 | forced on 1, 2 threads | same without giving up"
-    );
-    for (name, erc20) in [("native transfer", false), ("ERC-20", true)] {
-        for hot in [0, 30, 100] {
-            let transactions = block(&world, erc20, hot);
-            let input = BlockInput {
-                context: chain.context,
-                transactions: &transactions,
-                seen_unordered: &nothing,
-            };
-            let shared = SharedBlock {
-                context: chain.context,
-                transactions: Arc::new(transactions.iter().cloned().map(Arc::new).collect()),
-                state: Arc::<hawser_ledger::state::MemoryState>::clone(&state),
-                hashes: Arc::new(NoHashes),
-            };
-            let executor = &chain.executor;
-            let expected = executor.execute_block(&*state, &NoHashes, &input).unwrap();
-            let succeeded = |one: &hawser_ledger::Receipt| one.outcome == Outcome::Success;
-            assert!(expected.receipts.iter().all(succeeded));
-            let per = |time: Duration| time.as_secs_f64() * 1e6 / BLOCK as f64;
-            let mut cells = vec![per(best(rounds, || {
+    let setting = |threads: &Threads| executor.clone().with_threads(threads.clone());
+    let (first, second) = (setting(&one), setting(&two));
+    let forced = |threads: &Threads, gives_up| {
+        let output = executor.execute_on(threads, shared.clone(), &nothing, gives_up);
+        if let Some((output, _)) = output.unwrap() {
+            assert_eq!(output.gas_used, expected.gas_used);
+        }
+    };
+    let cells = medians(
+        rounds,
+        &mut [
+            &mut || {
                 let _ = executor.execute_block(&*state, &NoHashes, &input).unwrap();
-            }))];
-            for threads in [&one, &two] {
-                let executor = executor.clone().with_threads(threads.clone());
-                cells.push(per(best(rounds, || {
-                    let _ = executor.execute_shared(shared.clone(), &nothing).unwrap();
-                })));
-            }
-            for gives_up in [true, false] {
-                for threads in [&one, &two] {
-                    cells.push(per(best(rounds, || {
-                        let output =
-                            executor.execute_on(threads, shared.clone(), &nothing, gives_up);
-                        if let Some((output, _)) = output.unwrap() {
-                            assert_eq!(output.gas_used, expected.gas_used);
-                        }
-                    })));
-                }
-            }
-            let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:6.2}")).collect();
-            println!("{name}, {hot} % hot: {}", cells.join(" "));
-            for threads in [1, 2, 4, 8, 16] {
-                let rehearsal = executor
-                    .rehearse(shared.clone(), &nothing, threads, false)
-                    .unwrap();
-                let Some(rehearsal) = rehearsal else {
-                    println!("  one chain: runs in order");
-                    break;
-                };
-                assert_eq!(rehearsal.output, expected);
-                println!(
-                    "  {threads:2} threads: {:.3} runs per transaction, {} in vain, {} runs on the critical path ({:.1} times shorter), longest chain {}",
-                    rehearsal.figures.runs as f64 / BLOCK as f64,
-                    rehearsal.figures.in_vain,
-                    rehearsal.span,
-                    BLOCK as f64 / rehearsal.span as f64,
-                    rehearsal.chain_max,
-                );
-            }
+            },
+            &mut || {
+                let _ = first.execute_shared(shared.clone(), &nothing).unwrap();
+            },
+            &mut || {
+                let _ = second.execute_shared(shared.clone(), &nothing).unwrap();
+            },
+            &mut || forced(&one, true),
+            &mut || forced(&two, true),
+            &mut || forced(&one, false),
+            &mut || forced(&two, false),
+        ],
+    );
+    let cells: Vec<_> = cells.iter().map(|cell| format!("{cell:6.2}")).collect();
+    println!("  {}", cells.join(" "));
+    for threads in [2, 4, 8, 16] {
+        for gives_up in [false, true] {
+            let rehearsal = executor.rehearse(shared.clone(), &nothing, threads, gives_up);
+            let Some(rehearsal) = rehearsal.unwrap() else {
+                println!("  one chain: runs in order");
+                return;
+            };
+            assert_eq!(rehearsal.output, expected);
+            let figures = rehearsal.figures;
+            println!(
+                "  {threads:2} threads{}: {:.3} runs per transaction, {} in vain, critical path {} runs, {} in order, longest chain {}",
+                if gives_up { " in earnest" } else { "" },
+                figures.runs as f64 / BLOCK as f64,
+                figures.in_vain,
+                rehearsal.span,
+                figures.in_order,
+                rehearsal.chain_max,
+            );
         }
     }
 }

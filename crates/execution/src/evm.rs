@@ -1,6 +1,7 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use hawser_ledger::{ChainParameters, state::StateRead};
+use parking_lot::Mutex;
 use revm::{
     Context, Database, Journal,
     context::{BlockEnv, CfgEnv, Evm, TxEnv},
@@ -13,6 +14,7 @@ use crate::{
     database::{CodeCache, StateDb},
     error::DbError,
     host::{ChainPrecompiles, NativeBlock},
+    parallel::Patience,
 };
 
 pub(crate) type ChainContext<DB> = Context<BlockEnv, TxEnv, CfgEnv, DB, Journal<DB>, ()>;
@@ -34,6 +36,8 @@ pub struct Executor {
     natives: NativeRegistry,
     code: CodeCache,
     pub(crate) threads: Threads,
+    /// Whether sharing blocks has been worth it lately; of no account for what they give.
+    pub(crate) patience: Arc<Mutex<Patience>>,
 }
 
 impl fmt::Debug for Executor {
@@ -54,6 +58,7 @@ impl Executor {
             natives,
             code: CodeCache::default(),
             threads: Threads::default(),
+            patience: Arc::default(),
         }
     }
 
@@ -68,6 +73,7 @@ impl Executor {
             natives: self.natives.clone(),
             code: self.code.clone(),
             threads: self.threads.clone(),
+            patience: Arc::clone(&self.patience),
         }
     }
 

@@ -133,7 +133,7 @@ impl<K: Hash + Eq + Copy, V: Copy> Versioned<K, V> {
     /// was read. In no order.
     pub(super) fn written(&self, at: Version, show: &mut dyn FnMut(K, V, Option<V>)) {
         for shard in &self.shards {
-            for (key, cell) in shard.lock().iter() {
+            for (key, cell) in &*shard.lock() {
                 let place = cell.versions.partition_point(|(version, _)| *version < at);
                 if let Some((_, value)) = place
                     .checked_sub(1)

@@ -39,6 +39,7 @@ use revm::state::EvmState;
 
 pub use job::Figures;
 pub use pool::{EXECUTION_THREADS_MAX, Threads};
+pub(crate) use schedule::Patience;
 pub use trial::Rehearsal;
 
 use crate::{BlockContext, BlockHashes, BlockOutput, ExecutionError, Executor, database::StateDb};
@@ -55,7 +56,7 @@ pub const SHARED_TRANSACTIONS_MIN: usize = 128;
 
 /// What a run by itself costs, what a turn costs, and what a run in order costs, by measurement
 /// (docs/adr/0013).
-const COSTS: (usize, usize, usize) = (16, 3, 10);
+const COSTS: (usize, usize, usize) = (12, 2, 10);
 
 /// A block that threads may share: everything is owned.
 #[derive(Clone)]
@@ -149,11 +150,14 @@ impl Executor {
         let (count, threads) = (block.transactions.len(), self.threads.count());
         if threads >= SHARED_THREADS_MIN
             && count >= SHARED_TRANSACTIONS_MIN
+            && self.patience.lock().tries()
             && let Some(hints) = Hints::of(block.transactions(), self.natives())
             && pays(count, hints.chain_max, threads)
             && let Some(job) = Job::new(self.alone(), block.clone(), &hints, true)
         {
-            return shared(&self.threads, job, seen_unordered).map(|(output, _)| output);
+            let (output, figures) = shared(&self.threads, job, seen_unordered)?;
+            self.patience.lock().tried(figures.in_order > 0);
+            return Ok(output);
         }
         self.in_order(
             block.state.as_ref(),

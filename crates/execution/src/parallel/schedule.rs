@@ -157,6 +157,43 @@ impl Schedule {
     }
 }
 
+/// Whether to try again, after blocks in which running ahead was given up: chains of a kind follow one
+/// another, and each try costs a little.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    /// Blocks to let pass before the next try.
+    wait: u32,
+    /// Tries that failed since the last that did not.
+    failures: u32,
+}
+
+impl Patience {
+    /// Most blocks between tries.
+    pub(super) const WAIT_MAX: u32 = 64;
+
+    /// Whether to try it with this block.
+    pub(super) fn tries(&mut self) -> bool {
+        let now = self.wait == 0;
+        self.wait = self.wait.saturating_sub(1);
+        now
+    }
+
+    /// How a try went.
+    pub(super) fn tried(&mut self, given_up: bool) {
+        self.failures = if given_up {
+            self.failures.saturating_add(1)
+        } else {
+            0
+        };
+        let longer = 1u32.checked_shl(self.failures).unwrap_or(Self::WAIT_MAX);
+        self.wait = if given_up {
+            longer.min(Self::WAIT_MAX)
+        } else {
+            0
+        };
+    }
+}
+
 /// Watches whether running ahead pays.
 pub(super) struct Density {
     turns: u32,
@@ -167,9 +204,9 @@ pub(super) struct Density {
 impl Density {
     /// Turns between decisions.
     pub(super) const WINDOW: u32 = 64;
-    /// With more of a window in vain, running ahead costs more than it gains: each of them is a check
-    /// and a second run at the turn, and a run by itself costs more than one within a journal.
-    pub(super) const IN_VAIN_MAX: u32 = Self::WINDOW * 3 / 10;
+    /// With more of a window in vain, running ahead gains too little: each of them runs at its turn,
+    /// where nobody helps, and a run by itself costs more than one within a journal.
+    pub(super) const IN_VAIN_MAX: u32 = Self::WINDOW / 2;
     /// With more of a window not run ahead at all, nobody helps.
     pub(super) const ALONE_MAX: u32 = Self::WINDOW * 7 / 8;
 

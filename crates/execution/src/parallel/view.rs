@@ -34,17 +34,19 @@ impl Reads {
     /// Whether a transaction that runs at `at` would read the same now. By value: that a key was
     /// written in between does not matter when it holds what it held.
     pub(super) fn hold(&self, memory: &Memory, at: Version) -> bool {
-        self.accounts
-            .iter()
-            .all(|(address, seen)| memory.accounts.known(address, at).as_ref() == Some(seen))
-            && self
-                .slots
-                .iter()
-                .all(|(key, seen)| memory.slots.known(key, at).as_ref() == Some(seen))
-            && self
-                .blobs
-                .iter()
-                .all(|(hash, seen)| memory.blob(hash, at).is_some() == *seen)
+        // The order of a map does not matter to a conjunction.
+        for (address, seen) in &self.accounts {
+            if memory.accounts.known(address, at).as_ref() != Some(seen) {
+                return false;
+            }
+        }
+        for (key, seen) in &self.slots {
+            if memory.slots.known(key, at).as_ref() != Some(seen) {
+                return false;
+            }
+        }
+        let recent = |hash: &B256| memory.blob(hash, at).is_some();
+        self.blobs.iter().all(|(hash, seen)| recent(hash) == *seen)
     }
 }
 

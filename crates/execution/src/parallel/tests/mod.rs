@@ -299,9 +299,9 @@ fn a_block_that_is_one_chain_is_not_even_tried_and_a_hidden_one_is_given_up() {
 #[test]
 fn sharing_is_tried_from_the_named_numbers_on_and_where_it_pays() {
     use super::{SHARED_THREADS_MIN, pays};
-    assert!(!pays(2_000, 1, 1) && !pays(2_000, 1, 2));
+    assert!(!pays(2_000, 1, 1));
     assert!(pays(2_000, 1, SHARED_THREADS_MIN));
-    assert!(!pays(2_000, 2_000, 64) && !pays(2_000, 1_200, 64));
+    assert!(pays(2_000, 1_333, 64) && !pays(2_000, 1_334, 64));
     assert!(!pays(0, 0, 0));
 }
 
@@ -322,6 +322,47 @@ fn running_ahead_is_given_up_on_both_sides_of_its_limits() {
             !density.count(true, n % Density::WINDOW < Density::IN_VAIN_MAX),
             "{n}"
         );
+    }
+}
+
+#[test]
+fn blocks_that_were_given_up_are_tried_ever_more_rarely_up_to_a_limit() {
+    use super::schedule::Patience;
+    let mut patience = Patience::default();
+    let mut gaps = Vec::new();
+    for _ in 0..10 {
+        let gap = (0u32..).find(|_| patience.tries()).unwrap();
+        gaps.push(gap);
+        patience.tried(true);
+    }
+    assert_eq!(gaps, [0, 2, 4, 8, 16, 32, 64, 64, 64, 64]);
+    assert!((0..Patience::WAIT_MAX).all(|_| !patience.tries()) && patience.tries());
+    patience.tried(false);
+    assert!(patience.tries() && patience.tries());
+}
+
+#[test]
+fn execute_shared_gives_the_same_with_any_setting() {
+    let mut world = World::new(false, false);
+    let spread: Vec<_> = (0..300u16)
+        .map(|n| {
+            let n = u8::try_from(n % 256).unwrap();
+            world.make((2, n % 11, n / 11, n % 22))
+        })
+        .collect();
+    let mut world_of_counters = World::new(false, false);
+    let hidden: Vec<_> = (0..300u16)
+        .map(|n| world_of_counters.make((8, u8::try_from(n % 11).unwrap(), 0, 0)))
+        .collect();
+    for block in [spread, hidden] {
+        let expected = serial(&world, &block);
+        for count in [1, 2, 4, 8] {
+            let executor = world.executor.clone().with_threads(Threads::new(count));
+            for _ in 0..3 {
+                let output = executor.execute_shared(world.block(&block), &|_| false);
+                assert_eq!(output.unwrap(), expected, "{count} threads");
+            }
+        }
     }
 }
 

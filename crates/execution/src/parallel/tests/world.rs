@@ -152,7 +152,7 @@ impl Guard for Watch {
         effects: &Effects<'_>,
     ) -> Result<Verdict, StateError> {
         let mut verdict = Verdict::default();
-        if effects.logs.len() == 1 && transaction.sender[1] % 3 == 0 {
+        if effects.logs.len() == 1 && transaction.sender[1].is_multiple_of(3) {
             counted(store, 201)?;
         }
         if effects
