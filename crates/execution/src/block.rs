@@ -66,14 +66,18 @@ pub struct BlockOutput {
 /// The filter over a block's events. Most events of a block share contracts and topics; what has
 /// been added is not hashed again.
 #[derive(Default)]
-struct LogsBloom {
+pub(crate) struct LogsBloom {
     bloom: Bloom,
     addresses: AddressSet,
     topics: B256Set,
 }
 
 impl LogsBloom {
-    fn add(&mut self, log: &Log) {
+    pub(crate) const fn bloom(&self) -> Bloom {
+        self.bloom
+    }
+
+    pub(crate) fn add(&mut self, log: &Log) {
         if self.addresses.insert(log.address) {
             self.bloom.m3_2048(log.address.as_slice());
         }
@@ -125,8 +129,18 @@ impl<'a> BlockMeter<'a> {
         }
     }
 
+    /// Gas used so far.
+    pub(crate) const fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Gas used, and the unordered transactions executed.
+    pub(crate) fn into_parts(self) -> (u64, Vec<UnorderedMark>) {
+        (self.used, self.marks)
+    }
+
     /// Whether a transaction may run at all.
-    fn admit(
+    pub(crate) fn admit(
         &self,
         executor: &Executor,
         transaction: &VerifiedTransaction,
@@ -162,7 +176,14 @@ impl<'a> BlockMeter<'a> {
         Ok(Some(UnorderedMark { digest, expires }))
     }
 
-    fn record(&mut self, sender: Address, limit: u64, used: u64, mark: Option<UnorderedMark>) {
+    /// Counts a transaction that was executed.
+    pub(crate) fn record(
+        &mut self,
+        sender: Address,
+        limit: u64,
+        used: u64,
+        mark: Option<UnorderedMark>,
+    ) {
         let taken = self.quota.entry(sender).or_default();
         *taken = taken.saturating_add(limit);
         self.used = self.used.saturating_add(used);
@@ -184,16 +205,30 @@ impl Executor {
         hashes: &dyn BlockHashes,
         input: &BlockInput<'_>,
     ) -> Result<BlockOutput, ExecutionError> {
+        let transactions = input.transactions.iter();
+        let (context, seen) = (input.context, input.seen_unordered);
+        self.in_order(state, hashes, context, transactions, seen)
+    }
+
+    /// Runs transactions one after another in one journal.
+    pub(crate) fn in_order<'t>(
+        &self,
+        state: &dyn StateRead,
+        hashes: &dyn BlockHashes,
+        context: BlockContext,
+        transactions: impl ExactSizeIterator<Item = &'t VerifiedTransaction>,
+        seen: &dyn Fn(&B256) -> bool,
+    ) -> Result<BlockOutput, ExecutionError> {
         let db = BlockDb::new(self.database(state, hashes));
-        let mut evm = self.evm(state, db, self.config().cfg_env(), &input.context, ());
+        let mut evm = self.evm(state, db, self.config().cfg_env(), &context, ());
         if let Some(gate) = evm.precompiles.gate.as_mut() {
             gate.keeps_journal = true;
         }
-        record_parent(&mut evm, input.context.height, input.context.parent_hash)?;
-        let mut meter = BlockMeter::new(self, input.context, input.seen_unordered);
-        let mut receipts = Vec::with_capacity(input.transactions.len());
+        record_parent(&mut evm, context.height, context.parent_hash)?;
+        let mut meter = BlockMeter::new(self, context, seen);
+        let mut receipts = Vec::with_capacity(transactions.len());
         let mut bloom = LogsBloom::default();
-        for transaction in input.transactions {
+        for transaction in transactions {
             let attempt = self.attempt(&mut evm, &mut meter, transaction, run)?;
             let receipt = receipt(transaction, attempt, meter.used);
             receipt.logs.iter().for_each(|log| bloom.add(log));
@@ -231,21 +266,41 @@ impl Executor {
             Ok(mark) => mark,
             Err(reason) => return Ok(Err(reason)),
         };
-        evm.precompiles.transaction_hash = transaction.hash();
-        match run(self, evm, transaction) {
-            Ok(executed) => {
-                let limit = transaction.transaction().gas_limit();
-                let used = executed.result.tx_gas_used();
-                meter.record(transaction.sender(), limit, used, mark);
-                gate::settle(evm)?;
-                Ok(Ok(executed))
-            }
-            Err(EvmError::Transaction(invalid)) => {
-                gate::discard(evm);
-                Ok(Err(skip_reason(&invalid)))
-            }
-            Err(error) => Err(error.into()),
+        let attempt = perform(self, evm, transaction, run)?;
+        if let Ok(executed) = &attempt {
+            let limit = transaction.transaction().gas_limit();
+            let used = executed.result.tx_gas_used();
+            meter.record(transaction.sender(), limit, used, mark);
         }
+        Ok(attempt)
+    }
+}
+
+/// Runs one transaction whatever the block's rules say; `run` is how.
+pub(crate) fn perform<'a, DB, INSP>(
+    executor: &Executor,
+    evm: &mut ChainEvm<'a, DB, INSP>,
+    transaction: &VerifiedTransaction,
+    run: impl FnOnce(
+        &Executor,
+        &mut ChainEvm<'a, DB, INSP>,
+        &VerifiedTransaction,
+    ) -> Result<Executed, EvmError>,
+) -> Result<Attempt, ExecutionError>
+where
+    DB: revm::Database<Error = crate::error::DbError>,
+{
+    evm.precompiles.transaction_hash = transaction.hash();
+    match run(executor, evm, transaction) {
+        Ok(executed) => {
+            gate::settle(evm)?;
+            Ok(Ok(executed))
+        }
+        Err(EvmError::Transaction(invalid)) => {
+            gate::discard(evm);
+            Ok(Err(skip_reason(&invalid)))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -49,11 +49,11 @@ pub(crate) struct StateDb<'a> {
 }
 
 impl StateDb<'_> {
-    fn account(&self, address: &Address) -> Result<Option<Account>, DbError> {
+    pub(crate) fn account(&self, address: &Address) -> Result<Option<Account>, DbError> {
         Ok(self.state.account(address)?)
     }
 
-    fn slot(&self, address: Address, slot: U256) -> Result<U256, DbError> {
+    pub(crate) fn slot(&self, address: Address, slot: U256) -> Result<U256, DbError> {
         let key = StateKey::Storage(address, B256::from(slot));
         let Some(bytes) = self.state.get(&key)? else {
             return Ok(U256::ZERO);
@@ -62,7 +62,7 @@ impl StateDb<'_> {
     }
 }
 
-fn info(account: &Account) -> AccountInfo {
+pub(crate) fn info(account: &Account) -> AccountInfo {
     AccountInfo {
         balance: account.balance(),
         nonce: account.nonce,

@@ -1,6 +1,7 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use hawser_ledger::{ChainParameters, state::StateRead};
+use parking_lot::Mutex;
 use revm::{
     Context, Database, Journal,
     context::{BlockEnv, CfgEnv, Evm, TxEnv},
@@ -9,10 +10,11 @@ use revm::{
 };
 
 use crate::{
-    BlockContext, BlockHashes, ExecutionConfig, NativeRegistry,
+    BlockContext, BlockHashes, ExecutionConfig, NativeRegistry, Threads,
     database::{CodeCache, StateDb},
     error::DbError,
     host::{ChainPrecompiles, NativeBlock},
+    parallel::Patience,
 };
 
 pub(crate) type ChainContext<DB> = Context<BlockEnv, TxEnv, CfgEnv, DB, Journal<DB>, ()>;
@@ -33,6 +35,9 @@ pub struct Executor {
     config: ExecutionConfig,
     natives: NativeRegistry,
     code: CodeCache,
+    pub(crate) threads: Threads,
+    /// Whether sharing blocks has been worth it lately; of no account for what they give.
+    pub(crate) patience: Arc<Mutex<Patience>>,
 }
 
 impl fmt::Debug for Executor {
@@ -52,6 +57,8 @@ impl Executor {
             config,
             natives,
             code: CodeCache::default(),
+            threads: Threads::default(),
+            patience: Arc::default(),
         }
     }
 
@@ -65,6 +72,8 @@ impl Executor {
             },
             natives: self.natives.clone(),
             code: self.code.clone(),
+            threads: self.threads.clone(),
+            patience: Arc::clone(&self.patience),
         }
     }
 

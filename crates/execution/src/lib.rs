@@ -1,6 +1,7 @@
 //! Runs ordered transactions.
 //!
-//! For: executing a block's transactions on the state before it ([`Executor::execute_block`]),
+//! For: executing a block's transactions on the state before it ([`Executor::execute_block`], and
+//! [`Executor::execute_shared`] on several threads),
 //! calls, estimates, simulations and traces for the query interfaces, and the contracts written in
 //! Rust ([`NativeContract`]). Semantics are in `docs/spec/execution.md`.
 //! Not for: ordering transactions, verifying signatures, committing state or computing roots.
@@ -20,6 +21,9 @@
     )
 )]
 
+#[cfg(test)]
+extern crate self as hawser_execution;
+
 mod access;
 mod admission;
 mod batch;
@@ -38,6 +42,7 @@ mod host;
 mod limit;
 mod native;
 mod overrides;
+mod parallel;
 mod precompiles;
 mod simulate;
 pub mod statetest;
@@ -71,6 +76,10 @@ pub use genesis::{HISTORY_ADDRESS, HISTORY_WINDOW, NATIVE_CODE};
 pub use native::{
     BLOB_BYTE_GAS, BLOB_GAS, BLOB_READ_BYTE_GAS, CallEnv, NativeContract, NativeFailure,
     NativeGenesis, NativeRegistry, NativeResult, NativeState, RegistryError, revert_text,
+};
+pub use parallel::{
+    EXECUTION_THREADS_MAX, Figures, Rehearsal, SHARED_THREADS_MIN, SHARED_TRANSACTIONS_MIN,
+    SharedBlock, Threads,
 };
 pub use precompiles::{
     GCM_BLOCK_GAS, SM_PRECOMPILES, SM2_MESSAGE_GAS, SM2_VERIFY, SM2_VERIFY_DIGEST, SM2_VERIFY_GAS,

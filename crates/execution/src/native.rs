@@ -26,6 +26,13 @@ pub trait NativeContract: Send + Sync {
     /// Runs one call. Everything it changed is undone when it fails.
     fn call(&self, env: &CallEnv, state: &mut dyn NativeState) -> NativeResult;
 
+    /// Whether calls of it wait for their turn where a block is executed by several threads. The
+    /// result is the same either way; a contract whose calls change what most others read had better
+    /// say yes.
+    fn in_turn(&self) -> bool {
+        false
+    }
+
     /// What its storage holds when a chain with this genesis starts.
     fn genesis(&self, genesis: &Genesis) -> NativeGenesis {
         let _ = genesis;

@@ -43,6 +43,8 @@ pub(crate) struct GateRun<'a> {
     needs_trace: bool,
     /// Whether the gate stands open, once that is known of the block.
     stands_open: Option<bool>,
+    /// What the state before the block says of it, where this engine begins within the block.
+    settled_open: Option<bool>,
     refusal: Option<Finding>,
     checkpoint: Option<JournalCheckpoint>,
     /// Whether the first frame takes the sender's nonce, so that undoing it gives the nonce back.
@@ -64,6 +66,7 @@ impl<'a> GateRun<'a> {
             guard: None,
             needs_trace: false,
             stands_open: None,
+            settled_open: None,
             refusal: None,
             checkpoint: None,
             nonce_in_frame: false,
@@ -71,6 +74,13 @@ impl<'a> GateRun<'a> {
             frames_cut: false,
             notes: Vec::new(),
         }
+    }
+
+    /// Says whether the gate stands open in this block, which must not depend on where in the block
+    /// this engine begins.
+    pub(crate) fn settle_open(&mut self, open: Option<bool>) {
+        self.settled_open = open;
+        self.stands_open = open;
     }
 
     fn reset(&mut self) {
@@ -85,7 +95,7 @@ impl<'a> GateRun<'a> {
         self.notes.clear();
         if !self.keeps_journal {
             self.base.clear();
-            self.stands_open = None;
+            self.stands_open = self.settled_open;
         }
     }
 

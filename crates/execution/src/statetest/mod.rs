@@ -20,6 +20,7 @@ use revm::{
     context_interface::{ContextSetters, ContextTr, JournalTr},
     handler::Handler,
     primitives::hardfork::SpecId,
+    state::EvmState,
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -28,6 +29,7 @@ use crate::{
     BlockContext, BlockHashes, ExecutionConfig, Executor, NativeRegistry, changes,
     database::BlockDb,
     handler::{ChainHandler, Fees},
+    parallel::Apart,
 };
 use format::{Environment, PostState, TestUnit};
 
@@ -225,6 +227,7 @@ fn run_case(
     })
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Failure {
     /// The transaction is invalid.
     Refused(String),
@@ -255,8 +258,42 @@ fn execute(
         parent_hash: B256::ZERO,
         gas_limit: block.gas_limit,
     };
+    let prepared = (cfg, block, tx);
+    // As a block in order does it, and as a helper does it that runs a transaction ahead of its turn.
     let db = BlockDb::new(executor.database(state, &NumberHashes));
-    let mut evm = executor.evm(state, db, cfg, &context, ());
+    let in_order = engine(
+        &executor,
+        state,
+        &context,
+        db,
+        prepared.clone(),
+        |after, db| Ok(changes::collect(after, db)),
+    );
+    let apart = Apart::new();
+    let view = apart.view(executor.database(state, &NumberHashes));
+    let ahead = engine(&executor, state, &context, view, prepared, |after, view| {
+        apart.changes(state, view, after)
+    });
+    if in_order != ahead {
+        let reason = "a run in order and a run by itself give different results".to_owned();
+        return Err(Failure::Engine(reason));
+    }
+    in_order
+}
+
+/// Runs a transaction on a database; `collect` says what it changes.
+fn engine<DB>(
+    executor: &Executor,
+    state: &MemoryState,
+    context: &BlockContext,
+    db: DB,
+    (cfg, block, tx): (CfgEnv, BlockEnv, TxEnv),
+    collect: impl FnOnce(EvmState, &mut DB) -> Result<Changes, StateError>,
+) -> Result<(Changes, Vec<Log>), Failure>
+where
+    DB: revm::Database<Error = crate::error::DbError>,
+{
+    let mut evm = executor.evm(state, db, cfg, context, ());
     evm.ctx.block = block;
     evm.ctx.set_tx(tx);
     let result = match ChainHandler::new(Fees::Ethereum).run(&mut evm) {
@@ -266,6 +303,8 @@ fn execute(
         }
         Err(error) => return Err(Failure::Engine(error.to_string())),
     };
-    let changed = evm.ctx.journal_mut().finalize();
-    Ok((changes::collect(changed, evm.ctx.db()), result.into_logs()))
+    let after = evm.ctx.journal_mut().finalize();
+    let changes = collect(after, evm.ctx.db_mut());
+    let changes = changes.map_err(|error| Failure::Engine(error.to_string()))?;
+    Ok((changes, result.into_logs()))
 }

@@ -16,7 +16,7 @@ use alloy_primitives::TxKind;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_execution::{
     BlockContext, BlockInput, BlockOutput, ExecutionConfig, Executor, NativeContract,
-    NativeRegistry, NoHashes,
+    NativeRegistry, NoHashes, SharedBlock,
 };
 use hawser_ledger::{
     ChainParameters, Genesis, GenesisAccount, GenesisValidator, Outcome, PROTOCOL_VERSION,
@@ -107,9 +107,29 @@ impl Chain {
             transactions,
             seen_unordered: &seen,
         };
-        self.executor
+        let output = self
+            .executor
             .execute_block(&self.state, &NoHashes, &input)
-            .unwrap()
+            .unwrap();
+        self.rehearse(transactions, &output);
+        output
+    }
+
+    /// The same block as several threads would execute it gives the same.
+    fn rehearse(&self, transactions: &[VerifiedTransaction], expected: &BlockOutput) {
+        let block = SharedBlock {
+            context: self.context,
+            transactions: Arc::new(transactions.iter().cloned().map(Arc::new).collect()),
+            state: Arc::new(self.state.clone()),
+            hashes: Arc::new(NoHashes),
+        };
+        let seen = |digest: &B256| self.seen.contains(digest);
+        for threads in [2, 5] {
+            let rehearsal = self.executor.rehearse(block.clone(), &seen, threads, false);
+            if let Some(rehearsal) = rehearsal.unwrap() {
+                assert_eq!(&rehearsal.output, expected, "{threads} threads");
+            }
+        }
     }
 
     /// Executes a block, keeps its changes and moves on.

@@ -78,6 +78,11 @@ impl NativeContract for Governance {
         "governance"
     }
 
+    /// What it decides, the gate of every later transaction reads.
+    fn in_turn(&self) -> bool {
+        true
+    }
+
     fn call(&self, env: &CallEnv, state: &mut dyn NativeState) -> NativeResult {
         state.charge(CALL_GAS)?;
         if !env.value.is_zero() {

@@ -20,7 +20,7 @@ use alloy_sol_types::{SolCall, SolError};
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_execution::{
     BlockContext, BlockInput, BlockOutput, CallOutcome, CallRequest, ExecutionConfig, Executor,
-    Finding, NativeRegistry, NoHashes, TransactionRequest,
+    Finding, NativeRegistry, NoHashes, SharedBlock, TransactionRequest,
 };
 use hawser_governance::{ADDRESS, Change, Gatekeeper, Governance, IGovernance, Supervisor};
 use hawser_ledger::{
@@ -185,6 +185,15 @@ impl Chain {
             .executor
             .execute_block(&self.state, &NoHashes, &input)
             .unwrap();
+        // The same block as several threads would execute it gives the same.
+        let shared = SharedBlock {
+            context: self.context,
+            transactions: Arc::new(transactions.iter().cloned().map(Arc::new).collect()),
+            state: Arc::new(self.state.clone()),
+            hashes: Arc::new(NoHashes),
+        };
+        let rehearsal = self.executor.rehearse(shared, &seen, 3, false).unwrap();
+        assert!(rehearsal.is_none_or(|rehearsal| rehearsal.output == output));
         self.state.apply(output.changes.clone());
         self.context.height = self.context.height.next();
         self.context.time = self.context.time.plus_ms(1_000);

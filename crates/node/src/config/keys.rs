@@ -506,6 +506,12 @@ pub const KEYS: &[Key] = &[
         "furthest nonce ahead of the account's that is kept",
     ),
     key(
+        "execution.threads",
+        Kind::Integer(0, 256),
+        "0",
+        "threads that a large block's execution may be shared among, for all chains together; 0: one per processor. Below 4, blocks run on one thread; the result is the same",
+    ),
+    key(
         "audit.dir",
         Kind::OptionalPath,
         "\"\"",

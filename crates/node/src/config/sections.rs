@@ -29,6 +29,8 @@ pub struct NodeConfig {
     pub consensus: ConsensusSection,
     /// Waiting transactions.
     pub pool: PoolSection,
+    /// How blocks are executed.
+    pub execution: ExecutionSection,
     /// The record of decisions and administrative acts.
     pub audit: AuditSection,
     /// Logging.
@@ -315,6 +317,14 @@ pub struct PoolSection {
     pub per_account_max: usize,
     /// Furthest nonce ahead.
     pub nonce_gap_max: u64,
+}
+
+/// How blocks are executed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutionSection {
+    /// Threads that a block may be shared among; 0 for one per processor.
+    pub threads: usize,
 }
 
 /// The record of decisions and administrative acts.

@@ -23,7 +23,7 @@ use alloy_primitives::Bloom;
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_crypto::Suite;
 use hawser_execution::{
-    BlockContext, BlockHashes, BlockInput, ExecutionConfig, Executor, NativeRegistry,
+    BlockContext, BlockHashes, ExecutionConfig, Executor, NativeRegistry, SharedBlock, Threads,
 };
 use hawser_ledger::{
     Block, BlockId, Certificate, ChainSettings, Genesis, PROTOCOL_VERSION, Receipt, Roots,
@@ -68,6 +68,8 @@ pub struct StoreOptions {
     /// Newest protocol version that this program runs; anything but [`PROTOCOL_VERSION`] is for
     /// trying out an upgrade.
     pub program_version: u32,
+    /// What blocks are executed with. Results do not depend on it. Default: the thread that asks.
+    pub threads: Threads,
 }
 
 impl Default for StoreOptions {
@@ -76,6 +78,7 @@ impl Default for StoreOptions {
             state: StateOptions::default(),
             segments: SegmentOptions::default(),
             program_version: PROTOCOL_VERSION,
+            threads: Threads::default(),
         }
     }
 }
@@ -157,7 +160,7 @@ pub struct ChainStore {
     receipts: Segments,
     kv: Arc<dyn Kv>,
     state: StateStore,
-    recent: RwLock<Recent>,
+    recent: Arc<RwLock<Recent>>,
     head: RwLock<Arc<ExecutedBlock>>,
     rules: RwLock<Arc<Rules>>,
     unordered: Mutex<UnorderedWindow>,
@@ -188,7 +191,8 @@ impl ChainStore {
             .state
             .overlay_blocks
             .max(options.state.provable_blocks.saturating_mul(2));
-        let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
+        let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives)
+            .with_threads(options.threads.clone());
         let (blocks, _) = Segments::open(Arc::clone(&disk), SEGMENTS[0], options.segments)?;
         let (receipts, _) = Segments::open(Arc::clone(&disk), SEGMENTS[1], options.segments)?;
         let state = StateStore::open(Arc::clone(&kv), suite, options.state)?;
@@ -236,10 +240,10 @@ impl ChainStore {
             receipts,
             kv,
             state,
-            recent: RwLock::new(Recent {
+            recent: Arc::new(RwLock::new(Recent {
                 blocks: BTreeMap::from([(Height::GENESIS, Arc::clone(&head))]),
                 hashes,
-            }),
+            })),
             head: RwLock::new(head),
             rules,
             unordered: Mutex::new(UnorderedWindow::default()),
@@ -350,17 +354,13 @@ impl ChainStore {
         let view = self.state.view(parent.id().height)?;
         let output = {
             let window = self.unordered.lock();
-            let transactions: Vec<_> = block
-                .transactions
-                .iter()
-                .map(|transaction| transaction.as_ref().clone())
-                .collect();
-            let input = BlockInput {
+            let input = SharedBlock {
                 context: BlockContext::of(header, rules.parameters(height)),
-                transactions: &transactions,
-                seen_unordered: &|digest| window.contains(digest),
+                transactions: Arc::clone(&block.transactions),
+                state: Arc::new(view),
+                hashes: Arc::new(RecentHashes(Arc::clone(&self.recent))),
             };
-            executor.execute_block(&view, self, &input)?
+            executor.execute_shared(input, &|digest| window.contains(digest))?
         };
         let state = self.state.commit(height, &output.changes)?;
         let roots = Roots {
@@ -536,6 +536,17 @@ impl ChainStore {
             .map(pair)
             .collect();
         all.map(Arc::new)
+    }
+}
+
+/// Hashes for the block after the head: all that it may ask for are in memory.
+struct RecentHashes(Arc<RwLock<Recent>>);
+
+impl BlockHashes for RecentHashes {
+    fn block_hash(&self, height: Height) -> Result<Option<B256>, StateError> {
+        let hash = self.0.read().hashes.get(&height).copied();
+        hash.map(Some)
+            .ok_or_else(|| StateError::Store(format!("the hash of block {height} is not at hand")))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use hawser_execution::Threads;
 use hawser_ledger::Genesis;
 use hawser_network::{ListenerTls, NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
@@ -320,6 +321,8 @@ fn start_chains(
         );
     }
     let mut chains = Vec::new();
+    // All chains share them.
+    let threads = Threads::new(config.execution.threads);
     for (section, key) in config.chains.iter().zip(votes) {
         let genesis = Arc::new(read_genesis(&section.genesis)?);
         check_key(&genesis, section, key.as_ref())?;
@@ -335,6 +338,7 @@ fn start_chains(
             section,
             &genesis,
             (key, passphrase),
+            &threads,
             Observer::new(metrics, chain.clone(), refusals.clone()),
         )?;
         let id = genesis.chain_id;
@@ -450,6 +454,7 @@ fn setup(
     section: &ChainSection,
     genesis: &Arc<Genesis>,
     (key, passphrase): (Option<hawser_crypto::SecretKey>, &Passphrase),
+    threads: &Threads,
     observer: Observer,
 ) -> Result<ChainSetup> {
     let dir = chain_dir(config, section, genesis.chain_id);
@@ -491,7 +496,10 @@ fn setup(
         natives: hawser_services::registry().or_fail(Code::Failed)?,
         timeouts: config.consensus.timeouts(),
         pool: config.pool.limits(),
-        store: config.storage.store_options(),
+        store: store::StoreOptions {
+            threads: threads.clone(),
+            ..config.storage.store_options()
+        },
         disk,
         kv,
         verifiers: processors.saturating_sub(1).clamp(1, 8),
