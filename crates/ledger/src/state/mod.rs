@@ -12,6 +12,7 @@ mod store;
 mod tree;
 #[cfg(test)]
 mod tree_tests;
+mod trunk;
 
 pub use keys::{Account, StateKey, StorageValue};
 pub use memory::MemoryState;

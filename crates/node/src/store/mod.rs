@@ -172,11 +172,11 @@ impl ChainStore {
         let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
         let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments)?;
         let (receipts, _) = Segments::open(Arc::clone(&disk), "receipts", options.segments)?;
-        let state = StateStore::open(Arc::clone(&kv), suite, options.state)?;
+        let state = StateStore::open(Arc::clone(&kv), Arc::clone(&disk), suite, options.state)?;
         if state.head().is_none() {
             state.commit(Height::GENESIS, &executor.genesis_changes(&genesis))?;
             state.flush(Height::GENESIS)?;
-            kv.persist()?;
+            state.persist()?;
         }
         let (flushed, state_root) = state.flushed().unwrap_or_default();
         let schedule = SettingsSchedule::in_state(&state.view(flushed)?, &genesis)?;
@@ -414,7 +414,7 @@ impl ChainStore {
             // Receipts first: what the state claims to have executed must have its receipts.
             self.receipts.sync()?;
             self.state.flush(height)?;
-            self.kv.persist()?;
+            self.state.persist()?;
         }
         Ok(())
     }

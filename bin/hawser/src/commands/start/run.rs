@@ -415,8 +415,8 @@ fn setup(
     let cache = config.storage.kv_cache_bytes();
     let kv = FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| {
         let reason = format!(
-            "{error}. If files in {kv} are damaged, move that folder away and start the node again: \
-             state and indexes are made anew from the blocks in {log}",
+            "{error}. If files in {kv} are damaged, move that folder and the files state-* in {log} \
+             away and start the node again: state and indexes are made anew from the blocks in {log}",
             kv = dir.join("kv").display(),
             log = dir.join("log").display(),
         );
