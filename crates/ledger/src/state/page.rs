@@ -89,7 +89,7 @@ pub(super) struct Update {
 
 /// A page. A clone is the same page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Page(Arc<[u8]>);
+pub(super) struct Page(Arc<Vec<u8>>);
 
 /// The parts of a page.
 #[derive(Clone, Copy, Default)]
@@ -193,27 +193,27 @@ impl Page {
                 bytes.len()
             )));
         }
-        Ok(Self(bytes.into()))
+        Ok(Self(Arc::new(bytes)))
     }
 
-    fn pack(leaves: &[Item<'_>], inners: &[Word]) -> Self {
-        let mut bytes = Vec::with_capacity(packed_bytes(leaves, inners.len()));
-        let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
-        bytes.extend_from_slice(&count(leaves.len()));
-        bytes.extend_from_slice(&count(inners.len()));
+    fn pack<'a>(leaves: impl Iterator<Item = Item<'a>> + Clone, inners: &[Word]) -> Self {
+        let mut bytes = Vec::with_capacity(packed_bytes(leaves.clone(), inners.len()));
+        let number = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
+        bytes.extend_from_slice(&number(leaves.clone().count()));
+        bytes.extend_from_slice(&number(inners.len()));
         let mut end = 0usize;
-        for leaf in leaves {
+        for leaf in leaves.clone() {
             end = end.saturating_add(leaf.value.len());
-            bytes.extend_from_slice(&count(end));
+            bytes.extend_from_slice(&number(end));
         }
-        for leaf in leaves {
+        for leaf in leaves.clone() {
             bytes.extend_from_slice(leaf.path);
         }
         bytes.extend_from_slice(inners.as_flattened());
         for leaf in leaves {
             bytes.extend_from_slice(leaf.value);
         }
-        Self(bytes.into())
+        Self(Arc::new(bytes))
     }
 
     fn view(&self) -> View<'_> {
@@ -301,7 +301,7 @@ impl Page {
             .into_iter()
             .chain(views.iter().flat_map(|view| view.inners));
         let inners: Vec<Word> = inners.copied().collect();
-        (!leaves.is_empty()).then(|| Self::pack(&leaves, &inners))
+        (!leaves.is_empty()).then(|| Self::pack(leaves.iter().copied(), &inners))
     }
 }
 
@@ -326,16 +326,9 @@ impl Item<'_> {
     }
 }
 
-fn packed_bytes(leaves: &[Item<'_>], inners: usize) -> usize {
-    let values = leaves
-        .iter()
-        .map(|leaf| leaf.value.len())
-        .fold(0, usize::saturating_add);
-    let words = leaves.len().saturating_add(inners).saturating_mul(32);
-    HEAD_BYTES
-        .saturating_add(leaves.len().saturating_mul(4))
-        .saturating_add(words)
-        .saturating_add(values)
+fn packed_bytes<'a>(leaves: impl Iterator<Item = Item<'a>>, inners: usize) -> usize {
+    let leaf = |sum: usize, leaf: Item<'_>| sum.saturating_add(leaf.value.len()).saturating_add(36);
+    leaves.fold(HEAD_BYTES.saturating_add(inners.saturating_mul(32)), leaf)
 }
 
 /// What a node with all below it became, before it is cut into pages.
@@ -343,9 +336,19 @@ pub(super) struct Draft<'a> {
     suite: Suite,
     old: View<'a>,
     updates: &'a [Update],
-    leaves: Vec<Item<'a>>,
+    scratch: &'a mut Scratch,
+}
+
+/// What a draft works on, kept from one to the next.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// Leaves of the old page by number, and updates by number from [`NEW`] on.
+    leaves: Vec<u32>,
     inners: Vec<Word>,
 }
+
+/// Numbers of leaves from here on mean updates.
+const NEW: u32 = 1 << 31;
 
 /// A part of a draft: all that is below one node.
 #[derive(Clone, Debug)]
@@ -358,7 +361,7 @@ pub(super) struct Piece {
 /// What is below a node of the draft.
 enum Below {
     Nothing,
-    Leaf(usize),
+    Leaf(u32),
     Inner(B256),
 }
 
@@ -380,26 +383,50 @@ impl<'a> Draft<'a> {
         old: Option<&'a Page>,
         updates: &'a [Update],
         depth: usize,
+        scratch: &'a mut Scratch,
     ) -> Result<(Self, Piece), StateError> {
         let old = old.map(Page::view).unwrap_or_default();
-        let most = old.paths.len().saturating_add(updates.len());
+        scratch.leaves.clear();
+        scratch.inners.clear();
         let mut draft = Self {
             suite,
             old,
             updates,
-            leaves: Vec::with_capacity(most),
-            inners: Vec::with_capacity(old.inners.len().saturating_add(2 * updates.len())),
+            scratch,
         };
         draft
             .build(0..old.paths.len(), 0, 0..updates.len(), depth)
             .ok_or_else(|| StateError::Corrupt("a page does not fit its leaves".into()))?;
-        let (leaves, inners) = (0..draft.leaves.len(), 0..draft.inners.len());
+        let (leaves, inners) = (0..draft.scratch.leaves.len(), 0..draft.scratch.inners.len());
         let piece = Piece {
             leaves,
             inners,
             depth,
         };
         Ok((draft, piece))
+    }
+
+    /// A leaf by its number in the draft.
+    fn item(&self, number: u32) -> Option<Item<'a>> {
+        if let Some(at) = number.checked_sub(NEW) {
+            let update = self.updates.get(at as usize)?;
+            let (hash, value) = update.change.as_ref()?;
+            return Some(Item {
+                path: &update.path.0,
+                value,
+                value_hash: Some(*hash),
+            });
+        }
+        Some(Item {
+            path: self.old.paths.get(number as usize)?,
+            value: self.old.value(number as usize)?,
+            value_hash: None,
+        })
+    }
+
+    fn items(&self, leaves: Range<usize>) -> impl Iterator<Item = Item<'a>> + Clone {
+        let leaves = self.scratch.leaves.get(leaves).unwrap_or_default();
+        leaves.iter().filter_map(|number| self.item(*number))
     }
 
     /// `None` when the page is damaged or two keys have one path.
@@ -421,11 +448,7 @@ impl<'a> Draft<'a> {
             if same {
                 return Some(match &update.change {
                     None => Below::Nothing,
-                    Some((hash, value)) => self.push(Item {
-                        path: &update.path.0,
-                        value,
-                        value_hash: Some(*hash),
-                    }),
+                    Some(_) => self.push(u32::try_from(updates.start).ok()?.checked_add(NEW)?),
                 });
             }
         }
@@ -443,21 +466,21 @@ impl<'a> Draft<'a> {
         let left_inner = old_inner.saturating_add(1);
         let in_left = inner_count(view.paths.get(old.start..old_mid)?.iter(), below);
         let right_inner = left_inner.saturating_add(in_left);
-        let at = self.inners.len();
-        self.inners.push([0; 32]);
+        let at = self.scratch.inners.len();
+        self.scratch.inners.push([0; 32]);
         let left = self.build(old.start..old_mid, left_inner, updates.start..mid, below)?;
         let right = self.build(old_mid..old.end, right_inner, mid..updates.end, below)?;
         match (left, right) {
             // What is alone belongs to the level above.
             (Below::Nothing, alone @ (Below::Nothing | Below::Leaf(_)))
             | (alone @ Below::Leaf(_), Below::Nothing) => {
-                self.inners.truncate(at);
+                self.scratch.inners.truncate(at);
                 Some(alone)
             }
             (left, right) => {
                 let (left, right) = (self.hash(&left)?, self.hash(&right)?);
                 let hash = inner_hash(self.suite, &left, &right);
-                *self.inners.get_mut(at)? = hash.0;
+                *self.scratch.inners.get_mut(at)? = hash.0;
                 Some(Below::Inner(hash))
             }
         }
@@ -467,56 +490,50 @@ impl<'a> Draft<'a> {
         let view = self.old;
         let mut last = Below::Nothing;
         for leaf in old.clone() {
-            let item = Item {
-                path: view.paths.get(leaf)?,
-                value: view.value(leaf)?,
-                value_hash: None,
-            };
-            last = self.push(item);
+            last = self.push(u32::try_from(leaf).ok().filter(|leaf| *leaf < NEW)?);
         }
         if old.len() < 2 {
             return Some(last);
         }
         let count = inner_count(view.paths.get(old)?.iter(), depth);
         let kept = view.inners.get(inner..inner.checked_add(count)?)?;
-        self.inners.extend_from_slice(kept);
+        self.scratch.inners.extend_from_slice(kept);
         view.hash_at(inner).map(Below::Inner)
     }
 
-    fn push(&mut self, item: Item<'a>) -> Below {
-        self.leaves.push(item);
-        Below::Leaf(self.leaves.len().saturating_sub(1))
+    fn push(&mut self, number: u32) -> Below {
+        self.scratch.leaves.push(number);
+        Below::Leaf(number)
     }
 
     fn hash(&self, below: &Below) -> Option<B256> {
         match below {
             Below::Nothing => Some(B256::ZERO),
-            Below::Leaf(leaf) => self.leaves.get(*leaf).map(|leaf| leaf.hash(self.suite)),
+            Below::Leaf(leaf) => self.item(*leaf).map(|leaf| leaf.hash(self.suite)),
             Below::Inner(hash) => Some(*hash),
         }
     }
 
     /// Makes a page of a piece, or splits it where it is too large for one.
     pub(super) fn cut(&self, piece: &Piece) -> Cut {
-        let leaves = self.leaves.get(piece.leaves.clone()).unwrap_or_default();
-        let inners = self.inners.get(piece.inners.clone()).unwrap_or_default();
+        let inners = self.scratch.inners.get(piece.inners.clone());
+        let inners = inners.unwrap_or_default();
         let top = inners.first().map(|hash| B256::from(*hash));
-        let alone = || leaves.first().map(|leaf| leaf.hash(self.suite));
+        let leaves = self.items(piece.leaves.clone());
+        let alone = || leaves.clone().next().map(|leaf| leaf.hash(self.suite));
         let Some(hash) = top.or_else(alone) else {
             return Cut::Empty;
         };
-        let large = leaves.len() > 1 && packed_bytes(leaves, inners.len()) > SPLIT_BYTES;
+        let large =
+            piece.leaves.len() > 1 && packed_bytes(leaves.clone(), inners.len()) > SPLIT_BYTES;
         if !large || piece.depth >= PAGE_DEPTH_MAX {
             return Cut::Page(hash, Page::pack(leaves, inners));
         }
-        let side = |at| {
-            let leaf = self.leaves.get(at);
-            leaf.is_some_and(|leaf: &Item<'_>| bit_of(leaf.path, piece.depth))
-        };
-        let mid = middle(&piece.leaves, piece.depth, side);
+        let right = leaves.take_while(|leaf| !bit_of(leaf.path, piece.depth));
+        let mid = piece.leaves.start.saturating_add(right.count());
         let depth = piece.depth.saturating_add(1);
-        let in_left = self.leaves.get(piece.leaves.start..mid).unwrap_or_default();
-        let count = inner_count(in_left.iter().map(|leaf| leaf.path), depth);
+        let in_left = self.items(piece.leaves.start..mid);
+        let count = inner_count(in_left.map(|leaf| leaf.path), depth);
         let first = piece.inners.start.saturating_add(1);
         let inner_mid = first.saturating_add(count);
         let left = Piece {

@@ -10,7 +10,7 @@ use hawser_crypto::Suite;
 use hawser_primitives::B256;
 
 use super::StateError;
-use super::page::{Cut, Draft, Leaf, MERGE_BYTES, Page, Piece, Update, bit, inner_hash};
+use super::page::{Cut, Draft, Leaf, MERGE_BYTES, Page, Piece, Scratch, Update, bit, inner_hash};
 use super::trunk::{BucketFacts, Inner, Kind, NodeRef, Position};
 
 /// Where nodes are found.
@@ -69,6 +69,7 @@ pub(super) fn apply(
     let mut walk = Walk {
         suite,
         nodes,
+        scratch: Scratch::default(),
         change: TreeChange {
             root: Child::Old(root),
             root_hash: B256::ZERO,
@@ -90,6 +91,7 @@ pub(super) fn apply(
 struct Walk<'a> {
     suite: Suite,
     nodes: &'a dyn Nodes,
+    scratch: Scratch,
     change: TreeChange,
 }
 
@@ -138,8 +140,12 @@ impl Walk<'_> {
         at: Position,
         updates: &[Update],
     ) -> Result<Child, StateError> {
-        let (draft, piece) = Draft::new(self.suite, page, updates, at.depth.into())?;
-        Ok(self.plant(&draft, &piece, at))
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let depth = at.depth.into();
+        let (draft, piece) = Draft::new(self.suite, page, updates, depth, &mut scratch)?;
+        let planted = self.plant(&draft, &piece, at);
+        self.scratch = scratch;
+        Ok(planted)
     }
 
     /// Cuts a draft into buckets.

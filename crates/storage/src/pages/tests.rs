@@ -275,20 +275,21 @@ fn what_is_replaced_is_reclaimed_and_what_is_live_stays_readable() {
 #[test]
 fn a_page_that_moved_is_not_where_it_was() {
     let (mut owner, _) = Owner::open(Arc::new(MemDisk::new(1))).unwrap();
-    let page = |byte: u8| Some(vec![byte; 3000]);
-    owner
-        .commit(1, &[(1, page(1)), (2, page(2)), (3, page(3))].into())
-        .unwrap();
+    let page = |byte: u8| Some(vec![byte; 1500]);
+    let all = (0..20u64).map(|key| (key, page(key as u8))).collect();
+    owner.commit(1, &all).unwrap();
     let old = owner.places[&1];
-    for height in 2..40 {
+    let mut random = Seed::new(2);
+    for height in 2..80u8 {
+        let key = 2 + random.up_to(17) as u64;
         owner
-            .commit(height, &[(2, page(height as u8))].into())
+            .commit(height.into(), &[(key, page(height))].into())
             .unwrap();
         owner.store.persist().unwrap();
     }
     assert_ne!(owner.places[&1], old);
     assert_eq!(owner.store.read(old).unwrap(), None);
-    assert_eq!(owner.contents().unwrap()[&1], vec![1; 3000]);
+    assert_eq!(owner.contents().unwrap()[&1], vec![1; 1500]);
 }
 
 #[test]

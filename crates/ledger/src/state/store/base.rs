@@ -3,6 +3,7 @@ use hawser_crypto::Suite;
 use hawser_primitives::{B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Kv};
 
+use super::history::prune;
 use super::{META, StateError, store_error};
 
 const KEY: &[u8] = b"base";
@@ -30,17 +31,16 @@ struct TreeRecord {
     height: Height,
     root: B256,
     entries: u64,
+    history_from: Height,
 }
 
 /// What the key-value store says of the history in it. It is durable before the pages of its height,
-/// so after a crash it may be ahead of them; the blocks between are executed again and leave the same
-/// history.
+/// so after a crash it may be ahead of them; the history of the blocks between is taken back.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 struct HistoryRecord {
     format: u32,
     suite: Suite,
     height: Height,
-    history_from: Height,
     pruned_to: Height,
 }
 
@@ -50,7 +50,6 @@ impl Base {
             format: FORMAT,
             suite,
             height: self.height,
-            history_from: self.history_from,
             pruned_to: self.pruned_to,
         };
         batch.put(META, KEY, encode(&record));
@@ -64,11 +63,13 @@ impl Base {
             height: self.height,
             root: self.root,
             entries: self.entries,
+            history_from: self.history_from,
         })
     }
 }
 
-/// Reads and checks what a restart finds in the key-value store and in the page store's last commit.
+/// Reads and checks what a restart finds in the key-value store and in the page store's last commit,
+/// and takes back what the former holds of blocks that the latter does not know.
 pub(super) fn load(
     kv: &dyn Kv,
     meta: Option<&[u8]>,
@@ -77,7 +78,12 @@ pub(super) fn load(
     let stored = kv.get(META, KEY).map_err(|error| store_error(&error))?;
     let history = stored.map(|bytes| history(&bytes, suite)).transpose()?;
     let Some(meta) = meta else {
-        // Without pages the chain begins anew; the history that its blocks leave is the same again.
+        // Without pages the chain begins anew.
+        if let Some(history) = history {
+            take_back(kv, history.pruned_to, history.height, |batch| {
+                batch.delete(META, KEY);
+            })?;
+        }
         return Ok(None);
     };
     check_format(meta, suite, "page store")?;
@@ -91,13 +97,38 @@ pub(super) fn load(
              the state-* files away and start again: both are made anew from the blocks"
         )));
     };
-    Ok(Some(Base {
+    let base = Base {
         height: tree.height,
         root: tree.root,
         entries: tree.entries,
-        history_from: history.history_from.min(tree.height),
-        pruned_to: history.pruned_to,
-    }))
+        history_from: tree.history_from,
+        pruned_to: history.pruned_to.min(tree.height),
+    };
+    if history.height > base.height {
+        take_back(kv, base.height, history.height, |batch| {
+            base.put(suite, batch)
+        })?;
+    }
+    Ok(Some(base))
+}
+
+/// Removes the history of the blocks after one height up to another; `last` adds to the last batch.
+fn take_back(
+    kv: &dyn Kv,
+    after: Height,
+    to: Height,
+    last: impl FnOnce(&mut Batch),
+) -> Result<(), StateError> {
+    let write = |batch| kv.write(batch).map_err(|error| store_error(&error));
+    for height in after.0.saturating_add(1)..=to.0 {
+        let mut batch = Batch::new();
+        prune(kv, &mut batch, Height(height))?;
+        write(batch)?;
+    }
+    let mut batch = Batch::new();
+    last(&mut batch);
+    write(batch)?;
+    kv.persist().map_err(|error| store_error(&error))
 }
 
 fn history(bytes: &[u8], suite: Suite) -> Result<HistoryRecord, StateError> {

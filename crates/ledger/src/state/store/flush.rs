@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use hawser_primitives::{B256, Bytes, Height};
 use hawser_storage::Batch;
 
@@ -74,7 +76,8 @@ impl Inner {
         let pruned = old.map_or(Height::GENESIS, |base| base.pruned_to);
         let flushed = height.0.saturating_sub(old.map_or(0, |base| base.height.0));
         let most = pruned.0.saturating_add(flushed).saturating_add(PRUNE_EXTRA);
-        let pruned_to = history_from.min(Height(most)).max(pruned);
+        let unneeded = Height(self.durable_from.load(Ordering::Acquire));
+        let pruned_to = unneeded.min(Height(most)).max(pruned);
         overlay.readable_from = history_from;
         overlay.provable_from = height;
         Some(Base {

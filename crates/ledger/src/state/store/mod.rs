@@ -25,7 +25,7 @@ mod read;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Bytes, Height};
@@ -106,6 +106,9 @@ struct Inner {
     committing: Mutex<()>,
     flushing: Mutex<()>,
     poisoned: AtomicBool,
+    /// Oldest height that the durable base can answer for. Its history is kept until a later base is
+    /// durable, so that a crash takes no height away that could be read.
+    durable_from: AtomicU64,
 }
 
 struct Caches {
@@ -148,6 +151,7 @@ impl StateStore {
                 "restore the folder from a backup, or move the state-* files away and start again"
             )));
         }
+        let durable_from = base.as_ref().map_or(0, |base| base.history_from.0);
         let overlay_blocks = options.overlay_blocks.max(2);
         let provable_blocks = options.provable_blocks.clamp(1, overlay_blocks / 2);
         let options = StateOptions {
@@ -169,6 +173,7 @@ impl StateStore {
                 committing: Mutex::new(()),
                 flushing: Mutex::new(()),
                 poisoned: AtomicBool::new(false),
+                durable_from: AtomicU64::new(durable_from),
             }),
         })
     }
@@ -243,10 +248,14 @@ impl StateStore {
     /// Makes everything flushed durable.
     pub fn persist(&self) -> Result<(), StateError> {
         self.inner.usable()?;
+        let base = self.inner.overlay.read().base.clone();
         let done = self.inner.kv.persist();
         self.inner.durable(done)?;
         let done = self.inner.pages.persist();
-        self.inner.durable_pages(done)
+        self.inner.durable_pages(done)?;
+        let from = base.map_or(0, |base| base.history_from.0);
+        self.inner.durable_from.fetch_max(from, Ordering::AcqRel);
+        Ok(())
     }
 
     /// What the page files hold.

@@ -153,7 +153,11 @@ impl Inner {
     }
 
     /// The whole index of a tree; `place_of` knows the places that changed.
-    fn whole_index(&self, node: NodeRef, place_of: &dyn Fn(u32) -> Option<PagePlace>) -> Parts {
+    pub(super) fn whole_index(
+        &self,
+        node: NodeRef,
+        place_of: &dyn Fn(u32) -> Option<PagePlace>,
+    ) -> Parts {
         let mut parts = Parts::default();
         let mut open = vec![(node, Position::ROOT)];
         while !open.is_empty() {

@@ -483,6 +483,7 @@ fn a_shorter_window_is_pruned_and_a_longer_one_fills_again() {
             store.commit(Height(height), &changes).unwrap();
             recorded.push(contents.clone());
             store.flush(Height(height)).unwrap();
+            store.persist().unwrap();
             from = from.max(height.saturating_sub(window));
             for (at, expected) in (0..).zip(&recorded) {
                 match at >= from {
@@ -493,10 +494,10 @@ fn a_shorter_window_is_pruned_and_a_longer_one_fills_again() {
             height += 1;
         }
         let kept = folder.kv.prefix(CHANGED, &[], false, 999).unwrap().len() as u64;
-        assert_eq!(
-            kept,
-            (height - 1) - from,
-            "one list for each height of the window"
+        let window = (height - 1) - from;
+        assert!(
+            (window..=window + 1).contains(&kept),
+            "one list for each height of the window, and what the last flush outdated"
         );
         assert_eq!(
             folder.kv.prefix(HISTORY, &[], false, 999).unwrap().len() as u64,
@@ -601,4 +602,178 @@ fn roots_are_frozen_for_both_suites() {
             expected
         );
     }
+}
+
+/// Enough keys for many pages.
+fn wide(n: u32) -> StateKey {
+    let mut slot = B256::ZERO;
+    slot[..4].copy_from_slice(&n.to_be_bytes());
+    StateKey::Storage(Address::repeat_byte(9), slot)
+}
+
+/// Changes of a block among `keys` keys, in an order that depends on the height alone.
+fn wide_changes(height: u64, keys: u32, count: u32) -> Changes {
+    let entry = |i: u32| {
+        let n = (height as u32)
+            .wrapping_mul(2_654_435_761)
+            .wrapping_add(i.wrapping_mul(40_503));
+        let value = (n % 11 != 0).then(|| Bytes::from(vec![(height + 1) as u8; 32]));
+        (wide(n % keys), value)
+    };
+    Changes {
+        entries: (0..count).map(entry).collect(),
+        blobs: BTreeMap::new(),
+    }
+}
+
+fn assert_wide(store: &StateStore, keys: u32, expected: &Contents) {
+    let (head, root) = store.head().unwrap();
+    let view = store.view(head).unwrap();
+    for key in (0..keys).map(wide) {
+        assert_eq!(view.get(&key).unwrap().as_ref(), expected.get(&key));
+    }
+    for key in (0..keys).step_by(17).map(wide) {
+        let proof = store.prove(head, &key).unwrap();
+        let proven = proof.verify(store.suite(), &root, &key).unwrap();
+        assert_eq!(proven.as_ref(), expected.get(&key));
+    }
+}
+
+/// The index as a journal would hold it whole.
+fn index_of(store: &StateStore) -> Vec<Vec<u8>> {
+    let node = store.inner.overlay.read().base_node;
+    let parts = store.inner.whole_index(node, &|_| None);
+    parts.finish().collect()
+}
+
+#[test]
+fn a_crash_at_every_write_of_a_flush_leaves_a_state_that_the_same_blocks_bring_to_the_same_root() {
+    const KEYS: u32 = 400;
+    // Roots and contents as they are without any crash.
+    let calm = open(&Folder::new(), Suite::Intl, SMALL);
+    let (mut roots, mut contents) = (Vec::new(), Contents::new());
+    for height in 0..16 {
+        let changes = wide_changes(height, KEYS, 120);
+        apply(&mut contents, &changes);
+        roots.push(calm.commit(Height(height), &changes).unwrap());
+    }
+    let (mut boundary, mut done) = (0, false);
+    while !done {
+        for seed in [1, 2, 3] {
+            let folder = Folder::new();
+            let store = open(&folder, Suite::Intl, SMALL);
+            for height in 0..12 {
+                store
+                    .commit(Height(height), &wide_changes(height, KEYS, 120))
+                    .unwrap();
+                if height % 4 == 3 && height < 11 {
+                    store.flush(Height(height)).unwrap();
+                    store.persist().unwrap();
+                }
+            }
+            folder.disk.fail_after(boundary);
+            let flushed = store.flush(Height(11)).and_then(|_| store.persist());
+            done = flushed.is_ok();
+            if !done {
+                assert!(store.view(Height(11)).is_err(), "it refuses from here on");
+            }
+            let folder = folder.crash(seed);
+            let store = open(&folder, Suite::Intl, SMALL);
+            let (found, root) = store.head().unwrap();
+            assert!(found == Height(7) || found == Height(11), "{found}");
+            assert_eq!(root, roots[found.0 as usize]);
+            for height in found.0 + 1..16 {
+                let changes = wide_changes(height, KEYS, 120);
+                let root = store.commit(Height(height), &changes).unwrap();
+                assert_eq!(
+                    root, roots[height as usize],
+                    "write {boundary}, seed {seed}"
+                );
+            }
+            store.flush(Height(15)).unwrap();
+            assert_wide(&store, KEYS, &contents);
+        }
+        boundary += 1;
+    }
+    assert!(boundary > 3, "{boundary} writes");
+}
+
+#[test]
+fn the_index_read_at_start_is_the_one_in_memory_and_waste_is_reclaimed() {
+    const KEYS: u32 = 2_000;
+    let folder = Folder::new();
+    let mut store = open(&folder, Suite::Sm, SMALL);
+    let mut contents = Contents::new();
+    for height in 0..160u64 {
+        let changes = wide_changes(height, KEYS, 200);
+        apply(&mut contents, &changes);
+        store.commit(Height(height), &changes).unwrap();
+        if height % 3 == 2 {
+            store.flush(Height(height - 1)).unwrap();
+            store.persist().unwrap();
+            let usage = store.page_usage();
+            let most = 2 * usage.live_bytes + 6 * SMALL.pages.segment_bytes_max;
+            assert!(usage.bytes <= most, "{usage:?}");
+        }
+        if height % 40 == 39 {
+            store.flush(Height(height)).unwrap();
+            store.persist().unwrap();
+            let (index, usage) = (index_of(&store), store.page_usage());
+            drop(store);
+            store = open(&folder, Suite::Sm, SMALL);
+            assert_eq!(index_of(&store), index);
+            assert_eq!(store.page_usage(), usage);
+            let (inners, pages) = store.nodes();
+            assert!(pages > 50 && inners >= pages - 1, "{pages} pages");
+            assert_wide(&store, KEYS, &contents);
+        }
+    }
+    // No version of a node is kept that no height needs.
+    store.flush(Height(159)).unwrap();
+    let (_, root) = store.head().unwrap();
+    assert_eq!(root, fresh_root(Suite::Sm, &contents));
+    let in_memory = store.nodes();
+    store.persist().unwrap();
+    drop(store);
+    assert_eq!(open(&folder, Suite::Sm, SMALL).nodes(), in_memory);
+}
+
+#[test]
+fn a_flipped_bit_of_a_page_is_an_error_with_what_to_do_and_never_another_value() {
+    let folder = Folder::new();
+    let store = open(&folder, Suite::Intl, SMALL);
+    let mut contents = Contents::new();
+    let changes = wide_changes(0, 60, 60);
+    apply(&mut contents, &changes);
+    store.commit(Height(0), &changes).unwrap();
+    store.flush(Height(0)).unwrap();
+    store.persist().unwrap();
+    drop(store);
+    let (name, len) = hawser_storage::Disk::list(&folder.disk).unwrap().remove(1);
+    assert!(name.ends_with(".pag"), "{name}");
+    let mut found = 0;
+    for offset in (8..len as usize).step_by(61) {
+        let damaged = Folder {
+            kv: folder.kv.clone(),
+            disk: folder.disk.clone(),
+        };
+        damaged.disk.flip_bit(&name, offset, 3);
+        let store = open(&damaged, Suite::Intl, SMALL);
+        let view = store.view(Height(0)).unwrap();
+        for key in (0..60).map(wide) {
+            match view.get(&key) {
+                Ok(value) => assert_eq!(value.as_ref(), contents.get(&key)),
+                Err(error) => {
+                    let said = error.to_string();
+                    assert!(
+                        said.contains("damaged") && said.contains("made anew"),
+                        "{said}"
+                    );
+                    found += 1;
+                }
+            }
+        }
+        damaged.disk.flip_bit(&name, offset, 3);
+    }
+    assert!(found > 50, "{found}");
 }
