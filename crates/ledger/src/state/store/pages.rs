@@ -96,7 +96,6 @@ impl Inner {
     }
 
     /// Writes pages, reclaims, and commits. Returns where buckets stand now, and what was moved.
-    #[expect(clippy::type_complexity, reason = "used once")]
     fn write_pages(
         &self,
         base: &Base,

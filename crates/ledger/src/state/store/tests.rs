@@ -617,7 +617,7 @@ fn wide_changes(height: u64, keys: u32, count: u32) -> Changes {
         let n = (height as u32)
             .wrapping_mul(2_654_435_761)
             .wrapping_add(i.wrapping_mul(40_503));
-        let value = (n % 11 != 0).then(|| Bytes::from(vec![(height + 1) as u8; 32]));
+        let value = (!n.is_multiple_of(11)).then(|| Bytes::from(vec![(height + 1) as u8; 32]));
         (wide(n % keys), value)
     };
     Changes {
