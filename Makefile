@@ -79,7 +79,7 @@ e2e: build clients-setup ## End-to-end tests only
 	HAWSER_BIN="$(abspath $(HAWSER))" $(CARGO) test $(CARGO_FLAGS) -p hawser-e2e
 
 .PHONY: interop
-interop: need-cargo need-cc clients-setup ## National cryptography against OpenSSL, sm-crypto and gmssl
+interop: need-cargo need-cc clients-setup ## National cryptography against OpenSSL, sm-crypto and gmssl; rules against Starlark
 	$(CARGO) test $(CARGO_FLAGS) -p hawser-interop
 
 clients-reference: clients-setup ## Check the client tests themselves against an independent node

@@ -40,5 +40,7 @@ export default defineConfig({
   test: {
     environment: "happy-dom",
     include: ["test/**/*.test.{ts,tsx}"],
+    // Pages are drawn in full; a machine that builds at the same time takes its time.
+    testTimeout: 30_000,
   },
 });

@@ -208,7 +208,7 @@ server.on("upgrade", (request, socket) => {
   };
   const s = get(name);
   let last = s.height();
-  socket.once("data", () => send({ jsonrpc: "2.0", id: 1, result: "0x1" }));
+  socket.once("data", () => send({ jsonrpc: "2.0", id: 2, result: "0x1" }));
   const timer = setInterval(() => {
     if (s.height() === last) return;
     last = s.height();

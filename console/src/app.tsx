@@ -5,15 +5,18 @@ import { type Key, setLang, useSpeech } from "./i18n";
 import { live, useAsk, useLive, useNow } from "./live";
 import { readChains } from "./model";
 import { Foreign, Panel, Title } from "./parts/basic";
+import { LoginView, ReaderBadge } from "./parts/login";
 import { go, type Route, to, useRoute } from "./router";
 import { Account } from "./views/account";
 import { BlockView } from "./views/block";
 import { Blocks } from "./views/blocks";
 import { EvidenceView } from "./views/evidence";
+import { GovernanceView } from "./views/governance";
 import { Node } from "./views/node";
 import { Overview } from "./views/overview";
 import { Pool } from "./views/pool";
 import { Search } from "./views/search";
+import { SupervisionView } from "./views/supervision";
 import { TransactionView } from "./views/transaction";
 
 function view(route: Route): JSX.Element {
@@ -34,6 +37,10 @@ function view(route: Route): JSX.Element {
       return <Pool />;
     case "node":
       return <Node />;
+    case "governance":
+      return <GovernanceView page={route.page} argument={route.argument} />;
+    case "supervision":
+      return <SupervisionView page={route.page} argument={route.argument} />;
     case "search":
       return <Search key={route.query} query={route.query} />;
     case "lost":
@@ -44,6 +51,7 @@ function view(route: Route): JSX.Element {
 export function App(): JSX.Element {
   const { t, lang } = useSpeech();
   const route = useRoute();
+  const { locked } = useLive();
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
   useEffect(() => {
@@ -74,7 +82,7 @@ export function App(): JSX.Element {
       <TopBar route={route} />
       <main id="main" ref={main}>
         <Banner />
-        {view(route)}
+        {locked ? <LoginView /> : view(route)}
       </main>
       <Footer />
     </>
@@ -85,6 +93,8 @@ const SECTIONS: { key: Key; href: string; views: Route["view"][] }[] = [
   { key: "nav.overview", href: to.overview(), views: ["overview"] },
   { key: "nav.blocks", href: to.blocks(), views: ["blocks", "block", "transaction", "account"] },
   { key: "nav.evidence", href: to.evidence(), views: ["evidence"] },
+  { key: "nav.governance", href: to.governance(), views: ["governance"] },
+  { key: "nav.supervision", href: to.supervision(), views: ["supervision"] },
   { key: "nav.pool", href: to.pool(), views: ["pool"] },
   { key: "nav.node", href: to.node(), views: ["node"] },
 ];
@@ -92,6 +102,11 @@ const SECTIONS: { key: Key; href: string; views: Route["view"][] }[] = [
 function TopBar(props: { route: Route }): JSX.Element {
   const { t, lang } = useSpeech();
   const { status } = useLive();
+  const sections = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a phone the sections are wider than the screen.
+    sections.current?.querySelector("[aria-current]")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  }, [props.route.view, lang]);
   return (
     <header class="top">
       <div class="bar">
@@ -103,6 +118,7 @@ function TopBar(props: { route: Route }): JSX.Element {
         </a>
         {status && <ChainName name={status.name} id={status.chainId} />}
         <SearchBox />
+        <ReaderBadge />
         <button
           type="button"
           class="language"
@@ -113,7 +129,7 @@ function TopBar(props: { route: Route }): JSX.Element {
           {t("app.other")}
         </button>
       </div>
-      <nav aria-label={t("nav.label")}>
+      <nav ref={sections} aria-label={t("nav.label")}>
         <ul>
           {SECTIONS.map(({ key, href, views }) => (
             <li key={key}>

@@ -84,6 +84,18 @@ export function coins(wei: bigint, lang: Lang): string {
   return rest === "" ? whole : `${whole}.${rest}`;
 }
 
+/** The node's sentences with their milliseconds since 1970 as dates, and the largest number of 64 bits,
+ * which stands for no end, as `never`. */
+export function moments(text: string, never: string): string {
+  return text.replace(/\b(\d{13}|18446744073709551615) (?:ms\b|毫秒)/g, (_, ms: string) => (ms.length > 13 ? never : utcTime(Number(ms))));
+}
+
+/** The same for where space is short: at most four decimals, with `≈` in front where some are cut. */
+export function about(wei: bigint, lang: Lang): string {
+  const cut = wei % 10n ** 14n;
+  return cut === 0n ? coins(wei, lang) : `≈ ${coins(wei - cut, lang)}`;
+}
+
 const TEXT_MAX = 2_000;
 
 /** Text from the chain, made safe to read: characters that hide, reorder or break text are written

@@ -3,9 +3,10 @@
  * votes change without a block. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { chainOfAudience, Login, readToken, type Token, type TokenFault } from "./auth";
 import { small } from "./format";
 import { type Block, readBlock, readStatus, readSummary, type Status, summarize, type Summary } from "./model";
-import { isMissing, RpcClient, RpcError, type Unreachable } from "./rpc/client";
+import { FORBIDDEN, isMissing, RpcClient, RpcError, UNAUTHENTICATED, type Unreachable } from "./rpc/client";
 
 export interface Snapshot {
   reachable: boolean;
@@ -19,7 +20,24 @@ export interface Snapshot {
   decidingSince: number | null;
   /** Whether heads arrive over WebSocket. */
   pushed: boolean;
+  /** Why nothing is shown before a login, where that is so. */
+  locked: Locked | null;
+  /** Who reads, after a login. */
+  reader: Pick<Token, "account" | "expires"> | null;
 }
+
+/** The node's refusal. */
+export interface Locked {
+  rule: string | null;
+  message: string;
+}
+
+/** What came of a login. */
+export type LoginOutcome =
+  | { kind: "in" }
+  | { kind: "fault"; fault: TokenFault }
+  | { kind: "otherChain"; token: number; page: number }
+  | { kind: "refused"; rule: string | null; message: string };
 
 const POLL_MS = 2_000;
 const RETRY_MS_MAX = 15_000;
@@ -32,14 +50,16 @@ export class Live {
   readonly rpc: RpcClient;
   snapshot: Snapshot = {
     reachable: true, failure: null, lastContact: null, status: null, errorCode: null, head: null,
-    headSince: null, headTime: null, decidingSince: null, pushed: false,
+    headSince: null, headTime: null, decidingSince: null, pushed: false, locked: null, reader: null,
   };
+  readonly #login: Login;
   readonly #listeners = new Set<() => void>();
   readonly #blocks = new Map<number, Block>();
   readonly #summaries = new Map<number, Summary>();
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #socket: WebSocket | null = null;
+  #socketTimer: ReturnType<typeof setTimeout> | undefined;
   #socketDelay = 1_000;
   #asking = false;
   #again = false;
@@ -48,15 +68,22 @@ export class Live {
     url: string,
     private readonly options: { fetch?: typeof fetch; socketUrl?: string } = {},
   ) {
+    this.#login = new Login(url);
     this.rpc = new RpcClient(url, {
       ...(options.fetch ? { fetch: options.fetch } : {}),
       onContact: (error) => this.#contact(error),
+      token: () => this.#login.token?.text ?? null,
+      // An answer to an older login says nothing about this one.
+      onLocked: (error, token) => {
+        if (token === (this.#login.token?.text ?? null)) this.#lock(error);
+      },
     });
+    this.snapshot.reader = this.#login.token;
   }
 
   start(): void {
-    void this.refresh();
-    this.#connect();
+    // Asked first, so that nothing is subscribed to where a login is needed.
+    void this.refresh().then(() => this.#connect());
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) void this.refresh();
     });
@@ -65,6 +92,58 @@ export class Live {
   listen(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Reads with a pasted token from now on, if the node takes it. */
+  async logIn(pasted: string): Promise<LoginOutcome> {
+    const token = readToken(pasted, Date.now());
+    if (typeof token === "string") return { kind: "fault", fault: token };
+    const page = await this.rpc
+      .call("hawser_challenge", [token.account])
+      .then((told) => chainOfAudience((told as { audience?: unknown } | null)?.audience), () => null);
+    if (page !== null && page !== token.chainId) return { kind: "otherChain", token: token.chainId, page };
+    this.#login.use(token);
+    try {
+      await this.rpc.call("hawser_status");
+    } catch (error) {
+      if (!(error instanceof RpcError) || error.code === UNAUTHENTICATED) {
+        this.#login.drop();
+        const rule = error instanceof RpcError ? error.rule : null;
+        return { kind: "refused", rule, message: error instanceof Error ? error.message : String(error) };
+      }
+      // Known, and not permitted: the next question says so.
+    }
+    this.rpc.forgetMissing();
+    this.#set({ locked: null, reader: { account: token.account, expires: token.expires } });
+    this.#reconnect();
+    void this.refresh();
+    return { kind: "in" };
+  }
+
+  /** Asks again without a new token: the node may have been set to open reads, or the right given. */
+  knock(): void {
+    this.#set({ locked: null });
+    this.#reconnect();
+    void this.refresh();
+  }
+
+  /** Ends the login, here and at the node. */
+  async logOut(): Promise<void> {
+    await this.rpc.call("hawser_logout").catch(() => null);
+    this.#leave({ rule: null, message: "" });
+  }
+
+  #lock(error: RpcError): void {
+    this.#leave({ rule: error.rule, message: error.message });
+  }
+
+  #leave(why: Locked): void {
+    this.#login.drop();
+    this.#blocks.clear();
+    this.#summaries.clear();
+    this.#set({ locked: why, reader: null, status: null, head: null, headTime: null, headSince: null });
+    // An open connection would stay the account's.
+    this.#disconnect();
   }
 
   /** Asks for status and head now. */
@@ -83,10 +162,16 @@ export class Live {
     const failing = this.#failures > 0;
     const delay = this.#again ? 0 : failing ? Math.min(RETRY_MS_MAX, POLL_MS * this.#failures) : document.hidden ? RETRY_MS_MAX : POLL_MS;
     this.#again = false;
+    // Every refusal is an entry in the node's audit log, so nobody knocks without a new token.
+    if (this.snapshot.locked) return;
     this.#timer = setTimeout(() => void this.refresh(), delay);
   }
 
   async #ask(): Promise<void> {
+    if (this.snapshot.reader && !this.#login.token) {
+      this.#leave({ rule: "auth.token-expired", message: "" });
+      return;
+    }
     try {
       const status = readStatus(await this.rpc.call("hawser_status"));
       if (!status) throw new RpcError(-32603, "hawser_status gave something else than a status");
@@ -97,8 +182,13 @@ export class Live {
         : before.status?.deciding === status.deciding ? (before.decidingSince ?? now) : now;
       this.#set({ status, errorCode: null, decidingSince, ...this.#headChange(Math.min(status.height, status.executed), now) });
     } catch (error) {
-      if (!(error instanceof RpcError)) return;
+      if (!(error instanceof RpcError) || error.code === UNAUTHENTICATED) return;
       this.#set({ errorCode: error.code, status: null });
+      if (error.code === FORBIDDEN) {
+        this.#set({ locked: { rule: error.rule, message: error.message } });
+        this.#disconnect();
+        return;
+      }
       try {
         const head = small(await this.rpc.call("eth_blockNumber"));
         if (head !== null) this.#set(this.#headChange(head, Date.now()));
@@ -158,22 +248,39 @@ export class Live {
     if (!this.snapshot.reachable) this.#set({ reachable: true, failure: null });
   }
 
+  #disconnect(): void {
+    const socket = this.#socket;
+    this.#socket = null;
+    clearTimeout(this.#socketTimer);
+    socket?.close();
+    if (this.snapshot.pushed) this.#set({ pushed: false });
+  }
+
+  #reconnect(): void {
+    this.#disconnect();
+    this.#socketDelay = 1_000;
+    this.#connect();
+  }
+
   #connect(): void {
     const url = this.options.socketUrl;
-    if (!url || typeof WebSocket === "undefined") return;
+    if (!url || typeof WebSocket === "undefined" || this.snapshot.locked) return;
     const retry = (): void => {
       this.#socket = null;
       if (this.snapshot.pushed) this.#set({ pushed: false });
-      setTimeout(() => this.#connect(), this.#socketDelay);
+      this.#socketTimer = setTimeout(() => this.#connect(), this.#socketDelay);
       this.#socketDelay = Math.min(60_000, this.#socketDelay * 2);
     };
     try {
       const socket = new WebSocket(url);
       this.#socket = socket;
       socket.addEventListener("open", () => {
-        socket.send(JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_subscribe", params: ["newHeads"] }));
+        // Browsers cannot add a header here, so the connection logs in by its first message.
+        const token = this.#login.token;
+        if (token) send(socket, AUTHENTICATE, "hawser_authenticate", [token.text]);
+        else send(socket, SUBSCRIBE, "eth_subscribe", ["newHeads"]);
       });
-      socket.addEventListener("message", (event: MessageEvent<unknown>) => this.#heard(event.data));
+      socket.addEventListener("message", (event: MessageEvent<unknown>) => this.#heard(socket, event.data));
       socket.addEventListener("close", () => {
         if (this.#socket === socket) retry();
       });
@@ -182,11 +289,12 @@ export class Live {
     }
   }
 
-  #heard(data: unknown): void {
+  #heard(socket: WebSocket, data: unknown): void {
     if (typeof data !== "string") return;
     try {
       const message = JSON.parse(data) as { id?: unknown; result?: unknown; method?: unknown };
-      if (message.id === 1 && typeof message.result === "string") {
+      if (message.id === AUTHENTICATE && message.result !== undefined) send(socket, SUBSCRIBE, "eth_subscribe", ["newHeads"]);
+      else if (message.id === SUBSCRIBE && typeof message.result === "string") {
         this.#socketDelay = 1_000;
         this.#set({ pushed: true });
       } else if (message.method === "eth_subscription") void this.refresh();
@@ -200,6 +308,12 @@ export class Live {
     for (const listener of this.#listeners) listener();
   }
 }
+
+/** Numbers of the two requests that a socket sends. */
+const [AUTHENTICATE, SUBSCRIBE] = [1, 2];
+
+const send = (socket: WebSocket, id: number, method: string, params: unknown[]): void =>
+  socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
 
 /** Adds to a map that forgets its oldest entry above `max`. */
 function keep<T extends { height: number }>(map: Map<number, T>, value: T, max: number): void {

@@ -2,18 +2,7 @@
  * null, never an exception and never markup. */
 
 import { quantity, small } from "./format";
-
-type Json = Record<string, unknown>;
-
-const object = (value: unknown): Json | null =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : null;
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
-const texts = (value: unknown): string[] => list(value).filter((item) => typeof item === "string");
-const first = (from: Json, ...names: string[]): unknown => {
-  for (const name of names) if (from[name] !== undefined && from[name] !== null) return from[name];
-  return null;
-};
+import { first, type Json, list, object, text, texts } from "./json";
 
 /** Milliseconds since 1970 from seconds or milliseconds; block times are below a hundred thousand
  * million seconds for the next three thousand years, so the size tells which. */
@@ -25,6 +14,8 @@ export function millis(value: unknown): number | null {
 
 export interface Peer {
   id: string;
+  /** As this node's configuration calls it. */
+  name: string | null;
   height: number;
 }
 
@@ -71,7 +62,7 @@ export function readStatus(value: unknown): Status | null {
     peers: list(from["peers"]).flatMap((item) => {
       const peer = object(item);
       const id = text(peer?.["id"]);
-      return id === null ? [] : [{ id, height: small(peer?.["height"]) ?? 0 }];
+      return id === null ? [] : [{ id, name: text(peer?.["name"]), height: small(peer?.["height"]) ?? 0 }];
     }),
     pending: small(from["pending"]) ?? 0,
     queued: small(from["queued"]) ?? 0,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkCommand, registerCommand } from "../src/commands";
 import { endpoint } from "../src/endpoint";
-import { bytes, coins, duration, group, plain, quantity, readQuery, shellWord, short, small, utcTime, zone } from "../src/format";
+import { about, bytes, coins, duration, group, moments, plain, quantity, readQuery, shellWord, short, small, utcTime, zone } from "../src/format";
 
 describe("quantities", () => {
   it("reads numbers, decimals and hexadecimals", () => {
@@ -101,4 +101,18 @@ describe("endpoint", () => {
     expect(endpoint("http://n/?chain=77").rpc).toBe("http://n/chain/77");
     expect(endpoint("http://n/?chain=//evil").rpc).toBe("http://n/");
   });
+});
+
+it("milliseconds in the node's sentences become dates, and other numbers stay", () => {
+  expect(moments("frozen until 1795368987024 ms; ask", "never")).toBe("frozen until 2026-11-22 17:36:27 UTC; ask");
+  expect(moments("（至 1795368987024 毫秒）", "永远")).toBe("（至 2026-11-22 17:36:27 UTC）");
+  expect(moments("until 18446744073709551615 ms: x", "never")).toBe("until never: x");
+  for (const other of ["1795368987024", "5 ms", "11795368987024 ms", "1795368987024 msec"]) expect(moments(other, "never")).toBe(other);
+});
+
+it("amounts are cut to four decimals where space is short, and say so", () => {
+  expect(about(5n * 10n ** 18n, "en")).toBe("5");
+  expect(about(1_234_500_000_000_000_000_000n, "en")).toBe("1,234.5");
+  expect(about(975_000_000_000_000_074_505n, "en")).toBe("≈ 975");
+  expect(about(1n, "en")).toBe("≈ 0");
 });

@@ -28,7 +28,7 @@ describe("both languages", () => {
         .join("\n");
     const code = sources(join(import.meta.dirname, "../src"));
     // Keys that are put together from parts.
-    const made = /^(health|level|step|committee\.(yes|no)|tx\.type|pool\.state|node\.suite)\./;
+    const made = /^(health|level|step|committee\.(yes|no)|tx\.type|pool\.state|node\.suite|gov\.(role|action|kind|status|mode|account|entry|basis|parameter|resource)|sup\.span)\./;
     expect(keys.filter((key) => !made.test(key) && !code.includes(`"${key}"`))).toEqual([]);
   });
 });

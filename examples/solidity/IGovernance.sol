@@ -63,6 +63,19 @@ interface IGovernance {
     function proposalCount() external view returns (uint64);
     function proposalStatus(uint64 id) external view returns (uint8);
 
+    /// How an operation that a supervision rule stopped stands: whose it is, who has to co-sign, who of
+    /// them is missing, and what was given until when (milliseconds). All empty where nothing waits.
+    function coSignatures(bytes32 operation)
+        external
+        view
+        returns (
+            address sender,
+            string[] memory parties,
+            string[] memory missing,
+            address[] memory signers,
+            uint64[] memory until
+        );
+
     // --- what can be done --------------------------------------------------------------------------
 
     /// Submits a proposal; `changes` is the canonical encoding of a list of 1 to 64 changes.
@@ -94,7 +107,8 @@ interface IGovernance {
     /// Puts an inspection of a read domain on the record.
     function inspect(string calldata domain, string calldata purpose) external;
 
-    /// Co-signs an operation that a supervision rule stopped, until a time in milliseconds.
+    /// Co-signs an operation that a supervision rule stopped, until a time in milliseconds. For the
+    /// parties that the rule names, each once and from an account of its own.
     function cosign(bytes32 operation, uint64 until) external;
 
     /// Puts an administrative command on the record.

@@ -152,6 +152,8 @@ async function story() {
   check(deployed.contractAddress ?? deployed.receipt?.contractAddress, 'the same deployment goes through');
   const outsider = run(['tx', 'send', '--to', clerk, '--from', 'stranger'], { refused: true });
   check(/access denied/.test(outsider.said), 'who is no member cannot send at all');
+  const atPool = run(['tx', 'send', '--to', clerk, '--gas', '30000', '--from', 'stranger'], { refused: true });
+  check(/access denied/.test(atPool.said), 'nor by leaving out the estimate: the pool refuses');
 
   tell("A rule of the supervisor stops a transfer over a limit, and flags another");
   const rich = accounts.user;
@@ -173,9 +175,11 @@ def check(tx):
   run(['policy', 'check', join(HOME, 'limit.star')]);
   await decide({
     title: 'Limits on transfers',
-    changes: [{ change: 'set_policy', id: 1, name: 'limits', script: readFileSync(join(HOME, 'limit.star'), 'utf8') }],
+    changes: [
+      { change: 'set_policy', id: 1, name: 'limits', script: readFileSync(join(HOME, 'limit.star'), 'utf8') },
+      { change: 'set_policy_mode', id: 1, mode: 'active' },
+    ],
   });
-  await decide({ title: 'Limits on transfers are in force', changes: [{ change: 'set_policy_mode', id: 1, mode: 'active' }] });
   run(['tx', 'send', '--to', clerk, '--value', '5ether', '--from', 'user']);
   const stopped = run(['tx', 'send', '--to', clerk, '--value', '101ether', '--gas', '100000', '--from', 'user'], { refused: true });
   check(/over the limit of 100/.test(stopped.said), 'the transfer over the limit is stopped with its reason');
@@ -187,6 +191,8 @@ def check(tx):
 
   tell('An account is frozen, freed, and given to a new key');
   run(['gov', 'freeze', `account:${clerk}`, '--reason', 'suspicion of fraud', '--for', '24h', '--from', 'supervisor']);
+  const { freezes } = await ask(0, 'hawser_freezes');
+  check(freezes.length === 1 && freezes[0].target.toLowerCase() === `account:${clerk}`.toLowerCase() && freezes[0].untilMs > Date.now(), 'the list of freezes has the account, with the end of its freeze');
   const frozen = run(['tx', 'send', '--to', rich, '--value', '1ether', '--from', 'clerk'], { refused: true });
   check(/frozen/.test(frozen.said), 'a frozen account cannot send');
   const receive = run(['tx', 'send', '--to', clerk, '--value', '1ether', '--from', 'user'], { refused: true });
@@ -286,6 +292,12 @@ def check(tx):
   writeFileSync(join(HOME, 'tampered.json'), tampered);
   run(['gov', 'audit', 'verify', join(HOME, 'tampered.json')], { refused: true });
   check(true, 'the trail verifies; one that was touched does not');
+  const refusals = json(['audit', 'list', '--kind', 'refusal']).map(({ entry }) => entry);
+  check(refusals.some((one) => one.from === 'client' && one.transaction && one.rule), 'what the pool refused is in the log of its node');
+  const acts = new Set(json(['audit', 'list', '--kind', 'admin', '--limit', '1000']).map(({ entry }) => entry.method));
+  check(acts.has('certificate changed') && [...acts].some((act) => act.startsWith('revocation list')), 'so are the renewed certificate and the revocation list');
+  check(acts.has('peer admitted') && acts.has('node admit'), 'and the peer that was admitted, with the command');
+  run(['audit', 'verify']);
 }
 
 let failure;

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use hawser_consensus::{Record, Timeouts};
 use hawser_crypto::SecretKey;
 use hawser_execution::NativeRegistry;
-use hawser_ledger::{Certificate, Genesis, state::StateOptions};
+use hawser_ledger::{Certificate, Genesis, PROTOCOL_VERSION, state::StateOptions};
 use hawser_node::{
     chain::{ChainError, Timers, Verifier, VoteLog, boot},
     pool::PoolLimits,
@@ -41,6 +41,8 @@ pub(crate) struct SimNode {
     /// Counts lives, so that what was under way in an earlier one is not delivered to this one.
     pub(crate) life: u64,
     pub(crate) skew_ms: i64,
+    /// Newest protocol version that its program runs.
+    pub(crate) program: u32,
 }
 
 impl SimNode {
@@ -52,6 +54,7 @@ impl SimNode {
             running: None,
             life: 0,
             skew_ms,
+            program: PROTOCOL_VERSION,
         }
     }
 
@@ -78,6 +81,7 @@ impl SimNode {
             natives,
             StoreOptions {
                 state,
+                program_version: self.program,
                 ..StoreOptions::default()
             },
             &mut |_, _| {},

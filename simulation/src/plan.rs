@@ -43,6 +43,9 @@ pub struct Plan {
     pub observers: usize,
     /// Changes of committee or parameters that clients submit among the transactions.
     pub changes: usize,
+    /// Whether the chain goes over to the next protocol version on the way. Every other node has
+    /// the newer program from the start, the rest get it when the old one has stopped.
+    pub upgrade: bool,
 }
 
 impl Plan {
@@ -93,6 +96,7 @@ impl Plan {
             candidates,
             observers,
             changes: few(8),
+            upgrade: false,
         }
     }
 }

@@ -22,6 +22,8 @@ const PATCH_BYTES_MAX: usize = 64 * 1024;
 pub(crate) enum Patch {
     Validators(Vec<GenesisValidator>),
     Parameters(ChainParameters),
+    /// The next protocol version.
+    Protocol,
 }
 
 impl Patch {
@@ -29,6 +31,9 @@ impl Patch {
         match self {
             Self::Validators(validators) => settings.validators = validators,
             Self::Parameters(parameters) => settings.parameters = parameters,
+            Self::Protocol => {
+                settings.protocol_version = settings.protocol_version.saturating_add(1);
+            }
         }
     }
 

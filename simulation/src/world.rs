@@ -7,7 +7,9 @@ use std::{
 use hawser_crypto::{PublicKey, SecretKey, Suite};
 use hawser_ledger::{ChainParameters, Genesis, GenesisAccount, GenesisValidator, PROTOCOL_VERSION};
 use hawser_network::PeerId;
-use hawser_node::replica::{Action, CheckedBlock, Event, LogEntry, PeerMessage, TimerId, To};
+use hawser_node::replica::{
+    Action, CheckedBlock, Event, LogEntry, PeerMessage, ReplicaError, TimerId, To,
+};
 use hawser_primitives::{B256, Bytes, ChainId, Height, Time, U256, decode_exact, encode, limits};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -91,6 +93,8 @@ pub struct Outcome {
     pub executed: usize,
     /// Changes of settings that took effect.
     pub changes: usize,
+    /// Nodes that an old program stopped and a newer one resumed.
+    pub upgraded: u64,
     /// Virtual milliseconds from the end of the faults until all was executed everywhere.
     pub healed_ms: u64,
 }
@@ -112,11 +116,14 @@ pub struct World {
     submitted: BTreeMap<B256, Signed>,
     to_submit: usize,
     to_change: usize,
+    /// Whether the change of protocol is still to come.
+    to_upgrade: bool,
     /// Vote keys of all nodes that have one.
     candidates: Vec<PublicKey>,
     audit: B256,
     events: u64,
     crashes: u64,
+    upgraded: u64,
     replies: u64,
 }
 
@@ -187,6 +194,7 @@ impl World {
             ),
             to_submit: plan.transactions,
             to_change: plan.changes,
+            to_upgrade: plan.upgrade,
             candidates,
             plan,
             genesis: Arc::new(genesis),
@@ -202,8 +210,14 @@ impl World {
             audit: B256::ZERO,
             events: 0,
             crashes: 0,
+            upgraded: 0,
             replies: 0,
         };
+        if world.plan.upgrade {
+            for node in world.nodes.iter_mut().step_by(2) {
+                node.program = node.program.saturating_add(1);
+            }
+        }
         for node in 0..world.nodes.len() {
             world.start(node)?;
         }
@@ -237,6 +251,7 @@ impl World {
                         .filter(|hash| self.is_done(hash))
                         .count(),
                     changes: self.oracle.model().changes(),
+                    upgraded: self.upgraded,
                     healed_ms: self.now.since_ms(healed_from),
                 });
             }
@@ -257,7 +272,8 @@ impl World {
             })
         });
         // A change takes effect without anybody's doing.
-        let in_effect = self.to_change == 0 && self.oracle.model().last_change() <= highest;
+        let in_effect =
+            self.to_change == 0 && !self.to_upgrade && self.oracle.model().last_change() <= highest;
         level
             && in_effect
             && self
@@ -451,8 +467,19 @@ impl World {
                 self.submitted.insert(signed.hash, signed);
             }
         }
+        // Once half of the work is done.
+        if self.to_upgrade
+            && self.to_submit <= self.plan.transactions / 2
+            && let Some(signed) = self
+                .clients
+                .change(&mut self.rng, self.now, &Patch::Protocol)
+        {
+            self.to_upgrade = false;
+            self.submitted.insert(signed.hash, signed);
+        }
         self.hand_in();
         if self.to_submit > 0
+            || self.to_upgrade
             || self.to_change > 0
             || !self.submitted.keys().all(|hash| self.is_done(hash))
         {
@@ -477,7 +504,7 @@ impl World {
                 .nodes
                 .get(node)
                 .and_then(|node| node.running.as_ref())
-                .and_then(|running| running.verifier.candidate(raw).ok());
+                .and_then(|running| running.verifier.submitted(vec![raw]).pop()?.ok());
             if let Some(candidate) = candidate {
                 self.replies = self.replies.wrapping_add(1);
                 let event = Event::Submitted(vec![(self.replies, candidate)]);
@@ -508,11 +535,23 @@ impl World {
         let Some(running) = self.nodes.get_mut(node).and_then(|n| n.running.as_mut()) else {
             return Ok(());
         };
-        let actions = running
-            .replica
-            .handle(now, event)
-            .map_err(|error| Violation(format!("node {node} stops: {error}")))?;
-        self.perform(node, actions)
+        match running.replica.handle(now, event) {
+            Ok(actions) => self.perform(node, actions),
+            Err(ReplicaError::Outdated { .. }) if self.plan.upgrade => {
+                self.upgrade(node);
+                Ok(())
+            }
+            Err(error) => Err(Violation(format!("node {node} stops: {error}"))),
+        }
+    }
+
+    /// An old program has stopped; its operator installs the newer one and starts it.
+    fn upgrade(&mut self, node: usize) {
+        self.upgraded = self.upgraded.saturating_add(1);
+        if let Some(sim) = self.nodes.get_mut(node) {
+            sim.program = sim.program.saturating_add(1);
+        }
+        self.crash(node);
     }
 
     /// Carries actions out as the driver does: all entries of the vote log first, one sync, then
@@ -593,8 +632,8 @@ impl World {
             }
             Action::Verify { transactions, .. } => {
                 let verified = self.with(node, |running| {
-                    let verify = |raw| running.verifier.candidate(raw).ok();
-                    Ok(transactions.into_iter().filter_map(verify).collect())
+                    let results = running.verifier.relayed(transactions);
+                    Ok(results.into_iter().filter_map(Result::ok).collect())
                 })?;
                 if let Some(candidates) = verified {
                     self.later(node, 1, Event::Gossiped(candidates));

@@ -144,3 +144,39 @@ fn without_faults_every_change_takes_effect_at_once() {
     assert!(outcome.changes >= 4, "{outcome:?}");
     assert!(outcome.healed_ms < 2_000, "{outcome:?}");
 }
+
+#[test]
+fn a_chain_goes_over_to_a_new_protocol_version_and_old_programs_stop_until_they_are_replaced() {
+    for seed in 300..304 {
+        let outcome = run(Plan {
+            faults: Faults {
+                delay_ms_max: 20,
+                ..Faults::default()
+            },
+            nodes: 4,
+            candidates: 0,
+            observers: 1,
+            transactions: 40,
+            changes: 0,
+            upgrade: true,
+            ..Plan::draw(seed)
+        });
+        assert_eq!(outcome.changes, 1);
+        // Two of four validators had the newer program, which is no quorum: the chain waited for
+        // the others. Every old program stopped exactly once.
+        assert_eq!(outcome.upgraded, 2, "seed {seed}");
+        assert!(outcome.executed >= 41, "seed {seed}: {}", outcome.executed);
+    }
+}
+
+#[test]
+fn an_upgrade_under_faults_holds_every_oracle() {
+    for seed in 310..314 {
+        let outcome = run(Plan {
+            transactions: 60,
+            upgrade: true,
+            ..Plan::draw(seed)
+        });
+        assert!(outcome.upgraded >= 1, "seed {seed}");
+    }
+}

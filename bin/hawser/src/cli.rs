@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     audit, cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init,
-    keys, node, policy, proxy, start, status, storage, tx, up,
+    keys, login, node, policy, proxy, start, status, storage, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     /// Check and test rules of supervision
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Print a short-lived token that reads on a chain whose reads are signed, for the web console
+    Login(Box<login::LoginArgs>),
     /// Sign requests of Ethereum tools to a chain whose reads are signed
     Proxy(Box<proxy::ProxyArgs>),
     /// Show, check and export a node's audit log

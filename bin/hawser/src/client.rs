@@ -1,18 +1,21 @@
 //! JSON-RPC to a node.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_json_abi::JsonAbi;
 use clap::Args;
 use hawser_crypto::SecretKey;
+use hawser_network::ClientTls;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::exit::{Code, Failure, OrFail, Result, fail};
+use crate::lang::Lang;
 use crate::local::HomeArgs;
 use crate::passphrase::{self, PassphraseArgs};
 use crate::quantity;
 use crate::reader::{Reader, Signer};
+use crate::tls::{self, TlsArgs};
 use crate::values::describe_revert;
 
 /// Largest answer read, in bytes.
@@ -23,7 +26,7 @@ const UNAUTHENTICATED: i64 = -32040;
 /// Which node to ask.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct NodeArgs {
-    /// The node's JSON-RPC address
+    /// The node's JSON-RPC address, http:// or https://
     #[arg(
         long,
         env = "HAWSER_RPC",
@@ -40,17 +43,23 @@ pub(crate) struct NodeArgs {
     /// keystore
     #[arg(long, env = "HAWSER_READER", value_name = "KEY", help_heading = "Node")]
     pub(crate) reader: Option<String>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 impl NodeArgs {
     /// A client for it.
     pub(crate) fn client(&self) -> Result<Client> {
-        let client = Client::new(&self.rpc, Duration::from_secs(self.timeout))?;
+        let timeout = Duration::from_secs(self.timeout);
+        let home = std::env::var_os("HAWSER_HOME").unwrap_or_else(|| ".hawser".into());
+        let home = HomeArgs { home: home.into() }.home();
+        let client = Client::new(&self.rpc, timeout, || {
+            self.tls.open_at(&home.certificates_of(&self.rpc))
+        })?;
         let Some(reader) = &self.reader else {
             return Ok(client);
         };
-        let home = std::env::var_os("HAWSER_HOME").unwrap_or_else(|| ".hawser".into());
-        let keystore = HomeArgs { home: home.into() }.home().keystore();
+        let keystore = home.keystore();
         let passphrase = PassphraseArgs {
             passphrase_file: std::env::var_os(passphrase::VARIABLE).map(Into::into),
         };
@@ -64,6 +73,7 @@ impl NodeArgs {
 pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
+    tls: Option<ClientTls>,
     reader: Reader,
 }
 
@@ -85,38 +95,24 @@ pub(crate) struct RpcFailure {
 }
 
 impl Client {
-    /// A client for an address such as `http://127.0.0.1:8545`.
-    pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self> {
-        if url.starts_with("https://") || url.starts_with("wss://") {
-            return fail(
-                Code::Usage,
-                format!(
-                    "{url}: encrypted addresses are not supported here; run the command on the \
-                     node's host, or forward its port, and use http://"
-                ),
-            );
-        }
-        let url = match url.strip_prefix("ws://") {
-            Some(rest) => format!("http://{rest}"),
-            None if url.contains("://") => url.to_owned(),
-            None => format!("http://{url}"),
-        };
-        if !url.starts_with("http://") {
-            return fail(
-                Code::Usage,
-                format!("{url} is no address; write http://host:port"),
-            );
-        }
-        let http = reqwest::Client::builder()
+    /// A client for an address such as `http://127.0.0.1:8545`; `tls` is asked for at an
+    /// `https://` one.
+    pub(crate) fn new(
+        url: &str,
+        timeout: Duration,
+        tls: impl FnOnce() -> Result<ClientTls>,
+    ) -> Result<Self> {
+        let url = address(url)?;
+        let tls = url.starts_with("https://").then(tls).transpose()?;
+        let http = http(tls.as_ref())
             .connect_timeout(timeout.min(Duration::from_secs(5)))
             .timeout(timeout)
-            // A node is a peer of this program, not a web site: no proxy comes between.
-            .no_proxy()
             .build()
             .context(Code::Failed, "cannot set up HTTP")?;
         Ok(Self {
             http,
             url,
+            tls,
             reader: Reader::nobody(),
         })
     }
@@ -180,14 +176,18 @@ impl Client {
             request = request.header(name, value);
         }
         let sent = request.body(body).send().await;
-        let mut response = sent.map_err(|error| self.unreachable(&error))?;
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(error) => return Err(self.unreachable(&error).await),
+        };
         let status = response.status();
         let mut bytes = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.unreachable(&error))?
-        {
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => return Err(self.unreachable(&error).await),
+            };
             if bytes.len().saturating_add(chunk.len()) > ANSWER_BYTES_MAX {
                 return fail(
                     Code::Refused,
@@ -212,6 +212,30 @@ impl Client {
         })
     }
 
+    /// By how many seconds the clock of the node is ahead of this machine's: from the date that
+    /// answers of HTTP carry, so to a second, and to half of the time that the answer took.
+    pub(crate) async fn clock_ahead_s(&self) -> Option<i64> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "hawser_version", "params": [] });
+        let before = SystemTime::now();
+        let sent = self
+            .http
+            .post(&self.url)
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .ok()?;
+        let took = before.elapsed().ok()?;
+        let date = sent.headers().get("date")?.to_str().ok()?;
+        let theirs = i64::try_from(crate::time::of_http_date(date)?).ok()?;
+        let ours = before
+            .checked_add(took / 2)?
+            .duration_since(UNIX_EPOCH)
+            .ok()?;
+        // The date leaves out what is less than a second.
+        Some(theirs.saturating_sub(i64::try_from(ours.as_secs()).ok()?))
+    }
+
     /// Calls a method; an error of the node is a failure.
     pub(crate) async fn call(&self, method: &str, params: Value) -> Result<Value> {
         self.try_call(method, params)
@@ -231,15 +255,27 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+    async fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let (url, lang) = (&self.url, Lang::current());
         if error.is_timeout() && !error.is_connect() {
             return Failure::new(
                 Code::Timeout,
-                format!(
-                    "{} did not answer in time; --timeout gives it longer",
-                    self.url
-                ),
+                match lang {
+                    Lang::En => {
+                        format!("{url} did not answer in time; --timeout gives it longer")
+                    }
+                    Lang::Zh => format!("{url} 未在时限内应答；--timeout 可延长时限"),
+                },
             );
+        }
+        if let Some(tls) = &self.tls {
+            if let Some(problem) = tls.problem(error) {
+                return tls::explain(url, tls, &problem);
+            }
+        } else if !error.is_connect()
+            && let Some(failure) = tls::speaks_tls(url).await
+        {
+            return failure;
         }
         // The innermost cause says what happened; the outer ones repeat the address.
         let mut cause: &dyn std::error::Error = error;
@@ -248,12 +284,53 @@ impl Client {
         }
         Failure::new(
             Code::Unreachable,
-            format!(
-                "cannot reach {}: {cause}. Is the node running (`hawser status`)? Another address \
-                 can be given with --rpc or HAWSER_RPC",
-                self.url
-            ),
+            match lang {
+                Lang::En => format!(
+                    "cannot reach {url}: {cause}. Is the node running (`hawser status`)? Another \
+                     address can be given with --rpc or HAWSER_RPC"
+                ),
+                Lang::Zh => format!(
+                    "无法连接 {url}：{cause}。节点是否在运行（`hawser status`）？可用 --rpc 或 HAWSER_RPC 指定其他地址"
+                ),
+            },
         )
+    }
+}
+
+/// An address of a node as `http://` or `https://`.
+pub(crate) fn address(text: &str) -> Result<String> {
+    let url = match text.split_once("://") {
+        Some(("ws", rest)) => format!("http://{rest}"),
+        Some(("wss", rest)) => format!("https://{rest}"),
+        Some(("http" | "https", _)) => text.to_owned(),
+        None => format!("http://{text}"),
+        Some(_) => {
+            return fail(
+                Code::Usage,
+                match Lang::current() {
+                    Lang::En => {
+                        format!("{text} is no address; write http://host:port or https://host:port")
+                    }
+                    Lang::Zh => {
+                        format!("{text} 不是地址；请写 http://主机:端口 或 https://主机:端口")
+                    }
+                },
+            );
+        }
+    };
+    Ok(url)
+}
+
+/// An HTTP client with this TLS.
+pub(crate) fn http(tls: Option<&ClientTls>) -> reqwest::ClientBuilder {
+    // A node is a peer of this program, not a web site: no proxy comes between, and it sends
+    // nobody elsewhere.
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    match tls {
+        Some(tls) => builder.use_preconfigured_tls(tls.preconfigured()),
+        None => builder,
     }
 }
 
@@ -290,11 +367,11 @@ mod tests {
 
     #[test]
     fn addresses_are_understood_or_refused_before_anything_is_sent() {
-        let url = |text: &str| Client::new(text, Duration::from_secs(1)).map(|client| client.url);
-        assert_eq!(url("127.0.0.1:8545").unwrap(), "http://127.0.0.1:8545");
-        assert_eq!(url("ws://h:1").unwrap(), "http://h:1");
-        assert_eq!(url("http://h:1/chain/7").unwrap(), "http://h:1/chain/7");
-        assert_eq!(url("https://h").unwrap_err().code, Code::Usage);
-        assert_eq!(url("ftp://h").unwrap_err().code, Code::Usage);
+        assert_eq!(address("127.0.0.1:8545").unwrap(), "http://127.0.0.1:8545");
+        assert_eq!(address("ws://h:1").unwrap(), "http://h:1");
+        assert_eq!(address("wss://h:1").unwrap(), "https://h:1");
+        assert_eq!(address("http://h:1/chain/7").unwrap(), "http://h:1/chain/7");
+        assert_eq!(address("https://h").unwrap(), "https://h");
+        assert_eq!(address("ftp://h").unwrap_err().code, Code::Usage);
     }
 }

@@ -118,6 +118,20 @@ fn write(path: &Path, key: &DataKey, opener: &Opener) -> Result<()> {
         .context(Code::Failed, path.display())
 }
 
+/// Makes a key file of 32 random bytes that only its owner can read; keeps one that is there.
+pub(crate) fn make_key_file(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        files::make_dir(folder)?;
+    }
+    let mut content = Zeroizing::new([0u8; 32]);
+    getrandom::fill(content.as_mut_slice())
+        .context(Code::Failed, "the operating system gave no randomness")?;
+    files::write_secret_bytes(path, content.as_slice())
+}
+
 /// Lets another passphrase or key file open the data from now on. The data stays as it is.
 pub(crate) fn rewrap(dir: &Path, old: &Opener, new: &Opener) -> Result<()> {
     let path = dir.join(NAME);

@@ -63,6 +63,11 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
     write_new(path, text.as_bytes(), 0o600)
 }
 
+/// As [`write_secret`], for content that is no text.
+pub(crate) fn write_secret_bytes(path: &Path, content: &[u8]) -> Result<()> {
+    write_new(path, content, 0o600)
+}
+
 /// Writes a new file; refuses to replace one.
 pub(crate) fn write_public(path: &Path, text: &str) -> Result<()> {
     write_new(path, text.as_bytes(), 0o644)

@@ -1,6 +1,11 @@
 //! The language that people are addressed in.
 
+use std::sync::OnceLock;
+
 use clap::ValueEnum;
+
+/// The language of this run, for messages that are made far from the command.
+static CURRENT: OnceLock<Lang> = OnceLock::new();
 
 /// A language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -17,6 +22,17 @@ impl Lang {
         let variables = ["LC_ALL", "LC_MESSAGES", "LANG"];
         let from = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         asked.unwrap_or_else(|| Self::of_locale(variables.into_iter().find_map(from).as_deref()))
+    }
+
+    /// Makes this the language of the run.
+    pub(crate) fn set_current(self) {
+        // Told twice, the first stays.
+        let _ = CURRENT.set(self);
+    }
+
+    /// The language of the run; English before it is known.
+    pub(crate) fn current() -> Self {
+        CURRENT.get().copied().unwrap_or(Self::En)
     }
 
     fn of_locale(locale: Option<&str>) -> Self {

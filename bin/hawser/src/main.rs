@@ -9,6 +9,7 @@
     )
 )]
 
+mod acts;
 mod cli;
 mod client;
 mod commands;
@@ -26,6 +27,7 @@ mod quantity;
 mod reader;
 mod send;
 mod time;
+mod tls;
 mod values;
 
 use std::process::ExitCode;

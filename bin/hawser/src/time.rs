@@ -25,6 +25,27 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     Ok((days * DAY_S + hour * 3_600 + minute * 60 + second) * 1_000)
 }
 
+/// Seconds since 1970 of a date of HTTP, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section
+/// 5.6.7).
+pub(crate) fn of_http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (_, rest) = text.split_once(", ")?;
+    let mut parts = rest.split(' ');
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let (clock, zone) = (parts.next()?, parts.next()?);
+    let month = MONTHS
+        .iter()
+        .position(|name| *name == month)?
+        .checked_add(1)?;
+    if zone != "GMT" || parts.next().is_some() {
+        return None;
+    }
+    let ms = parse(&format!("{year}-{month:02}-{day}T{clock}Z")).ok()?;
+    Some(ms / 1_000)
+}
+
 const fn is_leap(year: u64) -> bool {
     year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
@@ -77,6 +98,21 @@ mod tests {
                 parse(written.split_once(' ').unwrap().0),
                 Ok(day * DAY_S * 1_000)
             );
+        }
+    }
+
+    #[test]
+    fn dates_of_http_are_read() {
+        let read = |text| of_http_date(text);
+        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(read("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        for bad in [
+            "",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nix 1994 08:49:37 GMT",
+            "now",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
         }
     }
 

@@ -25,7 +25,8 @@ fn exit_codes_tell_failures_apart() {
         (&["status"], 5),
         (&["keys", "show", "nobody"], 5),
         (&["evidence", "check", "missing.json"], 5),
-        (&["chain", "info", "--rpc", "https://127.0.0.1:1"], 2),
+        (&["chain", "info", "--rpc", "ftp://127.0.0.1:1"], 2),
+        (&["chain", "info", "--rpc", "https://127.0.0.1:1"], 4),
         (
             &[
                 "tx",

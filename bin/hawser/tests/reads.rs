@@ -143,6 +143,17 @@ fn post(url: &str, body: &str, headers: &str) -> (u16, Value) {
     (status, serde_json::from_str(body).unwrap_or_default())
 }
 
+/// A page, with its headers.
+fn get(url: &str, path: &str) -> String {
+    let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 const JSON: &str = "content-type: application/json\r\n";
 const CHAIN_ID: &str = r#"{"jsonrpc":"2.0","id":7,"method":"eth_chainId"}"#;
 
@@ -247,6 +258,44 @@ fn tamper(dir: &Path) {
 }
 
 #[test]
+fn a_printed_token_reads_until_it_is_given_back_and_never_on_another_node() {
+    let net = Net::up("sm");
+    let login = ["login", "--from", "test", "--rpc", &net.url];
+    let run = net.hawser.run(&login);
+    assert_eq!(run.code, 0, "{}", run.text);
+    // Nothing but the token on standard output; what it is good for beside it, without it.
+    let token = run.stdout.trim();
+    assert!(!token.contains(char::is_whitespace) && token.len() > 100);
+    assert!(run.stderr.contains("UTC") && !run.stderr.contains(token));
+    let bearer = format!("authorization: Bearer {token}\r\n{JSON}");
+    let (status, answer) = post(&net.url, CHAIN_ID, &bearer);
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(post(&net.url, CHAIN_ID, JSON).0, 401);
+
+    let other = Net::up("sm");
+    assert_eq!(post(&other.url, CHAIN_ID, &bearer).0, 401);
+
+    let logout = r#"{"jsonrpc":"2.0","id":1,"method":"hawser_logout"}"#;
+    assert_eq!(post(&net.url, logout, &bearer).0, 200);
+    let (status, answer) = post(&net.url, CHAIN_ID, &bearer);
+    assert_eq!(status, 401);
+    assert_eq!(answer["error"]["data"]["rule"], "auth.token-revoked");
+
+    let run = net
+        .hawser
+        .run(&[&login[..], &["--output", "json"]].concat());
+    let json = json(&run.stdout);
+    assert!(
+        json["token"].is_string() && json["expires"].is_u64(),
+        "{json}"
+    );
+    let nobody = net
+        .hawser
+        .run(&["login", "--from", "nobody", "--rpc", &net.url]);
+    assert_ne!(nobody.code, 0);
+}
+
+#[test]
 fn ethereum_tools_reach_the_chain_through_the_proxy() {
     let net = Net::up("intl");
     let (status, answer) = post(&net.url, CHAIN_ID, JSON);
@@ -282,6 +331,16 @@ fn ethereum_tools_reach_the_chain_through_the_proxy() {
             .0,
         200
     );
+    // The node's own pages come through, and may ask here, as nobody else's may.
+    let page = get(&proxy.url, "/");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(page.to_ascii_lowercase().contains("<!doctype html"));
+    assert!(page.contains("content-security-policy: "), "{page}");
+    let ours = format!("origin: {}\r\n{JSON}", proxy.url);
+    assert_eq!(proxy.post(CHAIN_ID, &ours).0, 200);
+    let other = format!("origin: http://127.0.0.1:1\r\n{JSON}");
+    assert_eq!(proxy.post(CHAIN_ID, &other).0, 403);
+    assert!(get(&proxy.url, "/../etc/passwd").starts_with("HTTP/1.1 404"));
     ethers(&proxy);
 
     // A restart of the node ends all tokens; the proxy gets another one.
@@ -306,7 +365,7 @@ fn ethereum_tools_reach_the_chain_through_the_proxy() {
     assert!(remote.stderr.contains("--allow-remote"));
     assert_eq!(
         net.hawser
-            .run(&["proxy", "--from", "test", "--to", "https://h"])
+            .run(&["proxy", "--from", "test", "--to", "ftp://h"])
             .code,
         2
     );

@@ -2,9 +2,13 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { group, type Lang } from "../format";
-import { en } from "./en";
-import { zh } from "./zh";
+import { en as console_ } from "./en";
+import { en as governance } from "./governance/en";
+import { zh as governanceZh } from "./governance/zh";
+import { zh as consoleZh } from "./zh";
 
+const en = { ...console_, ...governance };
+const zh = { ...consoleZh, ...governanceZh };
 export type Key = keyof typeof en;
 export type Messages = Record<Key, string>;
 export type Values = Record<string, string | number | bigint>;

@@ -1,7 +1,7 @@
-import type { Messages } from "./index";
+import type { en } from "./en";
 
 /** 中文。 */
-export const zh: Messages = {
+export const zh: Record<keyof typeof en, string> = {
   "app.name": "Hawser 缆",
   "app.console": "控制台",
   "app.skip": "跳到正文",

@@ -5,7 +5,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { duration, localTime, plain, short, utcTime, zone } from "../format";
 import { useSpeech } from "../i18n";
 import { useNow } from "../live";
-import { isMissing, RpcError, UNAVAILABLE } from "../rpc/client";
+import { FORBIDDEN, isMissing, RpcError, UNAVAILABLE } from "../rpc/client";
 import { to } from "../router";
 
 export function Panel(props: {
@@ -56,6 +56,7 @@ export function Failure(props: { error: Error; retry?: () => void }): JSX.Elemen
   let text: string;
   if (!(error instanceof RpcError)) text = t("error.unreachable", { reason: plain(error.message, 300) });
   else if (error.code === UNAVAILABLE) text = t("error.unavailable");
+  else if (error.code === FORBIDDEN) text = t("error.forbidden", { message: plain(error.message, 300), rule: plain(error.rule ?? "–", 80) });
   else if (error.code === -32005) text = t("error.busy", { message: plain(error.message, 300) });
   else text = t("error.rpc", { message: plain(error.message, 300), code: String(error.code) });
   return (

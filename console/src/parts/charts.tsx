@@ -115,3 +115,41 @@ export function CommitteePicture(props: {
     </svg>
   );
 }
+
+/** Votes: yes from the left, no from the right, and a mark where it is enough. */
+export function VoteBar(props: { yes: number; no: number; total: number; needed: number; words: string }): JSX.Element | null {
+  const { yes, no, total, needed } = props;
+  if (total <= 0) return null;
+  const [width, height] = [600, 18];
+  const at = (count: number): number => Math.min(width, (count / total) * width);
+  return (
+    <svg class="votes" viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label={props.words}>
+      <rect x="0" y="4" width={width} height={height - 8} class="rest" />
+      <rect x="0" y="4" width={at(yes)} height={height - 8} class="yes" />
+      <rect x={width - at(no)} y="4" width={at(no)} height={height - 8} class="no" />
+      <line x1={at(needed)} x2={at(needed)} y1="0" y2={height} class="needed" />
+    </svg>
+  );
+}
+
+/** Amounts side by side as bars, the longest the largest. What is said stands beside each bar. */
+export function Bars(props: { rows: { name: string; value: bigint; said: string }[]; caption: string }): JSX.Element {
+  const max = props.rows.reduce((most, row) => (row.value > most ? row.value : most), 0n);
+  const width = 300;
+  // Divided as whole numbers first: amounts are larger than what a float holds exactly.
+  const long = (value: bigint): number => (max === 0n ? 0 : Number((value * 10_000n) / max) / 10_000);
+  return (
+    <ul class="bars" aria-label={props.caption}>
+      {props.rows.map((row) => (
+        <li key={row.name}>
+          <span class="name">{row.name}</span>
+          <svg viewBox={`0 0 ${width} 12`} preserveAspectRatio="none" aria-hidden="true">
+            <rect x="0" y="0" width={width} height="12" class="rest" />
+            <rect x="0" y="0" width={row.value === 0n ? 0 : Math.max(2, long(row.value) * width)} height="12" />
+          </svg>
+          <span class="said">{row.said}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}

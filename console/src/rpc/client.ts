@@ -15,6 +15,11 @@ export class RpcError extends Error {
   ) {
     super(message);
   }
+  /** What decided, where the node refused to let the reader in or the reader read. */
+  get rule(): string | null {
+    const rule = isObject(this.data) ? this.data["rule"] : null;
+    return typeof rule === "string" ? rule : null;
+  }
   /** The node does not know the method, so what depends on it is hidden. */
   get missing(): boolean {
     return this.code === METHOD_NOT_FOUND;
@@ -23,6 +28,10 @@ export class RpcError extends Error {
 
 export const METHOD_NOT_FOUND = -32601;
 export const UNAVAILABLE = -32002;
+/** The node does not know who reads (docs/spec/reads.md). */
+export const UNAUTHENTICATED = -32040;
+/** The node knows, and does not permit it. */
+export const FORBIDDEN = -32043;
 
 /** Whether an error says that a method does not exist. */
 export const isMissing = (error: unknown): boolean => error instanceof RpcError && error.missing;
@@ -33,6 +42,10 @@ export interface ClientOptions {
   timeoutMs?: number;
   /** Learns after each exchange whether the node answered. */
   onContact?: (error: Unreachable | null) => void;
+  /** The token to send, where there is one. */
+  token?: () => string | null;
+  /** Learns that the node lets nobody in without a login, or not with this one. */
+  onLocked?: (error: RpcError, token: string | null) => void;
 }
 
 interface Waiting {
@@ -61,6 +74,8 @@ export class RpcClient {
   readonly #fetch: typeof fetch;
   readonly #timeoutMs: number;
   readonly #onContact: (error: Unreachable | null) => void;
+  readonly #token: () => string | null;
+  readonly #onLocked: (error: RpcError, token: string | null) => void;
   readonly #missing = new Set<string>();
   #queue: Waiting[] = [];
   #nextId = 1;
@@ -72,6 +87,8 @@ export class RpcClient {
     this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#onContact = options.onContact ?? (() => {});
+    this.#token = options.token ?? (() => null);
+    this.#onLocked = options.onLocked ?? (() => {});
   }
 
   /** Calls a method. Rejects with `Unreachable` or `RpcError` and nothing else. */
@@ -97,11 +114,12 @@ export class RpcClient {
   }
 
   async #send(calls: Waiting[]): Promise<void> {
+    const token = this.#token();
     try {
       const requests = calls.map(({ id, method, params }) => ({ jsonrpc: "2.0", id, method, params }));
-      const answer = await this.#exchange(JSON.stringify(requests.length === 1 ? requests[0] : requests));
+      const answer = await this.#exchange(JSON.stringify(requests.length === 1 ? requests[0] : requests), token);
       this.#onContact(null);
-      this.#settle(calls, answer);
+      this.#settle(calls, answer, token);
     } catch (error) {
       const known = error instanceof Unreachable ? error : new Unreachable(String(error));
       this.#onContact(known);
@@ -109,7 +127,7 @@ export class RpcClient {
     }
   }
 
-  async #exchange(body: string): Promise<unknown> {
+  async #exchange(body: string, token: string | null): Promise<unknown> {
     const control = new AbortController();
     const timer = setTimeout(() => control.abort(), this.#timeoutMs);
     let status = 0;
@@ -117,8 +135,10 @@ export class RpcClient {
     try {
       const response = await this.#fetch(this.url, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
         body,
+        // A token must not follow to wherever something in between points.
+        redirect: "error",
         signal: control.signal,
         cache: "no-store",
         credentials: "same-origin",
@@ -140,7 +160,7 @@ export class RpcClient {
     throw new Unreachable(status === 200 ? "the answer is not JSON-RPC" : `HTTP status ${status}`);
   }
 
-  #settle(calls: Waiting[], answer: unknown): void {
+  #settle(calls: Waiting[], answer: unknown, token: string | null): void {
     const answers = new Map<unknown, Record<string, unknown>>();
     if (Array.isArray(answer)) {
       for (const item of answer) if (isObject(item)) answers.set(item["id"], item);
@@ -154,6 +174,7 @@ export class RpcClient {
       else if (item["error"] !== undefined && item["error"] !== null) {
         const error = errorOf(item["error"]);
         if (error.missing) this.#missing.add(call.method);
+        if (error.code === UNAUTHENTICATED) this.#onLocked(error, token);
         call.reject(error);
       } else call.resolve(item["result"] ?? null);
     }

@@ -1,9 +1,10 @@
 import type { JSX } from "preact";
-import { bytes, coins, quantity, toHex } from "../format";
+import { bytes, coins, plain, quantity, toHex } from "../format";
 import { useSpeech } from "../i18n";
 import { live, useAsk, useLive } from "../live";
 import { readCommittee, readLogs, readPoolContent } from "../model";
 import { Address, Bytes, Field, Fields, Hash, Panel, Ready, Title } from "../parts/basic";
+import { MemberPanel } from "../parts/member";
 import { TransactionTable } from "../parts/transactions";
 import { isMissing } from "../rpc/client";
 import { LogView } from "./transaction";
@@ -46,7 +47,7 @@ export function Account(props: { address: string }): JSX.Element {
                 {data.balance !== null && data.balance > 0n && <small class="quiet"> {t("account.balance.base", { n: data.balance })}</small>}
               </Field>
               <Field name={t("account.nonce")}>{data.nonce === null ? "–" : t("unit.transactions", { n: data.nonce })}</Field>
-              {validator && <Field name={t("account.validator")}>{t("account.validator.yes", { name: validator.name ?? "" })}</Field>}
+              {validator && <Field name={t("account.validator")}>{t("account.validator.yes", { name: plain(validator.name ?? "", 80) })}</Field>}
               <Field name={t("account.code")}>
                 {delegate !== undefined ? (
                   <>
@@ -65,6 +66,7 @@ export function Account(props: { address: string }): JSX.Element {
           )}
         </Ready>
       </Panel>
+      <MemberPanel address={address} />
       {contract && <Events address={address} />}
       <Pending address={address} />
     </>

@@ -9,6 +9,7 @@ import { useSpeech } from "../i18n";
 import { live, useAsk, useLive } from "../live";
 import type { Evidence } from "../model";
 import { Address, Command, Failure, Field, Fields, Foreign, Hash, Loading, Panel, Time, Title } from "../parts/basic";
+import { save } from "../parts/download";
 import { isMissing } from "../rpc/client";
 import { go, to } from "../router";
 
@@ -244,14 +245,7 @@ function Proof(props: { record: Evidence; digest: string }): JSX.Element {
     try {
       const bundle = await live().rpc.call("hawser_getEvidenceProof", [props.record.id ?? props.digest]);
       if (bundle === null) throw new Error("the node has no proof for this record");
-      const url = URL.createObjectURL(new Blob([JSON.stringify(bundle, null, 2)], { type: "application/json" }));
-      const link = document.createElement("a");
-      link.href = url;
-      link.download = name;
-      document.body.append(link);
-      link.click();
-      link.remove();
-      setTimeout(() => URL.revokeObjectURL(url), 10_000);
+      save(name, "application/json", JSON.stringify(bundle, null, 2));
       set({ kind: "had" });
     } catch (error) {
       set({ kind: "failed", message: error instanceof Error ? error.message : String(error) });

@@ -340,6 +340,17 @@ impl Bft {
         self.run(start_input(height, set, false))
     }
 
+    /// An agreement like this one that follows without a vote, and has not started.
+    #[must_use]
+    pub fn without_vote(&self, height: Height, set: Arc<ValidatorSet>) -> Self {
+        let config = BftConfig {
+            chain: self.config.chain,
+            key: None,
+            timeouts: self.config.timeouts,
+        };
+        Self::new(config, height, set)
+    }
+
     /// Starts the height that a crash interrupted, from the records of its vote log.
     ///
     /// Votes and proposals that were signed before the crash are sent again as they were; nothing

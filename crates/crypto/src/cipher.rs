@@ -1,28 +1,25 @@
 //! The suites' ciphers: authenticated encryption ([`Aead`]) and SM4 by itself ([`Sm4`]).
 //!
 //! SM4 is the block cipher of GB/T 32907-2016, counter mode that of NIST SP 800-38A (GB/T
-//! 17964-2021), GCM that of NIST SP 800-38D; SM4-GCM is the `AEAD_SM4_GCM` of RFC 8998. All of it
-//! is RustCrypto's arithmetic; here are names, sizes and errors.
+//! 17964-2021), GCM that of NIST SP 800-38D; SM4-GCM is the `AEAD_SM4_GCM` of RFC 8998. The
+//! arithmetic is RustCrypto's for AES and that of `hawser-sm-fast` for SM4, both in constant time;
+//! here are names, sizes and errors.
 
 use std::fmt;
 
 use aes_gcm::{
-    Aes256Gcm, AesGcm,
-    aead::{AeadInOut, KeyInit, consts::U12},
+    Aes256Gcm,
+    aead::{AeadInOut, KeyInit},
 };
-use ctr::cipher::{
-    BlockCipherDecrypt, BlockCipherEncrypt, InnerIvInit, StreamCipher, StreamCipherCoreWrapper,
-};
-use ctr::{CtrCore, flavors::Ctr128BE};
-use sm4::Sm4 as Sm4Block;
+use hawser_sm_fast::sm4;
 use thiserror::Error;
 
 use crate::{NameError, Suite};
 
 /// Bytes of a block of SM4.
-pub const BLOCK_BYTES: usize = 16;
+pub const BLOCK_BYTES: usize = sm4::BLOCK_BYTES;
 /// Bytes of an SM4 key.
-pub const SM4_KEY_BYTES: usize = 16;
+pub const SM4_KEY_BYTES: usize = sm4::KEY_BYTES;
 /// Bytes of a nonce of [`Aead`].
 pub const NONCE_BYTES: usize = 12;
 /// Bytes of a tag of [`Aead`].
@@ -130,7 +127,7 @@ pub struct Aead(Keyed);
 #[derive(Clone)]
 enum Keyed {
     Aes(Box<Aes256Gcm>),
-    Sm4(Box<AesGcm<Sm4Block, U12>>),
+    Sm4(Box<sm4::Gcm>),
 }
 
 impl fmt::Debug for Aead {
@@ -145,15 +142,17 @@ impl Aead {
     /// # Errors
     /// [`CipherError::Key`].
     pub fn new(cipher: Cipher, key: &[u8]) -> Result<Self, CipherError> {
-        let wrong = |_| CipherError::Key {
+        let wrong = CipherError::Key {
             cipher,
             len: key.len(),
         };
         Ok(Self(match cipher {
             Cipher::Aes256Gcm => {
-                Keyed::Aes(Box::new(Aes256Gcm::new_from_slice(key).map_err(wrong)?))
+                Keyed::Aes(Box::new(Aes256Gcm::new_from_slice(key).map_err(|_| wrong)?))
             }
-            Cipher::Sm4Gcm => Keyed::Sm4(Box::new(AesGcm::new_from_slice(key).map_err(wrong)?)),
+            Cipher::Sm4Gcm => {
+                Keyed::Sm4(Box::new(sm4::Gcm::new(key.try_into().map_err(|_| wrong)?)))
+            }
         }))
     }
 
@@ -178,10 +177,13 @@ impl Aead {
     ) -> Result<[u8; TAG_BYTES], CipherError> {
         let len = data.len();
         let tag = match &self.0 {
-            Keyed::Aes(aead) => aead.encrypt_inout_detached(nonce.into(), associated, data.into()),
-            Keyed::Sm4(aead) => aead.encrypt_inout_detached(nonce.into(), associated, data.into()),
+            Keyed::Aes(aead) => aead
+                .encrypt_inout_detached(nonce.into(), associated, data.into())
+                .ok()
+                .map(Into::into),
+            Keyed::Sm4(aead) => aead.seal(nonce, associated, data).ok(),
         };
-        tag.map(Into::into).map_err(|_| CipherError::Length(len))
+        tag.ok_or(CipherError::Length(len))
     }
 
     /// Decrypts `data` in place. When it fails, `data` is as it was.
@@ -195,21 +197,19 @@ impl Aead {
         data: &mut [u8],
         tag: &[u8; TAG_BYTES],
     ) -> Result<(), CipherError> {
-        let (nonce, tag) = (nonce.into(), tag.into());
-        match &self.0 {
-            Keyed::Aes(aead) => aead.decrypt_inout_detached(nonce, associated, data.into(), tag),
-            Keyed::Sm4(aead) => aead.decrypt_inout_detached(nonce, associated, data.into(), tag),
-        }
-        .map_err(|_| CipherError::Tag)
+        let opened = match &self.0 {
+            Keyed::Aes(aead) => aead
+                .decrypt_inout_detached(nonce.into(), associated, data.into(), tag.into())
+                .is_ok(),
+            Keyed::Sm4(aead) => aead.open(nonce, associated, data, tag).is_ok(),
+        };
+        opened.then_some(()).ok_or(CipherError::Tag)
     }
 }
 
-/// SM4 under a key, without authentication. Erased from memory when dropped.
-///
-/// The arithmetic looks up its S-box in memory, so its time may tell something of the key to who
-/// shares the processor's cache.
+/// SM4 under a key, without authentication. Constant time. Erased from memory when dropped.
 #[derive(Clone)]
-pub struct Sm4(Sm4Block);
+pub struct Sm4(sm4::Sm4);
 
 impl fmt::Debug for Sm4 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,7 +221,7 @@ impl Sm4 {
     /// The cipher under a key.
     #[must_use]
     pub fn new(key: &[u8; SM4_KEY_BYTES]) -> Self {
-        Self(Sm4Block::new(key.into()))
+        Self(sm4::Sm4::new(key))
     }
 
     /// Encrypts each block of `data` by itself (ECB).
@@ -229,7 +229,8 @@ impl Sm4 {
     /// # Errors
     /// [`CipherError::Length`] unless these are whole blocks.
     pub fn encrypt_blocks(&self, data: &mut [u8]) -> Result<(), CipherError> {
-        self.blocks(data, |cipher, block| cipher.encrypt_block(block.into()))
+        self.0.encrypt_blocks(whole_blocks(data)?);
+        Ok(())
     }
 
     /// Undoes [`Self::encrypt_blocks`].
@@ -237,21 +238,7 @@ impl Sm4 {
     /// # Errors
     /// [`CipherError::Length`] unless these are whole blocks.
     pub fn decrypt_blocks(&self, data: &mut [u8]) -> Result<(), CipherError> {
-        self.blocks(data, |cipher, block| cipher.decrypt_block(block.into()))
-    }
-
-    fn blocks(
-        &self,
-        data: &mut [u8],
-        work: impl Fn(&Sm4Block, &mut [u8; BLOCK_BYTES]),
-    ) -> Result<(), CipherError> {
-        let len = data.len();
-        let (blocks, []) = data.as_chunks_mut::<BLOCK_BYTES>() else {
-            return Err(CipherError::Length(len));
-        };
-        for block in blocks {
-            work(&self.0, block);
-        }
+        self.0.decrypt_blocks(whole_blocks(data)?);
         Ok(())
     }
 
@@ -259,12 +246,17 @@ impl Sm4 {
     /// counts up as a number of 128 bits, big endian.
     ///
     /// # Errors
-    /// Never in practice: [`CipherError::Length`] after 2^128 blocks.
+    /// Never: memory ends before 2^128 blocks do.
     pub fn ctr(&self, iv: &[u8; BLOCK_BYTES], data: &mut [u8]) -> Result<(), CipherError> {
-        let len = data.len();
-        let core = CtrCore::<_, Ctr128BE>::inner_iv_init(self.0.clone(), iv.into());
-        StreamCipherCoreWrapper::from_core(core)
-            .try_apply_keystream(data)
-            .map_err(|_| CipherError::Length(len))
+        self.0.ctr(iv, data);
+        Ok(())
+    }
+}
+
+fn whole_blocks(data: &mut [u8]) -> Result<&mut [sm4::Block], CipherError> {
+    let len = data.len();
+    match data.as_chunks_mut() {
+        (blocks, []) => Ok(blocks),
+        _ => Err(CipherError::Length(len)),
     }
 }

@@ -1,7 +1,8 @@
 //! Hashes, keys and signatures of the two cryptographic suites, and keys at rest.
 //!
 //! For: [`Suite`] (which hash and which schemes a chain uses), [`PublicKey`], [`SecretKey`] and
-//! [`Signature`] over three schemes, public key recovery for Ethereum envelopes ([`secp`]), DER
+//! [`Signature`] over three schemes, verified singly or many together ([`verify_many`]), public key
+//! recovery for Ethereum envelopes ([`secp`]), DER
 //! forms for X.509 and OpenSSL ([`der`]), encrypted key files ([`keystore`]), the suites' ciphers
 //! ([`cipher`]), public-key encryption with SM2 ([`sm2pke`]) and SM2 signatures over raw points
 //! ([`sm2raw`]).
@@ -40,12 +41,14 @@
     )
 )]
 
+mod batch;
 pub mod cipher;
 pub mod datakey;
 pub mod der;
 mod ed25519;
 mod error;
 pub mod keystore;
+mod prf;
 mod public;
 mod scheme;
 pub mod secp;
@@ -57,7 +60,9 @@ pub mod sm2raw;
 mod suite;
 mod text;
 
+pub use batch::{Check, verify_many};
 pub use error::{KeyError, NameError, SignatureError, VerifyError};
+pub use prf::{PRF_BYTES, Prf};
 pub use public::PublicKey;
 pub use scheme::Scheme;
 pub use secret::SecretKey;

@@ -59,7 +59,7 @@ impl PublicKey {
                     _ => return Err(length),
                 }
                 match scheme {
-                    Scheme::Sm2 => Point::Sm2(sm2dsa::VerifyKey::decode(bytes)?),
+                    Scheme::Sm2 => Point::Sm2(sm2dsa::decode(bytes)?),
                     _ => Point::Secp256k1(secp::decode(bytes)?),
                 }
             }
@@ -71,7 +71,7 @@ impl PublicKey {
         let (scheme, bytes) = match &point {
             Point::Secp256k1(point) => (Scheme::Secp256k1, point.serialize().to_vec()),
             Point::Ed25519(key) => (Scheme::Ed25519, key.as_bytes().to_vec()),
-            Point::Sm2(key) => (Scheme::Sm2, key.compressed()),
+            Point::Sm2(key) => (Scheme::Sm2, key.compressed().to_vec()),
         };
         Self(Arc::new(Inner {
             scheme,

@@ -1,4 +1,11 @@
-//! ECDSA over secp256k1: recovery and signing of digests, for Ethereum envelopes.
+//! ECDSA over secp256k1: recovery and signing of digests, for Ethereum envelopes; one by one, and
+//! for many at once ([`recover_many`], `docs/spec/secp-verification.md`).
+
+mod batch;
+mod cache;
+
+pub use batch::{KEY_CACHE_BYTES_MAX, Path, Recoverer, Request, recover_many};
+pub use cache::KeyCache;
 
 use std::sync::LazyLock;
 

@@ -72,15 +72,15 @@ impl Executor {
 
 impl Executor {
     /// Asks the gate whether a transaction may run on a state, so that the pool refuses it with the
-    /// words that its receipt would carry. `height`
-    /// and `time` are those of the block to come, as far as they are known; `None` when it may run.
+    /// words that its receipt would carry. `height` and `time` are those of the block to come, as
+    /// far as they are known. `None` when it may run, else why not and what the gate was asked.
     pub fn check_access(
         &self,
         state: &dyn StateRead,
         transaction: &VerifiedTransaction,
         height: Height,
         time: Time,
-    ) -> Result<Option<Finding>, StateError> {
+    ) -> Result<Option<(Finding, GateTransaction)>, StateError> {
         let Some(gate) = self.natives().gate() else {
             return Ok(None);
         };
@@ -122,7 +122,7 @@ impl Executor {
             },
         };
         Ok(match gate.open(&mut CommittedState(state), &asked)? {
-            Opening::Refused(finding) => Some(finding),
+            Opening::Refused(finding) => Some((finding, asked)),
             Opening::Guarded(_) | Opening::Unguarded => None,
         })
     }

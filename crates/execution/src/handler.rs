@@ -75,6 +75,22 @@ where
     }
 }
 
+/// The result of a frame that the gate refuses. No frame is made for it, so none is popped.
+fn stopped<DB, INSP>(
+    evm: &mut ChainEvm<'_, DB, INSP>,
+    guarded: bool,
+    init: &FrameInit,
+) -> Result<Option<FrameResult>, EvmError>
+where
+    DB: Database<Error = DbError>,
+{
+    if guarded {
+        gate::check_frame(evm, init)
+    } else {
+        Ok(None)
+    }
+}
+
 impl<'a, DB, INSP> Handler for ChainHandler<'a, DB, INSP>
 where
     DB: Database<Error = DbError>,
@@ -161,7 +177,7 @@ where
         first: FrameInit,
     ) -> Result<FrameResult, EvmError> {
         let guarded = gate::is_guarded(evm);
-        if guarded && let Some(refused) = gate::check_frame(evm, &first)? {
+        if let Some(refused) = stopped(evm, guarded, &first)? {
             return Ok(refused);
         }
         if let ItemOrResult::Result(result) = evm.frame_init(first)? {
@@ -169,21 +185,13 @@ where
         }
         loop {
             let result = match evm.frame_run()? {
-                ItemOrResult::Item(init) => {
-                    let refused = if guarded {
-                        gate::check_frame(evm, &init)?
-                    } else {
-                        None
-                    };
-                    match refused {
-                        // No frame was made, so none is popped.
-                        Some(refused) => refused,
-                        None => match evm.frame_init(init)? {
-                            ItemOrResult::Item(_) => continue,
-                            ItemOrResult::Result(result) => result,
-                        },
-                    }
-                }
+                ItemOrResult::Item(init) => match stopped(evm, guarded, &init)? {
+                    Some(refused) => refused,
+                    None => match evm.frame_init(init)? {
+                        ItemOrResult::Item(_) => continue,
+                        ItemOrResult::Result(result) => result,
+                    },
+                },
                 ItemOrResult::Result(result) => result,
             };
             if let Some(result) = evm.frame_return_result(result)? {
@@ -276,7 +284,7 @@ where
         first: FrameInit,
     ) -> Result<FrameResult, EvmError> {
         let guarded = gate::is_guarded(evm);
-        if guarded && let Some(refused) = gate::check_frame(evm, &first)? {
+        if let Some(refused) = stopped(evm, guarded, &first)? {
             return Ok(refused);
         }
         if let ItemOrResult::Result(result) = evm.inspect_frame_init(first)? {
@@ -284,20 +292,13 @@ where
         }
         loop {
             let result = match evm.inspect_frame_run()? {
-                ItemOrResult::Item(init) => {
-                    let refused = if guarded {
-                        gate::check_frame(evm, &init)?
-                    } else {
-                        None
-                    };
-                    match refused {
-                        Some(refused) => refused,
-                        None => match evm.inspect_frame_init(init)? {
-                            ItemOrResult::Item(_) => continue,
-                            ItemOrResult::Result(result) => result,
-                        },
-                    }
-                }
+                ItemOrResult::Item(init) => match stopped(evm, guarded, &init)? {
+                    Some(refused) => refused,
+                    None => match evm.inspect_frame_init(init)? {
+                        ItemOrResult::Item(_) => continue,
+                        ItemOrResult::Result(result) => result,
+                    },
+                },
                 ItemOrResult::Result(result) => result,
             };
             if let Some(result) = evm.frame_return_result(result)? {

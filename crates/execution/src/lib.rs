@@ -65,7 +65,7 @@ pub use evm::Executor;
 pub use gate::{
     ACCESS_DENIED, CommittedState, Effects, FINDING_TEXT_MAX, Finding, FrameKind, GATE_FRAMES_MAX,
     Gate, GateBlock, GateCall, GateFrame, GateState, GateStore, GateTransaction, Guard, NOTES_MAX,
-    Note, NoteKind, Opening, ValueTransfer, Verdict,
+    Note, NoteKind, Opening, ValueTransfer, Verdict, cut,
 };
 pub use genesis::{HISTORY_ADDRESS, HISTORY_WINDOW, NATIVE_CODE};
 pub use native::{

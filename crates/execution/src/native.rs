@@ -6,7 +6,10 @@ use hawser_primitives::{Address, B256, Bytes, ChainId, Domain, Height, Time, U25
 use revm::precompile::{PrecompileSpecId, Precompiles};
 use thiserror::Error;
 
-use crate::{SPEC, gate::Gate};
+use crate::{
+    SPEC,
+    gate::{Gate, padded},
+};
 
 /// A contract written in Rust. It has a fixed address, answers EVM and native calls alike, and its
 /// storage is that of an EVM account, so reverts, gas and state proofs are the EVM's own.
@@ -116,12 +119,9 @@ pub const BLOB_READ_BYTE_GAS: u64 = 1;
 /// Revert data with a reason: Solidity's `Error(string)`.
 #[must_use]
 pub fn revert_text(reason: &str) -> NativeFailure {
-    let mut data = vec![0x08, 0xc3, 0x79, 0xa0];
-    data.extend_from_slice(&U256::from(32).to_be_bytes::<32>());
-    data.extend_from_slice(&U256::from(reason.len()).to_be_bytes::<32>());
-    data.extend_from_slice(reason.as_bytes());
-    data.resize(4 + 64 + reason.len().div_ceil(32) * 32, 0);
-    NativeFailure::Revert(data.into())
+    let place = U256::from(32).to_be_bytes::<32>();
+    let selector: &[u8] = &[0x08, 0xc3, 0x79, 0xa0];
+    NativeFailure::Revert([selector, &place, &padded(reason)].concat().into())
 }
 
 /// Why contracts cannot be registered together.

@@ -8,6 +8,7 @@ use std::{fmt, str::FromStr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_crypto::Suite;
+use hawser_execution::cut;
 use hawser_primitives::{Address, B256, Domain, Height, Time, U256, decode_exact, encode};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -220,13 +221,6 @@ impl Remark {
     }
 }
 
-fn cut(mut text: String) -> String {
-    while text.len() > AUDIT_TEXT_MAX {
-        text.pop();
-    }
-    text
-}
-
 fn count(word: B256) -> u64 {
     u64::try_from(U256::from_be_bytes(word.0)).unwrap_or(u64::MAX)
 }
@@ -252,9 +246,9 @@ pub(crate) fn append(
         transaction: moment.transaction,
         kind: remark.kind,
         actor: remark.actor,
-        target: cut(remark.target),
-        rule: cut(remark.rule),
-        detail: cut(remark.detail),
+        target: cut(remark.target, AUDIT_TEXT_MAX),
+        rule: cut(remark.rule, AUDIT_TEXT_MAX),
+        detail: cut(remark.detail, AUDIT_TEXT_MAX),
     };
     let hash = store.put(Domain::Audit, encode(&entry).into())?;
     store.store(&audit_slot(entry.number), hash)?;
@@ -329,6 +323,33 @@ pub fn entries(
             found.push(entry);
         }
         number = number.saturating_add(1);
+    }
+    Ok((found, None))
+}
+
+/// Entries below number `below`, descending: the newest first where it is above the last one. At
+/// most `max`, after looking at no more than `scan` of them. Gives the number below which to go on,
+/// or `None` at the beginning.
+pub fn entries_below(
+    store: &mut dyn Store,
+    filter: &Filter,
+    below: u64,
+    max: usize,
+    scan: u64,
+) -> Result<(Vec<Entry>, Option<u64>), AccessError> {
+    let (last, _) = head(store)?;
+    let mut number = below.min(last.saturating_add(1));
+    let (mut found, mut left) = (Vec::new(), scan);
+    while number > 1 {
+        if left == 0 || found.len() >= max {
+            return Ok((found, Some(number)));
+        }
+        (number, left) = (number.saturating_sub(1), left.saturating_sub(1));
+        let entry = entry(store, number)?;
+        let entry = entry.ok_or_else(|| damaged(format!("audit entry {number} is missing")))?;
+        if filter.matches(&entry) {
+            found.push(entry);
+        }
     }
     Ok((found, None))
 }
@@ -424,105 +445,4 @@ fn field(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::{Empty, Overlay};
-
-    fn trail(count: u64) -> (Vec<Entry>, B256) {
-        let mut empty = Empty;
-        let mut store = Overlay::new(Suite::Sm, &mut empty);
-        for n in 0..count {
-            let moment = Moment {
-                height: Height(n),
-                time: Time(n * 1_000),
-                transaction: B256::with_last_byte(9),
-            };
-            let kind = EntryKind::ALL[usize::try_from(n % 16).unwrap()];
-            let remark = Remark::new(kind, Address::with_last_byte(1), "account:x", "why, \"so\"");
-            append(&mut store, &moment, remark).unwrap();
-        }
-        let (number, head) = head(&mut store).unwrap();
-        assert_eq!(number, count);
-        let (all, rest) = entries(&mut store, &Filter::default(), 1, 100, 100).unwrap();
-        assert_eq!(rest, None);
-        (all, head)
-    }
-
-    #[test]
-    fn a_trail_verifies_and_every_change_of_it_is_found() {
-        let (all, head) = trail(5);
-        assert_eq!(verify(Suite::Sm, &all, Some(head)), Ok(head));
-        assert_eq!(verify(Suite::Sm, &all[1..4], None), Ok(all[4].previous));
-        let mut changed = all.clone();
-        changed[2].detail.push('!');
-        assert_eq!(
-            verify(Suite::Sm, &changed, None),
-            Err(TrailError::Broken(4))
-        );
-        let mut changed = all.clone();
-        changed[4].actor = Address::with_last_byte(2);
-        assert!(matches!(
-            verify(Suite::Sm, &changed, Some(head)),
-            Err(TrailError::Head { .. })
-        ));
-        let mut removed = all.clone();
-        removed.remove(2);
-        let gap = TrailError::Gap {
-            before: 2,
-            found: 4,
-        };
-        assert_eq!(verify(Suite::Sm, &removed, None), Err(gap));
-        let mut swapped = all.clone();
-        swapped.swap(1, 2);
-        assert!(verify(Suite::Sm, &swapped, None).is_err());
-        assert_eq!(verify(Suite::Sm, &[], None), Err(TrailError::Empty));
-        let mut begun = all;
-        begun[0].previous = B256::with_last_byte(1);
-        assert_eq!(verify(Suite::Sm, &begun, None), Err(TrailError::Broken(1)));
-    }
-
-    #[test]
-    fn filters_narrow_and_pages_go_on() {
-        let mut empty = Empty;
-        let mut store = Overlay::new(Suite::Intl, &mut empty);
-        for n in 1..=20u8 {
-            let moment = Moment {
-                height: Height(1),
-                time: Time(u64::from(n)),
-                transaction: B256::ZERO,
-            };
-            let actor = Address::with_last_byte(n % 2);
-            append(
-                &mut store,
-                &moment,
-                Remark::new(EntryKind::Voted, actor, n, ""),
-            )
-            .unwrap();
-        }
-        let odd = Filter {
-            actor: Some(Address::with_last_byte(1)),
-            since: Some(5),
-            until: Some(15),
-            ..Filter::default()
-        };
-        let (found, rest) = entries(&mut store, &odd, 1, 3, 1_000).unwrap();
-        assert_eq!(
-            found.iter().map(|e| e.number).collect::<Vec<_>>(),
-            [5, 7, 9]
-        );
-        let (more, _) = entries(&mut store, &odd, rest.unwrap(), 100, 1_000).unwrap();
-        assert_eq!(more.iter().map(|e| e.number).collect::<Vec<_>>(), [11, 13]);
-        let (none, rest) = entries(&mut store, &odd, 1, 100, 4).unwrap();
-        assert!(none.is_empty() && rest == Some(5), "the scan is bounded");
-    }
-
-    #[test]
-    fn exported_fields_are_quoted_and_formulas_disarmed() {
-        assert_eq!(field("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(field("=1+1"), "\"'=1+1\"");
-        let (all, _) = trail(2);
-        let csv = to_csv(Suite::Sm, &all);
-        assert_eq!(csv.lines().count(), 3);
-        assert!(csv.contains("\"why, \"\"so\"\"\""));
-    }
-}
+mod tests;

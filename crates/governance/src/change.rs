@@ -400,9 +400,13 @@ impl Change {
                 one(format!("the freeze of {target}"))
             }
             Self::Upgrade { contract, .. } => one(format!("the code of {contract}")),
-            Self::SetPolicy { id, .. }
-            | Self::SetPolicyMode { id, .. }
-            | Self::RemovePolicy { id } => one(format!("supervision rule {id}")),
+            // A rule can be written and put into force by one proposal.
+            Self::SetPolicy { id, .. } => one(format!("the script of supervision rule {id}")),
+            Self::SetPolicyMode { id, .. } => one(format!("the mode of supervision rule {id}")),
+            Self::RemovePolicy { id } => vec![
+                format!("the script of supervision rule {id}"),
+                format!("the mode of supervision rule {id}"),
+            ],
             Self::SetThreshold { kind, .. } => one(format!("the threshold of {kind}")),
             Self::SetTimes { .. } => one("the times of governance".to_owned()),
         }

@@ -1,30 +1,31 @@
 //! Carrying changes out, on the real storage or on a trial one.
 
+mod checks;
+mod freezes;
+mod members;
+
 use hawser_crypto::Suite;
-use hawser_ledger::{
-    AUTHORITIES_MAX, ChainSettings, GOVERNANCE_NAME_BYTES_MAX, ORGANISATIONS_MAX, ROOTS_MAX,
-    SETTINGS_DELAY,
-};
-use hawser_primitives::{Address, B256, Domain, Time};
+use hawser_ledger::{ChainSettings, ORGANISATIONS_MAX, SETTINGS_DELAY};
+use hawser_primitives::{Address, Domain};
 
 use crate::{
     access::Store,
-    action::{ACTIONS, Actions, CUSTOM_ROLE_FIRST, CUSTOM_ROLE_LAST, Role, Roles},
+    action::{Actions, Roles},
     audit::Moment,
-    change::{Change, Target},
+    change::Change,
     error::{GovernanceError, invalid, limit},
     guard,
     model::{
-        AccountWord, Charter, CustomRole, DOMAIN_BYTES_MAX, FreezeRecord, GOVERNORS_MAX,
-        MEMBERS_MAX, MemberDetails, NO_EXPIRY, NOTE_BYTES_MAX, Organisation, POLICIES_MAX, Policy,
-        PolicyMode, RULES_MAX, Resource, Rule, SCRIPT_BYTES_MAX, Status, Subject, TIME_LOCK_MS_MAX,
-        VOTING_MS_MAX, VOTING_MS_MIN,
+        Charter, CustomRole, DOMAIN_BYTES_MAX, NO_EXPIRY, NOTE_BYTES_MAX, Organisation,
+        POLICIES_MAX, Policy, PolicyMode, RULES_MAX, Resource, Rule, SCRIPT_BYTES_MAX, Status,
+        Subject,
     },
     slots::{self, Counts},
 };
-
-/// Longest reason of a freeze, in bytes.
-pub const REASON_BYTES_MAX: usize = 256;
+use checks::{check_actions, check_custom, check_name, check_organisation};
+pub(crate) use checks::{check_public, check_times};
+pub use freezes::REASON_BYTES_MAX;
+pub(crate) use freezes::{freeze, unfreeze};
 
 type Done = Result<(), GovernanceError>;
 
@@ -309,168 +310,6 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn member(&mut self, account: &Address) -> Result<AccountWord, GovernanceError> {
-        let word = slots::load_account(self.store, account)?;
-        if word.is_member() {
-            Ok(word)
-        } else {
-            Err(GovernanceError::Unknown(format!("member {account}")))
-        }
-    }
-
-    fn details(&mut self, account: &Address) -> Result<MemberDetails, GovernanceError> {
-        let details = slots::load_details(self.store, account)?;
-        Ok(details.unwrap_or(MemberDetails {
-            name: String::new(),
-            certificate: None,
-            replaced_by: None,
-        }))
-    }
-
-    fn check_roles(&self, roles: Roles) -> Done {
-        for role in roles.iter() {
-            if role >= CUSTOM_ROLE_FIRST && !self.charter.roles.contains_key(&role) {
-                return Err(GovernanceError::Unknown(format!(
-                    "custom role {role}; define it first"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes a member's word and keeps the list of governors in step.
-    fn save_member(&mut self, account: &Address, word: &AccountWord) -> Done {
-        if word.status == Status::Active && word.roles.has(Role::Governor) {
-            self.charter.governors.insert(*account, word.organisation);
-            limit("governors", self.charter.governors.len(), GOVERNORS_MAX)?;
-        } else {
-            self.charter.governors.remove(account);
-        }
-        Ok(slots::save_account(self.store, account, word)?)
-    }
-
-    pub(crate) fn add_member(
-        &mut self,
-        account: Address,
-        name: &str,
-        organisation: u32,
-        roles: Roles,
-        certificate: Option<B256>,
-    ) -> Done {
-        self.organisation(organisation)?;
-        self.check_roles(roles)?;
-        limit("bytes of a name", name.len(), GOVERNANCE_NAME_BYTES_MAX)?;
-        let before = slots::load_account(self.store, &account)?;
-        match before.status {
-            Status::Outsider => {}
-            Status::Replaced => {
-                return invalid(format!(
-                    "{account} was replaced in a key recovery and cannot become a member again"
-                ));
-            }
-            Status::Active | Status::Suspended => {
-                return Err(GovernanceError::Exists(format!("member {account}")));
-            }
-        }
-        if account.is_zero() || account == crate::ADDRESS {
-            return invalid(format!("{account} cannot be a member"));
-        }
-        let index = self.counts.members;
-        if index >= MEMBERS_MAX {
-            let (found, max) = (u64::from(index) + 1, u64::from(MEMBERS_MAX));
-            let what = "members";
-            return Err(GovernanceError::Limit { what, found, max });
-        }
-        self.counts.members = index.saturating_add(1);
-        self.store
-            .store(&slots::member_slot(index), account.into_word())?;
-        let details = MemberDetails {
-            name: name.to_owned(),
-            certificate,
-            replaced_by: None,
-        };
-        slots::save_details(self.store, &account, Some(&details))?;
-        let word = AccountWord {
-            organisation,
-            roles,
-            status: Status::Active,
-            certified: certificate.is_some(),
-            // A freeze outlives a change of membership.
-            frozen_until: before.frozen_until,
-            index,
-        };
-        self.save_member(&account, &word)
-    }
-
-    /// The last member of the list takes the place of the one that leaves.
-    fn remove_member(&mut self, account: &Address) -> Done {
-        let word = self.member(account)?;
-        let last = self.counts.members.saturating_sub(1);
-        let last_slot = slots::member_slot(last);
-        if word.index != last
-            && let Some(moved) = slots::load_address(self.store, &last_slot)?
-        {
-            let mut moved_word = slots::load_account(self.store, &moved)?;
-            moved_word.index = word.index;
-            slots::save_account(self.store, &moved, &moved_word)?;
-            let slot = slots::member_slot(word.index);
-            self.store.store(&slot, moved.into_word())?;
-        }
-        self.store.store(&last_slot, B256::ZERO)?;
-        self.counts.members = last;
-        slots::save_details(self.store, account, None)?;
-        let outside = AccountWord {
-            frozen_until: word.frozen_until,
-            ..AccountWord::default()
-        };
-        self.save_member(account, &outside)
-    }
-
-    fn recover(&mut self, old: &Address, new: &Address) -> Done {
-        let word = self.member(old)?;
-        let taken = slots::load_account(self.store, new)?;
-        if taken != AccountWord::default() || new.is_zero() || *new == crate::ADDRESS {
-            return invalid(format!(
-                "{new} cannot take the place of {old}: it must be an account of which governance says \
-                 nothing yet"
-            ));
-        }
-        self.store
-            .store(&slots::member_slot(word.index), new.into_word())?;
-        let mut details = self.details(old)?;
-        slots::save_details(self.store, new, Some(&details))?;
-        details.replaced_by = Some(*new);
-        slots::save_details(self.store, old, Some(&details))?;
-        // The freeze stays with the old account: most are put there because the key was lost.
-        self.save_member(
-            new,
-            &AccountWord {
-                frozen_until: Time::default(),
-                ..word
-            },
-        )?;
-        let replaced = AccountWord {
-            organisation: word.organisation,
-            status: Status::Replaced,
-            ..AccountWord::default()
-        };
-        self.save_member(old, &replaced)?;
-        let reason = "replaced in a key recovery";
-        let target = Target::Account(*old);
-        let (counts, moment) = (&mut self.counts, &self.moment);
-        freeze(
-            self.store, counts, moment, self.by, target, NO_EXPIRY, reason,
-        )?;
-        for organisation in self.charter.organisations.values_mut() {
-            for authority in &mut organisation.authorities {
-                if authority == old {
-                    *authority = *new;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn set_rule(&mut self, id: u32, rule: &Rule) -> Done {
         if id == 0 {
             return invalid("numbers of rules start at 1");
@@ -530,162 +369,6 @@ impl<'a> Draft<'a> {
         self.moment.height.0 = u64::MAX / 2;
         self
     }
-}
-
-/// Freezes something, until a time.
-pub(crate) fn freeze(
-    store: &mut dyn Store,
-    counts: &mut Counts,
-    moment: &Moment,
-    by: Address,
-    target: Target,
-    until: Time,
-    reason: &str,
-) -> Done {
-    limit("bytes of a reason", reason.len(), REASON_BYTES_MAX)?;
-    if reason.is_empty() {
-        return invalid("a freeze needs a reason");
-    }
-    if until <= moment.time {
-        return invalid(format!(
-            "the freeze would end at {until} ms, and it is {} ms already",
-            moment.time
-        ));
-    }
-    let record = FreezeRecord {
-        by,
-        reason: reason.to_owned(),
-        since: moment.time,
-        until,
-    };
-    let known = match target {
-        Target::Account(address) | Target::Contract(address) => {
-            if address == crate::ADDRESS {
-                return invalid("the governance contract cannot be frozen");
-            }
-            let known = slots::load_freeze(store, &address)?.is_some();
-            let mut word = slots::load_account(store, &address)?;
-            word.frozen_until = until;
-            slots::save_account(store, &address, &word)?;
-            slots::save_freeze(store, &address, Some(&record))?;
-            known
-        }
-        Target::Asset(asset) => {
-            let known = slots::load_asset_freeze(store, &asset)?.is_some();
-            slots::save_asset_freeze(store, &asset, Some(&record))?;
-            known
-        }
-    };
-    if !known {
-        counts.freezes = counts.freezes.saturating_add(1);
-    }
-    Ok(())
-}
-
-/// Lifts a freeze.
-pub(crate) fn unfreeze(store: &mut dyn Store, counts: &mut Counts, target: Target) -> Done {
-    let missing = || GovernanceError::Unknown(format!("freeze of {target}"));
-    match target {
-        Target::Account(address) | Target::Contract(address) => {
-            slots::load_freeze(store, &address)?.ok_or_else(missing)?;
-            let mut word = slots::load_account(store, &address)?;
-            if word.status == Status::Replaced {
-                return invalid(format!(
-                    "{address} was replaced in a key recovery; its freeze stays"
-                ));
-            }
-            word.frozen_until = Time::default();
-            slots::save_account(store, &address, &word)?;
-            slots::save_freeze(store, &address, None)?;
-        }
-        Target::Asset(asset) => {
-            slots::load_asset_freeze(store, &asset)?.ok_or_else(missing)?;
-            slots::save_asset_freeze(store, &asset, None)?;
-        }
-    }
-    counts.freezes = counts.freezes.saturating_sub(1);
-    Ok(())
-}
-
-fn check_custom(role: u8) -> Done {
-    if (CUSTOM_ROLE_FIRST..=CUSTOM_ROLE_LAST).contains(&role) {
-        Ok(())
-    } else {
-        invalid(format!(
-            "custom roles have numbers {CUSTOM_ROLE_FIRST} to {CUSTOM_ROLE_LAST}, not {role}"
-        ))
-    }
-}
-
-fn check_name(what: &'static str, name: &str) -> Done {
-    if name.is_empty() {
-        return invalid(format!("the {what} is empty"));
-    }
-    limit(what, name.len(), GOVERNANCE_NAME_BYTES_MAX)
-}
-
-fn check_actions(actions: Actions) -> Done {
-    if actions.is_valid() {
-        Ok(())
-    } else {
-        invalid(format!("actions have bits 0 to {}", ACTIONS - 1))
-    }
-}
-
-/// Refuses to hand to everyone what governs the chain.
-pub(crate) fn check_public(actions: Actions) -> Done {
-    use crate::action::Action::{Configure, Freeze, Inspect, Join, Propose, Vote};
-    let reserved = Actions::of(&[Join, Propose, Vote, Inspect, Freeze, Configure]);
-    if actions.0 & reserved.0 == 0 {
-        Ok(())
-    } else {
-        let names = Actions(actions.0 & reserved.0).names();
-        invalid(format!(
-            "{names}: these take a member; they cannot be public"
-        ))
-    }
-}
-
-pub(crate) fn check_times(time_lock_ms: u64, voting_ms: u64) -> Done {
-    if time_lock_ms > TIME_LOCK_MS_MAX {
-        return invalid(format!("a time lock lasts at most {TIME_LOCK_MS_MAX} ms"));
-    }
-    if !(VOTING_MS_MIN..=VOTING_MS_MAX).contains(&voting_ms) {
-        return invalid(format!(
-            "voting lasts {VOTING_MS_MIN} to {VOTING_MS_MAX} ms"
-        ));
-    }
-    Ok(())
-}
-
-fn check_organisation(id: u32, organisation: &Organisation) -> Done {
-    if id == 0 {
-        return invalid("numbers of organisations start at 1");
-    }
-    check_name("name of an organisation", &organisation.name)?;
-    if organisation.weight == 0 {
-        return invalid(format!("organisation {id} needs a weight of at least 1"));
-    }
-    limit(
-        "authorities",
-        organisation.authorities.len(),
-        AUTHORITIES_MAX,
-    )?;
-    limit("certificate roots", organisation.roots.len(), ROOTS_MAX)?;
-    let mut sorted = organisation.authorities.clone();
-    sorted.sort_unstable();
-    sorted.dedup();
-    if sorted.len() != organisation.authorities.len() {
-        return invalid(format!("organisation {id} names an authority twice"));
-    }
-    let threshold = usize::from(organisation.authority_threshold);
-    if threshold == 0 || (!sorted.is_empty() && threshold > sorted.len()) {
-        return invalid(format!(
-            "organisation {id} asks {threshold} of {} authorities to agree",
-            sorted.len()
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

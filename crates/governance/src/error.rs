@@ -2,6 +2,7 @@
 
 use hawser_execution::Finding;
 use hawser_ledger::SettingsError;
+use hawser_policy::CompileError;
 use hawser_primitives::{Address, Time};
 use thiserror::Error;
 
@@ -43,6 +44,25 @@ pub enum GovernanceError {
     /// Two changes of one proposal concern the same thing.
     #[error("the proposal contradicts itself: it changes {0} twice; leave one of the changes out")]
     Contradiction(String),
+    /// A supervision script that could not be run.
+    #[error(
+        "supervision rule {id} does not compile, at line:column where there is one: {error}; correct \
+         the script (`hawser policy check` shows the same) and propose it again"
+    )]
+    Script {
+        /// Number of the rule.
+        id: u32,
+        /// What is wrong, and where.
+        error: CompileError,
+    },
+    /// An account that has co-signed.
+    #[error("{account} has co-signed this operation already, until {until} ms")]
+    CoSignedBefore {
+        /// Who.
+        account: Address,
+        /// First instant at which that no longer counts.
+        until: Time,
+    },
     /// A vote was cast before.
     #[error("{0} has voted on this proposal already; a vote cannot be changed or repeated")]
     VotedBefore(Address),

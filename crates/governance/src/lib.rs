@@ -27,6 +27,7 @@ pub mod action;
 pub mod audit;
 mod change;
 mod contract;
+pub mod cosign;
 mod difference;
 mod draft;
 pub mod dryrun;
@@ -44,13 +45,17 @@ mod words;
 
 pub use change::{Change, Target};
 pub use contract::{
-    CALL_GAS, CHANGE_BYTE_GAS, CHANGE_GAS, Governance, IGovernance, target_from_parts, target_parts,
+    CALL_GAS, CHANGE_BYTE_GAS, CHANGE_GAS, Governance, IGovernance, SCRIPT_GAS, target_from_parts,
+    target_parts,
 };
 pub use difference::{difference, summary};
 pub use draft::REASON_BYTES_MAX;
 pub use error::GovernanceError;
 pub use founding::{PUBLIC_ACTIONS, check as check_genesis, storage as genesis_storage};
-pub use gate::{Case, Gatekeeper, RuleOutcome, Ruling, Supervisor, in_good_standing, operation};
+pub use gate::{
+    Case, Gatekeeper, RuleOutcome, Ruling, Supervisor, actions, in_good_standing, operation,
+    targets,
+};
 pub use kind::{Basis as VoteBasis, Count, DENOMINATOR_MAX, ProposalKind, Threshold};
 pub use law::{Basis, Decision, Law, Laws, decide};
 pub use model::*;

@@ -8,13 +8,17 @@ use std::{
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_ledger::AccountMode;
-use hawser_primitives::{Address, B256, Time};
+use hawser_primitives::{Address, B256};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     action::{Actions, NameError, Roles, parse_role, role_name},
     kind::{ProposalKind, Threshold},
 };
+
+mod account;
+
+pub use account::{AccountWord, FreezeRecord, MemberDetails, NO_EXPIRY, Status};
 
 /// Most members of a chain.
 pub const MEMBERS_MAX: u32 = 1_000_000;
@@ -375,205 +379,5 @@ impl Charter {
     }
 }
 
-/// State of a member.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[repr(u8)]
-pub enum Status {
-    /// No member.
-    #[default]
-    Outsider = 0,
-    /// In good standing.
-    Active = 1,
-    /// Shut out by its organisation or by a proposal.
-    Suspended = 2,
-    /// Replaced by another account; it stays frozen.
-    Replaced = 3,
-}
-
-/// What governance says of one account: one storage slot.
-///
-/// Layout, big endian: organisation (4 bytes), roles (8), status (1), whether a certificate is bound
-/// (1), end of the freeze in milliseconds (8; 0 for none, 2^64 − 1 for no end), position in the list
-/// of members (4), zeros (6). An account of which nothing is said is zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AccountWord {
-    /// Number of its organisation; 0 for none.
-    pub organisation: u32,
-    /// Its roles.
-    pub roles: Roles,
-    /// How it stands.
-    pub status: Status,
-    /// Whether it is bound to a certificate.
-    pub certified: bool,
-    /// First instant at which it is no longer frozen.
-    pub frozen_until: Time,
-    /// Position in the list of members.
-    pub index: u32,
-}
-
-impl AccountWord {
-    /// The slot's value.
-    #[must_use]
-    pub fn pack(&self) -> B256 {
-        let mut out = [0u8; 32];
-        let mut fields = Vec::with_capacity(26);
-        fields.extend_from_slice(&self.organisation.to_be_bytes());
-        fields.extend_from_slice(&self.roles.0.to_be_bytes());
-        fields.push(self.status as u8);
-        fields.push(u8::from(self.certified));
-        fields.extend_from_slice(&self.frozen_until.0.to_be_bytes());
-        fields.extend_from_slice(&self.index.to_be_bytes());
-        for (to, from) in out.iter_mut().zip(fields) {
-            *to = from;
-        }
-        out.into()
-    }
-
-    /// Inverse of [`Self::pack`]; `None` for a value that it does not give.
-    #[must_use]
-    pub fn unpack(word: &B256) -> Option<Self> {
-        if word.is_zero() {
-            return Some(Self::default());
-        }
-        let (organisation, rest) = word.split_first_chunk::<4>()?;
-        let (roles, rest) = rest.split_first_chunk::<8>()?;
-        let ([status, certified], rest) = rest.split_first_chunk::<2>()?;
-        let (frozen, rest) = rest.split_first_chunk::<8>()?;
-        let (index, rest) = rest.split_first_chunk::<4>()?;
-        let status = match status {
-            0 => Status::Outsider,
-            1 => Status::Active,
-            2 => Status::Suspended,
-            3 => Status::Replaced,
-            _ => return None,
-        };
-        if *certified > 1 || rest.iter().any(|byte| *byte != 0) {
-            return None;
-        }
-        Some(Self {
-            organisation: u32::from_be_bytes(*organisation),
-            roles: Roles(u64::from_be_bytes(*roles)),
-            status,
-            certified: *certified == 1,
-            frozen_until: Time(u64::from_be_bytes(*frozen)),
-            index: u32::from_be_bytes(*index),
-        })
-    }
-
-    /// Whether the account is frozen at a time.
-    #[must_use]
-    pub fn is_frozen(&self, now: Time) -> bool {
-        self.frozen_until > now
-    }
-
-    /// Whether it is a member, in whatever standing.
-    #[must_use]
-    pub fn is_member(&self) -> bool {
-        matches!(self.status, Status::Active | Status::Suspended)
-    }
-}
-
-/// A freeze that never ends by itself.
-pub const NO_EXPIRY: Time = Time(u64::MAX);
-
-/// What is known of a member beyond its slot.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MemberDetails {
-    /// Name for people.
-    pub name: String,
-    /// Fingerprint of its certificate.
-    pub certificate: Option<B256>,
-    /// The account that took its place, once it was recovered.
-    pub replaced_by: Option<Address>,
-}
-
-/// Who froze something, and why.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FreezeRecord {
-    /// Who; the governance contract for a proposal.
-    pub by: Address,
-    /// Why.
-    pub reason: String,
-    /// When, by block time.
-    pub since: Time,
-    /// Until when; [`NO_EXPIRY`] for no end.
-    pub until: Time,
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::action::Role;
-
-    #[test]
-    fn an_account_word_survives_packing_and_strange_ones_are_refused() {
-        let word = AccountWord {
-            organisation: 7,
-            roles: Roles(1 << 63 | 5),
-            status: Status::Suspended,
-            certified: true,
-            frozen_until: NO_EXPIRY,
-            index: 999_999,
-        };
-        let packed = word.pack();
-        assert_eq!(AccountWord::unpack(&packed), Some(word));
-        let mut strange = packed.0;
-        strange[12] = 4;
-        assert_eq!(AccountWord::unpack(&strange.into()), None);
-        let mut strange = packed.0;
-        strange[31] = 1;
-        assert_eq!(AccountWord::unpack(&strange.into()), None);
-        assert_eq!(
-            AccountWord::unpack(&B256::ZERO),
-            Some(AccountWord::default())
-        );
-    }
-
-    #[test]
-    fn a_freeze_ends_at_its_expiry_and_not_before() {
-        let word = AccountWord {
-            frozen_until: Time(10),
-            ..AccountWord::default()
-        };
-        assert!(word.is_frozen(Time(9)) && !word.is_frozen(Time(10)));
-    }
-
-    #[test]
-    fn subjects_and_resources_are_read_as_they_are_written() {
-        let account = Address::repeat_byte(0xab);
-        for subject in [
-            Subject::Any,
-            Subject::Outsiders,
-            Subject::Organisation(3),
-            Subject::Role(Role::Developer as u8),
-            Subject::Role(12),
-            Subject::Account(account),
-        ] {
-            assert_eq!(subject.to_string().parse(), Ok(subject));
-        }
-        for resource in [
-            Resource::Any,
-            Resource::Contract(account),
-            Resource::Method(account, [1, 2, 3, 0xff]),
-            Resource::Domain("blocks".to_owned()),
-            Resource::Asset(NATIVE_ASSET),
-            Resource::Asset(token_asset(&account)),
-            Resource::Asset(B256::repeat_byte(9)),
-        ] {
-            assert_eq!(resource.to_string().parse(), Ok(resource));
-        }
-        let (fits, long) = (
-            "d".repeat(DOMAIN_BYTES_MAX),
-            "d".repeat(DOMAIN_BYTES_MAX + 1),
-        );
-        assert!(format!("domain:{fits}").parse::<Resource>().is_ok());
-        assert!(format!("domain:{long}").parse::<Resource>().is_err());
-        for wrong in ["", "every", "role:king", "organisation:x", "account:0x12"] {
-            assert!(wrong.parse::<Subject>().is_err(), "{wrong}");
-            assert!(wrong.parse::<Resource>().is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

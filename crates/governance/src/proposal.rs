@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_crypto::Suite;
+use hawser_policy::check_script;
 use hawser_primitives::{Address, B256, Bytes, Domain, Height, Time, decode_exact, encode};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::{
     draft::Draft,
     error::{GovernanceError, invalid, limit},
     kind::{Basis, Count, ProposalKind},
-    model::{Charter, GOVERNORS_MAX},
+    model::{Charter, GOVERNORS_MAX, SCRIPT_BYTES_MAX},
     slots::{Counts, proposal_slot},
 };
 
@@ -251,6 +252,35 @@ pub(crate) struct Submission {
     pub(crate) changes: Vec<Change>,
 }
 
+/// Refuses scripts that do not compile, and a mode that the script after it would undo.
+fn check_scripts(changes: &[Change]) -> Result<(), GovernanceError> {
+    let mut moded = BTreeSet::new();
+    for change in changes {
+        match change {
+            Change::SetPolicyMode { id, .. } => {
+                moded.insert(*id);
+            }
+            Change::SetPolicy { id, script, .. } => {
+                if moded.contains(id) {
+                    return invalid(format!(
+                        "supervision rule {id} gets its mode before its script, and a new script puts a rule \
+                         out of force; give set_policy first, then set_policy_mode"
+                    ));
+                }
+                limit("bytes of a script", script.len(), SCRIPT_BYTES_MAX)?;
+                let Ok(source) = std::str::from_utf8(script) else {
+                    return invalid(format!(
+                        "the script of supervision rule {id} is not UTF-8 text"
+                    ));
+                };
+                check_script(source).map_err(|error| GovernanceError::Script { id: *id, error })?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Checks changes in themselves and against each other.
 pub fn check_changes(changes: &[Change], route: Route) -> Result<(), GovernanceError> {
     if changes.is_empty() {
@@ -272,7 +302,7 @@ pub fn check_changes(changes: &[Change], route: Route) -> Result<(), GovernanceE
             }
         }
     }
-    Ok(())
+    check_scripts(changes)
 }
 
 /// Tries changes on a copy: everything that would refuse them at execution refuses them here.

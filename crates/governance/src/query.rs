@@ -1,5 +1,7 @@
 //! Questions to a committed state.
 
+use std::collections::BTreeSet;
+
 use hawser_crypto::Suite;
 use hawser_ledger::{
     Genesis, SettingsSchedule,
@@ -9,12 +11,12 @@ use hawser_primitives::{Address, Height, Time};
 use serde::Serialize;
 
 use crate::{
-    access::{AccessError, StateView, gate_error},
+    access::{self, AccessError, StateView, gate_error},
     action::Action,
-    audit,
-    change::Change,
+    audit::{self, EntryKind},
+    change::{Change, Target},
     law::{Basis, Decision, Law, Laws, decide},
-    model::{AccountWord, Charter, FreezeRecord, MemberDetails, Resource},
+    model::{AccountWord, Charter, FreezeRecord, MemberDetails, Policy, Resource},
     proposal::{self, Proposal},
     slots::{self, Counts},
 };
@@ -102,6 +104,112 @@ pub fn audit_entries(
     scan: u64,
 ) -> Result<(Vec<audit::Entry>, Option<u64>), StateError> {
     audit::entries(&mut StateView(state), filter, from, max, scan).map_err(gate_error)
+}
+
+/// Entries of the audit trail, the newest first; see [`audit::entries_below`].
+pub fn audit_entries_below(
+    state: &dyn StateRead,
+    filter: &audit::Filter,
+    below: u64,
+    max: usize,
+    scan: u64,
+) -> Result<(Vec<audit::Entry>, Option<u64>), StateError> {
+    audit::entries_below(&mut StateView(state), filter, below, max, scan).map_err(gate_error)
+}
+
+/// The script of a supervision rule, as UTF-8 text; `None` where there is no rule of this number.
+pub fn script(state: &dyn StateRead, number: u32) -> Result<Option<(Policy, String)>, StateError> {
+    let charter = charter(state)?;
+    let policy = charter.and_then(|mut charter| charter.policies.remove(&number));
+    let Some(policy) = policy else {
+        return Ok(None);
+    };
+    let bytes = access::named(&mut StateView(state), &policy.script).map_err(gate_error)?;
+    // As the engine takes it: what is no text does not compile.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Some((policy, text)))
+}
+
+/// Something that is frozen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frozen {
+    /// What.
+    pub target: Target,
+    /// By whom, why, since and until when.
+    pub record: FreezeRecord,
+    /// The audit entry that tells of it.
+    pub entry: u64,
+}
+
+/// What is frozen at a time, the newest freezes first: at most `max`, found in no more than `scan`
+/// audit entries below number `below`. Gives the number below which to go on, or `None` at the end.
+pub fn freezes(
+    state: &dyn StateRead,
+    now: Time,
+    below: u64,
+    max: usize,
+    scan: u64,
+) -> Result<(Vec<Frozen>, Option<u64>), StateError> {
+    // Expired freezes are counted too, so this says only when nobody needs to look for any.
+    if counts(state)?.freezes == 0 {
+        return Ok((Vec::new(), None));
+    }
+    let mut store = StateView(state);
+    let (last, _) = audit::head(&mut store).map_err(gate_error)?;
+    let (mut number, mut left) = (below.min(last.saturating_add(1)), scan);
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    while number > 1 {
+        if left == 0 || found.len() >= max {
+            return Ok((found, Some(number)));
+        }
+        (number, left) = (number.saturating_sub(1), left.saturating_sub(1));
+        let entry = audit::entry(&mut store, number).map_err(gate_error)?;
+        let Some(entry) = entry else { continue };
+        for target in targets(&mut store, &entry).map_err(gate_error)? {
+            let record = match target {
+                Target::Account(account) | Target::Contract(account) => {
+                    slots::load_freeze(&mut store, &account)
+                }
+                Target::Asset(asset) => slots::load_asset_freeze(&mut store, &asset),
+            };
+            // Another record than the entry's: it was lifted, or frozen anew, since.
+            let stands = record
+                .map_err(gate_error)?
+                .filter(|record| record.since == entry.time && record.until > now);
+            if let Some(record) = stands
+                && seen.insert(target.to_string())
+            {
+                found.push(Frozen {
+                    target,
+                    record,
+                    entry: number,
+                });
+            }
+        }
+    }
+    Ok((found, None))
+}
+
+/// What an entry says was frozen: the target of a freeze, or the accounts that a proposal replaced.
+fn targets(store: &mut StateView<'_>, entry: &audit::Entry) -> Result<Vec<Target>, AccessError> {
+    match entry.kind {
+        EntryKind::Frozen => return Ok(entry.target.parse().into_iter().collect()),
+        EntryKind::Executed | EntryKind::Recovered => {}
+        _ => return Ok(Vec::new()),
+    }
+    let number = entry.target.strip_prefix("proposal:");
+    let Some(number) = number.and_then(|number| number.parse().ok()) else {
+        return Ok(Vec::new());
+    };
+    let Some(proposal) = proposal::load(store, number)? else {
+        return Ok(Vec::new());
+    };
+    let changes = proposal::changes(store, &proposal)?;
+    let replaced = changes.iter().filter_map(|change| match change {
+        Change::RecoverAccount { old, .. } => Some(Target::Account(*old)),
+        _ => None,
+    });
+    Ok(replaced.collect())
 }
 
 /// The authorizer's answer with its words.

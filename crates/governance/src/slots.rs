@@ -88,7 +88,7 @@ pub fn asset_slot(asset: &B256) -> B256 {
     keccak256([b"gov/asset///".as_slice(), asset.as_slice()].concat())
 }
 
-/// The slot that holds who co-signed an operation.
+/// The slot with the hash of an operation's [`Request`](crate::cosign::Request).
 #[must_use]
 pub fn cosign_slot(operation: &B256) -> B256 {
     keccak256([b"gov/cosign//".as_slice(), operation.as_slice()].concat())

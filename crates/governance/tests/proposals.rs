@@ -548,19 +548,79 @@ fn the_trail_of_a_chain_verifies_against_its_head() {
     assert!(audit::verify(chain.genesis.suite, &forged, Some(head)).is_err());
 }
 
+/// A supervision rule with this script.
+fn policy(id: u32, script: &str) -> Change {
+    Change::SetPolicy {
+        id,
+        name: "rule".to_owned(),
+        script: script.as_bytes().to_vec().into(),
+    }
+}
+
+const GOOD: &str = "def check(tx):\n    return allow()\n";
+
 #[test]
-fn a_co_signature_is_for_supervisors_and_has_an_end() {
+fn a_script_that_does_not_compile_is_refused_at_proposing_with_its_line() {
     let mut chain = Chain::new(AccountMode::Permitted);
-    let operation = B256::repeat_byte(7);
-    let until = chain.context.time.plus_ms(10_000).0;
-    let call = IGovernance::cosignCall { operation, until };
-    assert!(chain.refused(20, &call).starts_with("default"));
-    chain.ok(22, &call);
-    let far = IGovernance::cosignCall {
-        operation,
-        until: u64::MAX,
+    let wrong = "def check(tx):\n    return allow()\n\n    retrn deny('x')\n";
+    for (script, part) in [
+        (wrong, "4:"),
+        ("def check(tx:\n", "1:"),
+        ("x = 1\n", "no function `check(tx)`"),
+        (
+            "LIMIT = 1 // 0\n\ndef check(tx):\n    return allow()\n",
+            "1:",
+        ),
+    ] {
+        let why = chain.refused(1, &proposal(&[policy(7, GOOD), policy(8, script)]));
+        assert!(why.contains("supervision rule 8 does not compile"), "{why}");
+        assert!(why.contains(part), "{script}: {why}");
+    }
+    let binary = Change::SetPolicy {
+        id: 1,
+        name: "rule".to_owned(),
+        script: vec![0xff].into(),
     };
-    assert!(chain.refused(22, &far).contains("at most"));
+    assert!(chain.refused(1, &proposal(&[binary])).contains("UTF-8"));
+    assert_eq!(query::counts(&chain.state).unwrap().proposals, 0);
+}
+
+#[test]
+fn what_compiling_costs_is_paid_for_and_bounded() {
+    use hawser_governance::SCRIPT_GAS;
+    let mut chain = Chain::new(AccountMode::Permitted);
+    let used = |chain: &mut Chain, changes: &[Change]| chain.ok(1, &proposal(changes)).gas_used;
+    let one = used(&mut chain, &[policy(1, GOOD)]);
+    let two = used(&mut chain, &[policy(1, GOOD), policy(2, GOOD)]);
+    assert!(
+        two - one > SCRIPT_GAS && two - one < 2 * SCRIPT_GAS,
+        "{one} {two}"
+    );
+    // Constants that never end are stopped by their budget, and the proposal is refused.
+    let endless = "X = [[y for y in range(10000)] for x in range(10000)]\n\ndef check(tx):\n    return allow()\n";
+    let why = chain.refused(1, &proposal(&[policy(1, endless)]));
+    assert!(why.contains("the constants of the script"), "{why}");
+}
+
+#[test]
+fn a_rule_is_written_and_put_into_force_by_one_proposal_in_that_order_only() {
+    use hawser_governance::PolicyMode;
+    let mut chain = Chain::new(AccountMode::Permitted);
+    let mode = |mode| Change::SetPolicyMode { id: 1, mode };
+    let active = mode(PolicyMode::Active);
+    let why = chain.refused(1, &proposal(&[active.clone(), policy(1, GOOD)]));
+    assert!(why.contains("give set_policy first"), "{why}");
+    for twice in [
+        vec![policy(1, GOOD), policy(1, GOOD)],
+        vec![policy(1, GOOD), active.clone(), mode(PolicyMode::Shadow)],
+        vec![policy(1, GOOD), Change::RemovePolicy { id: 1 }],
+    ] {
+        let why = chain.refused(1, &proposal(&twice));
+        assert!(why.contains("contradicts itself"), "{why}");
+    }
+    chain.decide(&[policy(1, GOOD), active]);
+    let charter = query::charter(&chain.state).unwrap().unwrap();
+    assert_eq!(charter.policies[&1].mode, PolicyMode::Active);
 }
 
 #[test]

@@ -29,7 +29,10 @@ impl Supervisor for Limits {
         let moved: u64 = moved.to();
         let ruling = match moved {
             101.. => Ruling::Deny(format!("{moved} is over the limit of 100")),
-            51.. => Ruling::CoSign("over 50".to_owned()),
+            51.. => Ruling::CoSign {
+                parties: vec!["role:supervisor".to_owned()],
+                reason: "over 50".to_owned(),
+            },
             11.. => Ruling::Flag("over 10".to_owned()),
             _ => Ruling::Allow,
         };
@@ -55,7 +58,7 @@ fn chain(mode: PolicyMode) -> Chain {
     chain.decide(&[Change::SetPolicy {
         id: 3,
         name: "limits".to_owned(),
-        script: Bytes::from_static(b"def judge(tx): pass"),
+        script: Bytes::from_static(b"def check(tx):\n    return allow()\n"),
     }]);
     if mode != PolicyMode::Inactive {
         chain.decide(&[Change::SetPolicyMode { id: 3, mode }]);
@@ -126,8 +129,8 @@ fn a_co_signature_lets_one_operation_through_once() {
     let receipt = send(&mut chain);
     assert_eq!(receipt.outcome, Outcome::Reverted);
     let asked = words(&receipt);
-    assert!(asked.contains("needs the co-signature"), "{asked}");
-    let name = asked.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(asked.ends_with("needs the co-signature of role:supervisor: over 50"));
+    let name = asked.split(' ').nth(2).unwrap().parse().unwrap();
     let until = chain.context.time.plus_ms(60_000).0;
     chain.ok(
         22,

@@ -1,5 +1,5 @@
 use borsh::{BorshDeserialize, BorshSerialize};
-use hawser_crypto::{Signature, VerifyError};
+use hawser_crypto::{Check, Signature, VerifyError, verify_many};
 use hawser_primitives::{B256, ChainId, Domain, Height, Round, encode};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -143,18 +143,24 @@ impl Certificate {
             VoteKind::Precommit,
             Some(self.block_hash),
         );
+        let mut checks = Vec::with_capacity(self.signatures.len());
         for commit in &self.signatures {
-            let Some(validator) = set.validators().get(usize::from(commit.validator)) else {
-                return Err(CertificateError::UnknownValidator(commit.validator));
-            };
-            validator
-                .public_key
-                .verify(&message, &commit.signature)
-                .map_err(|source| CertificateError::BadSignature {
-                    validator: commit.validator,
-                    height: self.height,
-                    source,
-                })?;
+            let validator = set
+                .validators()
+                .get(usize::from(commit.validator))
+                .ok_or(CertificateError::UnknownValidator(commit.validator))?;
+            checks.push(Check {
+                key: &validator.public_key,
+                message: &message,
+                signature: &commit.signature,
+            });
+        }
+        for (commit, answer) in self.signatures.iter().zip(verify_many(&checks)) {
+            answer.map_err(|source| CertificateError::BadSignature {
+                validator: commit.validator,
+                height: self.height,
+                source,
+            })?;
         }
         Ok(())
     }

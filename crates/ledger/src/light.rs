@@ -150,6 +150,12 @@ impl LightClient {
         &self.newest().set
     }
 
+    /// Hash of the committee that is believed to decide a height.
+    #[must_use]
+    pub fn committee_hash(&self, height: Height) -> B256 {
+        self.era(height).hash
+    }
+
     /// Takes the step to the next committee. Steps come in order; one that is known already is
     /// passed over.
     pub fn follow(&mut self, change: &CommitteeChange) -> Result<(), LightError> {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use alloy_consensus::{EthereumTxEnvelope, Transaction as _, TxEip4844, Typed2718};
 use alloy_eips::eip2718::{Decodable2718, Eip2718Error};
 use alloy_primitives::keccak256;
-use hawser_crypto::{Suite, VerifyError, secp};
+use hawser_crypto::{Check, Suite, VerifyError, secp, verify_many};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Time, U256, limits::TRANSACTION_BYTES_MAX};
 use thiserror::Error;
 
@@ -49,6 +49,17 @@ pub enum SignatureStatus {
 pub struct VerifiedTransaction {
     transaction: Arc<Transaction>,
     sender: Address,
+}
+
+/// With whom a transaction's signature is checked.
+#[derive(Clone, Copy)]
+enum Plan {
+    /// With all others that are recovered on secp256k1.
+    Secp256k1,
+    /// With all others that name their signer.
+    Native,
+    /// By itself.
+    Alone,
 }
 
 /// Why bytes are no transaction that this chain takes.
@@ -141,16 +152,7 @@ impl Transaction {
     /// Verifies chain and signatures and finds the sender. Costs one signature check, or as many as
     /// a multisignature account's threshold.
     pub fn verify(self, chain: ChainId) -> Result<VerifiedTransaction, TransactionError> {
-        let found = self.chain_id();
-        // Legacy transactions before EIP-155 name no chain and could be replayed from another one;
-        // they stay accepted because deterministic deployment (EIP-2470) depends on them.
-        if found.is_some_and(|id| id != chain.0) {
-            let found = found.unwrap_or_default();
-            return Err(TransactionError::WrongChain {
-                found,
-                expected: chain,
-            });
-        }
+        self.check_chain(chain)?;
         let sender = match &self.envelope {
             Envelope::Ethereum(envelope) => recover(envelope)?,
             Envelope::Native(native) => {
@@ -167,6 +169,80 @@ impl Transaction {
             transaction: Arc::new(self),
             sender,
         })
+    }
+
+    /// Does for each transaction what [`Self::verify`] does, in the same order and with the same
+    /// answers, but faster for many: Ethereum envelopes are checked together, and so are native ones.
+    ///
+    /// With each comes the account that probably sent it, if anyone knows, which speeds up accounts
+    /// that send often. A wrong one changes nothing but the time taken.
+    pub fn verify_many(
+        transactions: Vec<(Self, Option<Address>)>,
+        chain: ChainId,
+    ) -> Vec<Result<VerifiedTransaction, TransactionError>> {
+        let (mut requests, mut natives) = (Vec::new(), Vec::new());
+        // How each is checked; chains are told apart before signatures cost anything.
+        let plans: Vec<Plan> = transactions
+            .iter()
+            .map(|(transaction, hint)| match &transaction.envelope {
+                Envelope::Ethereum(envelope) if transaction.check_chain(chain).is_ok() => {
+                    requests.push(request(envelope, *hint));
+                    Plan::Secp256k1
+                }
+                Envelope::Native(native) if transaction.check_chain(chain).is_ok() => {
+                    natives.push((native, native.body.message()));
+                    Plan::Native
+                }
+                Envelope::Ethereum(_) | Envelope::Native(_) | Envelope::Multisig(_) => Plan::Alone,
+            })
+            .collect();
+        let mut recovered = secp::recover_many(&requests).into_iter();
+        let checks: Vec<Check<'_>> = natives
+            .iter()
+            .map(|(native, message)| Check {
+                key: &native.body.signer,
+                message,
+                signature: &native.signature,
+            })
+            .collect();
+        let mut verified = verify_many(&checks).into_iter();
+        let mut verify = |transaction: Self, plan| match plan {
+            Plan::Alone => transaction.verify(chain),
+            Plan::Secp256k1 => match recovered.next() {
+                Some(recovered) => Ok(VerifiedTransaction {
+                    sender: recovered?.1,
+                    transaction: Arc::new(transaction),
+                }),
+                None => transaction.verify(chain),
+            },
+            Plan::Native => match (verified.next(), &transaction.envelope) {
+                (Some(verified), Envelope::Native(native)) => {
+                    verified?;
+                    Ok(VerifiedTransaction {
+                        sender: native.sender(),
+                        transaction: Arc::new(transaction),
+                    })
+                }
+                _ => transaction.verify(chain),
+            },
+        };
+        transactions
+            .into_iter()
+            .zip(plans)
+            .map(|((transaction, _), plan)| verify(transaction, plan))
+            .collect()
+    }
+
+    /// Legacy transactions before EIP-155 name no chain and could be replayed from another one;
+    /// they stay accepted because deterministic deployment (EIP-2470) depends on them.
+    fn check_chain(&self, chain: ChainId) -> Result<(), TransactionError> {
+        match self.chain_id() {
+            Some(found) if found != chain.0 => Err(TransactionError::WrongChain {
+                found,
+                expected: chain,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The EIP-2718 encoding.
@@ -326,9 +402,19 @@ fn explain(raw: &[u8], error: &Eip2718Error) -> String {
 }
 
 fn recover(envelope: &EthereumTxEnvelope<TxEip4844>) -> Result<Address, VerifyError> {
+    let request = request(envelope, None);
+    Ok(secp::recover(&request.prehash, &request.r_s, request.y_parity)?.1)
+}
+
+fn request(envelope: &EthereumTxEnvelope<TxEip4844>, hint: Option<Address>) -> secp::Request {
     let (prehash, signature) = (envelope.signature_hash(), envelope.signature());
     let mut r_s = [0u8; 64];
     r_s[..32].copy_from_slice(&signature.r().to_be_bytes::<32>());
     r_s[32..].copy_from_slice(&signature.s().to_be_bytes::<32>());
-    Ok(secp::recover(&prehash, &r_s, signature.v())?.1)
+    secp::Request {
+        prehash,
+        r_s,
+        y_parity: signature.v(),
+        hint,
+    }
 }

@@ -72,7 +72,7 @@ impl fmt::Debug for Verifier {
 }
 
 /// The error whose alert tells the other side most.
-fn alert_for(distrust: &Distrust) -> CertificateError {
+pub(crate) fn alert_for(distrust: &Distrust) -> CertificateError {
     match distrust {
         Distrust::Expired { .. } => CertificateError::Expired,
         Distrust::NotYetValid { .. } => CertificateError::NotValidYet,
@@ -81,6 +81,7 @@ fn alert_for(distrust: &Distrust) -> CertificateError {
         | Distrust::UnknownIssuer { .. }
         | Distrust::BadSignature { .. }
         | Distrust::NoCurrentCrl { .. } => CertificateError::UnknownIssuer,
+        Distrust::WrongName { .. } => CertificateError::NotValidForName,
         Distrust::WrongUsage { .. } | Distrust::WrongAlgorithm { .. } => {
             CertificateError::InvalidPurpose
         }

@@ -60,6 +60,15 @@ impl Verdict {
         *self.0.lock() = Some(distrust);
     }
 
+    pub(crate) fn clear(&self) {
+        *self.0.lock() = None;
+    }
+
+    /// As [`Self::take`], for those who may ask again.
+    pub(crate) fn look(&self) -> Option<Distrust> {
+        self.0.lock().clone()
+    }
+
     pub(crate) fn take(&self) -> Option<Distrust> {
         self.0.lock().take()
     }

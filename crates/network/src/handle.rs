@@ -66,7 +66,22 @@ impl NetworkHandle {
     /// Queues a frame for every connected peer. Those whose queue is full miss it, which the
     /// counters show; so does a payload that [`NetworkHandle::send`] would refuse.
     pub fn broadcast(&self, chain: ChainId, lane: Lane, bytes: Bytes) {
-        let peers: Vec<Arc<Peer>> = self.inner.peers.read().values().cloned().collect();
+        self.broadcast_to(chain, lane, bytes, |_| true);
+    }
+
+    /// As [`NetworkHandle::broadcast`], to those peers only that `wanted` names.
+    pub fn broadcast_to(
+        &self,
+        chain: ChainId,
+        lane: Lane,
+        bytes: Bytes,
+        wanted: impl Fn(&PeerId) -> bool,
+    ) {
+        let peers: Vec<Arc<Peer>> = {
+            let all = self.inner.peers.read();
+            let wanted = all.iter().filter(|(id, _)| wanted(id));
+            wanted.map(|(_, peer)| Arc::clone(peer)).collect()
+        };
         if let Err(error) = self.check(chain, &bytes) {
             self.inner.counters.dropped_invalid.add(1);
             tracing::warn!(%error, "a frame was not broadcast");

@@ -29,6 +29,7 @@
 
 mod chain_verifier;
 mod chains;
+mod client;
 mod config;
 mod counters;
 mod credential;
@@ -50,6 +51,7 @@ mod raw;
 mod service;
 mod tls;
 
+pub use client::{ClientProblem, ClientStream, ClientTls, ClientTrust};
 pub use config::{Limits, NetworkConfig, PeerAddress, is_peer_address};
 pub use counters::{Counters, RefusalReason};
 pub use credential::{CertificateFiles, Credential, NodeCertificate};
@@ -58,7 +60,7 @@ pub use event::{Direction, DownReason, Lane, NetworkEvent, PeerStatus};
 pub use handle::NetworkHandle;
 pub use identity::{NodeIdentity, PeerId};
 pub use listener::{ListenerStream, ListenerTls};
-pub use probe::{Probe, ProbeReport, ProbeSuite, probe};
+pub use probe::{Probe, ProbeReport, ProbeSuite, probe, probe_raw_key};
 pub use service::start;
 
 // The payload type of this interface, so that users need not name the crate it comes from.

@@ -9,7 +9,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme};
+use rustls::{
+    AlertDescription, ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme,
+};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -17,7 +19,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::chain_verifier::check_signature;
 use crate::chains::{HandshakeKey, Resolver, schemes};
-use crate::tls::{PROTOCOL, certificates, harden_client, provider_for, suite_name};
+use crate::tls::{PROTOCOL, certificates, harden_client, provider, provider_for, suite_name};
+use crate::{NodeIdentity, PeerId, raw};
 
 /// How long the other side may take to refuse a certificate after the handshake: in TLS 1.3 the
 /// dialling side believes it done before its certificate has been looked at.
@@ -60,49 +63,93 @@ pub struct ProbeReport {
     pub cipher_suite: Option<String>,
     /// What the other side presented, the leaf first. Not judged.
     pub chain: Vec<Certificate>,
+    /// The raw public key that it presented instead (RFC 7250); its signature was checked.
+    pub raw_key: Option<PeerId>,
+    /// Whoever answers does not speak TLS.
+    pub not_tls: bool,
 }
 
 /// Connects and reports. Believes everything, and sends nothing but the handshake.
 pub async fn probe(probe: &Probe<'_>) -> ProbeReport {
     let mut report = ProbeReport::default();
-    let tcp = match timeout(probe.within, TcpStream::connect(probe.address)).await {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let config = config(probe, &seen);
+    shake(&mut report, probe.address, probe.within, config).await;
+    report.chain = seen.lock().clone();
+    report
+}
+
+/// As [`probe`], for a node that links with raw public keys. `identity` is presented to it; without
+/// one a key is made up, which no node admits.
+pub async fn probe_raw_key(
+    address: &str,
+    identity: Option<&NodeIdentity>,
+    within: Duration,
+) -> ProbeReport {
+    let mut report = ProbeReport::default();
+    let own = match identity {
+        Some(identity) => identity.clone(),
+        None => match NodeIdentity::generate() {
+            Ok(identity) => identity,
+            Err(error) => {
+                report.failure = Some(error.to_string());
+                return report;
+            }
+        },
+    };
+    let seen = Arc::new(Mutex::new(None));
+    let config = raw::onlooker(&provider(), &own, &seen).map(for_link);
+    shake(&mut report, address, within, config).await;
+    report.raw_key = *seen.lock();
+    report
+}
+
+fn for_link(mut config: ClientConfig) -> ClientConfig {
+    harden_client(&mut config);
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config
+}
+
+async fn shake(
+    report: &mut ProbeReport,
+    address: &str,
+    within: Duration,
+    config: Result<ClientConfig, Error>,
+) {
+    let tcp = match timeout(within, TcpStream::connect(address)).await {
         Ok(Ok(tcp)) => tcp,
         Ok(Err(error)) => {
             report.unreachable = Some(error.to_string());
-            return report;
+            return;
         }
         Err(_) => {
             report.unreachable = Some("no answer".to_owned());
-            return report;
+            return;
         }
     };
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let config = match config(probe, &seen) {
+    let config = match config {
         Ok(config) => config,
         Err(error) => {
             report.failure = Some(error.to_string());
-            return report;
+            return;
         }
     };
     let Ok(name) = ServerName::try_from("hawser") else {
-        return report;
+        return;
     };
     let connect = TlsConnector::from(Arc::new(config)).connect(name, tcp);
-    let outcome = timeout(probe.within, connect).await;
-    report.chain = seen.lock().clone();
-    match outcome {
+    match timeout(within, connect).await {
         Err(_) => report.failure = Some("the handshake took too long".to_owned()),
-        Ok(Err(error)) => refused(&mut report, &error),
+        Ok(Err(error)) => refused(report, &error),
         Ok(Ok(mut stream)) => {
             report.cipher_suite = stream.get_ref().1.negotiated_cipher_suite().map(suite_name);
             let mut byte = [0];
             // Data, the end, or silence: nobody minded.
             if let Ok(Err(error)) = timeout(REFUSAL_WAIT, stream.read(&mut byte)).await {
-                refused(&mut report, &error);
+                refused(report, &error);
             }
         }
     }
-    report
 }
 
 fn refused(report: &mut ProbeReport, error: &std::io::Error) {
@@ -110,9 +157,15 @@ fn refused(report: &mut ProbeReport, error: &std::io::Error) {
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<Error>());
     if let Some(Error::AlertReceived(alert)) = tls {
-        report.alert = Some(snake(&format!("{alert:?}")));
+        report.alert = Some(alert_name(*alert));
     }
+    report.not_tls = matches!(tls, Some(Error::InvalidMessage(_)));
     report.failure = Some(error.to_string());
+}
+
+/// The name of an alert in RFC 8446.
+pub(crate) fn alert_name(alert: AlertDescription) -> String {
+    snake(&format!("{alert:?}"))
 }
 
 /// `UnknownCA` as `unknown_ca`, the form that RFC 8446 has.

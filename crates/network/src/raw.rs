@@ -8,6 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
@@ -80,11 +81,31 @@ pub(crate) fn client(
     Ok(config)
 }
 
+/// A side that dials, accepts everybody and notes whom.
+pub(crate) fn onlooker(
+    provider: &Arc<CryptoProvider>,
+    identity: &NodeIdentity,
+    seen: &Arc<Mutex<Option<PeerId>>>,
+) -> Result<ClientConfig, Error> {
+    let verifier = Verifier {
+        provider: Arc::clone(provider),
+        accepts: Accepts::Everybody(Arc::clone(seen)),
+    };
+    let resolver = AlwaysResolvesClientRawPublicKeys::new(certified(identity));
+    Ok(ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(resolver)))
+}
+
 /// Whom a verifier accepts.
 #[derive(Debug)]
 enum Accepts {
     Any(Arc<Admission>),
     One(PeerId),
+    /// And notes who it was.
+    Everybody(Arc<Mutex<Option<PeerId>>>),
 }
 
 struct Verifier {
@@ -113,6 +134,10 @@ impl Verifier {
         let accepted = match &self.accepts {
             Accepts::Any(admission) => admission.admits(&id),
             Accepts::One(expected) => *expected == id,
+            Accepts::Everybody(seen) => {
+                *seen.lock() = Some(id);
+                true
+            }
         };
         if accepted {
             Ok(())

@@ -41,7 +41,7 @@ pub(crate) fn random(out: &mut [u8]) -> Result<(), RandomUnavailable> {
 #[derive(Debug)]
 pub(crate) struct RandomUnavailable;
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     // Built per use and not installed for the process: other crates may use another provider.
     Arc::new(rustls::crypto::ring::default_provider())
 }

@@ -15,6 +15,7 @@
 
 pub mod chain;
 pub mod config;
+pub mod light;
 mod node;
 pub mod peers;
 pub mod pool;

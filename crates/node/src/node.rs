@@ -1,8 +1,11 @@
 //! A node: one mesh of peers, any number of chains.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use hawser_network::{NetworkConfig, NetworkEvent, NetworkHandle};
+use hawser_network::{NetworkConfig, NetworkEvent, NetworkHandle, PeerId};
 use hawser_primitives::{ChainId, Height};
 use parking_lot::RwLock;
 use thiserror::Error;
@@ -10,7 +13,8 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     chain::{self, Chain, ChainError, ChainHandle, ChainSetup, Input},
-    config::PeerSection,
+    config::{NodeKind, PeerSection},
+    light::{LightPeers, LightServer, LightService, Received},
     peers::{self, PeerNames},
     replica::Event,
 };
@@ -37,21 +41,45 @@ pub enum NodeError {
     NotHosted(ChainId),
 }
 
-type Routes = Arc<RwLock<BTreeMap<ChainId, mpsc::Sender<Input>>>>;
+/// Ways to the chains, and to what serves light nodes beside them.
+#[derive(Default)]
+struct Table {
+    chains: BTreeMap<ChainId, mpsc::Sender<Input>>,
+    servers: BTreeMap<ChainId, Arc<LightServer>>,
+}
+
+type Routes = Arc<RwLock<Table>>;
 
 /// Changes who may connect to a running node.
 #[derive(Clone)]
 pub struct Admitter {
     network: NetworkHandle,
     names: PeerNames,
+    light: LightPeers,
+    routes: Routes,
 }
 
 impl Admitter {
-    /// Replaces the admitted peers and their names: new ones are dialled, links to missing ones are
-    /// closed.
+    /// Replaces the admitted peers, their names and kinds: new ones are dialled, links to missing
+    /// ones are closed, and what a peer is told follows its kind at once.
     pub fn set(&self, all: &[PeerSection]) -> Result<(), NodeError> {
+        let light = all.iter().filter(|one| one.kind == Some(NodeKind::Light));
+        let light: BTreeSet<PeerId> = light.map(|one| one.id).collect();
+        // The kinds first: a peer that is new must not be taken for a full one for a moment.
+        let before = std::mem::replace(&mut *self.light.write(), light.clone());
         self.network.set_peers(peers::addresses(all))?;
         *self.names.write() = peers::names(all);
+        let linked = self.network.peers().into_iter();
+        let linked = linked.filter(|peer| peer.connected_since.is_some());
+        for id in linked.map(|peer| peer.id) {
+            let (was, is) = (before.contains(&id), light.contains(&id));
+            if was != is {
+                for inputs in self.routes.read().chains.values() {
+                    // Full only while thousands of events wait; the link's next status mends it.
+                    let _ = inputs.try_send(chain::link(id, was));
+                }
+            }
+        }
         Ok(())
     }
 }
@@ -60,6 +88,7 @@ impl Admitter {
 pub struct Node {
     network: NetworkHandle,
     names: PeerNames,
+    light: LightPeers,
     routes: Routes,
     chains: RwLock<BTreeMap<ChainId, Chain>>,
     router: JoinHandle<()>,
@@ -70,10 +99,12 @@ impl Node {
     pub async fn start(config: NetworkConfig) -> Result<Self, NodeError> {
         let (network, events) = hawser_network::start(config).await?;
         let routes = Routes::default();
-        let router = tokio::spawn(route(events, Arc::clone(&routes)));
+        let light = LightPeers::default();
+        let router = tokio::spawn(route(events, Arc::clone(&routes), Arc::clone(&light)));
         Ok(Self {
             network,
             names: PeerNames::default(),
+            light,
             routes,
             chains: RwLock::default(),
             router,
@@ -90,18 +121,19 @@ impl Node {
         if self.chains.read().contains_key(&id) {
             return Err(NodeError::AlreadyRuns(id));
         }
-        let names = Arc::clone(&self.names);
+        let peers = (Arc::clone(&self.names), Arc::clone(&self.light));
         let chain =
-            Chain::start(setup, self.network.clone(), names, progress).map_err(|source| {
+            Chain::start(setup, self.network.clone(), peers, progress).map_err(|source| {
                 NodeError::Chain {
                     id,
                     source: Box::new(source),
                 }
             })?;
         let (handle, inputs) = (chain.handle().clone(), chain.inputs());
-        self.routes.write().insert(id, inputs.clone());
+        self.routes.write().chains.insert(id, inputs.clone());
+        let light = self.light.read().clone();
         for peer in self.network.peers() {
-            if peer.connected_since.is_some() {
+            if peer.connected_since.is_some() && !light.contains(&peer.id) {
                 // Full only if the chain has thousands of events to digest at its first moment.
                 let _ = inputs.try_send(chain::link(peer.id, true));
             }
@@ -110,9 +142,28 @@ impl Node {
         Ok(handle)
     }
 
+    /// Lets a chain answer light nodes. Without this their requests are not answered.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn serve_light(&self, id: ChainId, service: LightService) -> Result<(), NodeError> {
+        let handle = {
+            let chains = self.chains.read();
+            let chain = chains.get(&id).ok_or(NodeError::NotHosted(id))?;
+            chain.handle().clone()
+        };
+        let server = LightServer::start(handle, self.network.clone(), service);
+        self.routes.write().servers.insert(id, server);
+        Ok(())
+    }
+
     /// Stops one chain; the others and the links go on.
     pub fn stop_chain(&self, id: ChainId) -> Result<(), NodeError> {
-        self.routes.write().remove(&id);
+        {
+            let mut routes = self.routes.write();
+            routes.chains.remove(&id);
+            routes.servers.remove(&id);
+        }
         let chain = self
             .chains
             .write()
@@ -140,6 +191,8 @@ impl Node {
         Admitter {
             network: self.network.clone(),
             names: Arc::clone(&self.names),
+            light: Arc::clone(&self.light),
+            routes: Arc::clone(&self.routes),
         }
     }
 
@@ -182,17 +235,33 @@ impl Node {
     }
 }
 
-/// Hands what the links bring to the chain that it is for.
-async fn route(mut events: mpsc::Receiver<NetworkEvent>, routes: Routes) {
+/// Hands what the links bring to the chain that it is for. Requests of light nodes go to what
+/// answers them; nothing else that a light peer sends is taken, and chains do not know it as a peer.
+async fn route(mut events: mpsc::Receiver<NetworkEvent>, routes: Routes, light: LightPeers) {
     while let Some(event) = events.recv().await {
         match event {
+            NetworkEvent::Up(peer) if light.read().contains(&peer) => {
+                tracing::debug!(%peer, "link to a light node up");
+            }
             NetworkEvent::Up(peer) => to_all(&routes, || chain::link(peer, true)).await,
             NetworkEvent::Down(peer, reason) => {
                 tracing::debug!(%peer, ?reason, "link down");
                 to_all(&routes, || chain::link(peer, false)).await;
             }
             NetworkEvent::Message { from, chain, bytes } => {
-                let inputs = routes.read().get(&chain).cloned();
+                let (inputs, server) = {
+                    let routes = routes.read();
+                    let inputs = routes.chains.get(&chain).cloned();
+                    (inputs, routes.servers.get(&chain).cloned())
+                };
+                let served = server.map(|server| server.receive(from, &bytes));
+                if served == Some(Received::Request) {
+                    continue;
+                }
+                if light.read().contains(&from) {
+                    tracing::debug!(%from, "a light node sent what only full nodes say");
+                    continue;
+                }
                 // A chain that does not run here is not our business.
                 if let Some(inputs) = inputs {
                     let event = Event::Message {
@@ -207,7 +276,7 @@ async fn route(mut events: mpsc::Receiver<NetworkEvent>, routes: Routes) {
 }
 
 async fn to_all(routes: &Routes, input: impl Fn() -> Input) {
-    let all: Vec<_> = routes.read().values().cloned().collect();
+    let all: Vec<_> = routes.read().chains.values().cloned().collect();
     for inputs in all {
         let _ = inputs.send(input()).await;
     }

@@ -225,6 +225,7 @@ mod tests {
             id: PeerId([i; 32]),
             address: format!("host{i}:9545"),
             name: Some(name.to_owned()),
+            kind: None,
         }
     }
 
@@ -276,6 +277,7 @@ mod tests {
             id: PeerId(std::array::from_fn(|at| (i >> (8 * (at % 4))) as u8)),
             address: "h:1".to_owned(),
             name: None,
+            kind: None,
         };
         for i in 1_000..1_000 + PEERS_MAX - 2 {
             changes.admit(&configured, nameless(i)).unwrap();

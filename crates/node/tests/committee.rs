@@ -139,6 +139,7 @@ impl Mesh {
             id: self.members[*i].id(),
             address: self.members[*i].address.to_string(),
             name: Some(format!("node{i}")),
+            kind: None,
         };
         which.iter().map(peer).collect()
     }

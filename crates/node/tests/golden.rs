@@ -10,8 +10,15 @@
 
 use hawser_consensus::{Message, Record, SignedVote, Vote};
 use hawser_crypto::{Scheme, SecretKey};
-use hawser_ledger::{Block, Certificate, CommitSignature, Header, Roots, VoteKind};
-use hawser_node::replica::{CertifiedBlock, LogEntry, PeerMessage};
+use hawser_ledger::{
+    Block, Certificate, CertifiedHeader, CommitSignature, Header, Outcome, Receipt, Roots,
+    Validator, ValidatorSet, VoteKind,
+    state::{StateKey, StateProof},
+};
+use hawser_node::light::{
+    LightAnswer, LightAsk, LightHeader, LightRefusal, LightReply, LightRequest,
+};
+use hawser_node::replica::{CertifiedBlock, LogEntry, PeerMessage, Relayed};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode};
 
 fn signature() -> hawser_crypto::Signature {
@@ -100,7 +107,16 @@ fn messages() -> Vec<(&'static str, PeerMessage)> {
         ),
         (
             "transactions",
-            PeerMessage::Transactions(vec![Bytes::from(vec![1]), Bytes::from(vec![2, 3])]),
+            PeerMessage::Transactions(vec![
+                Relayed {
+                    sender: Address::repeat_byte(4),
+                    raw: Bytes::from(vec![1]),
+                },
+                Relayed {
+                    sender: Address::repeat_byte(5),
+                    raw: Bytes::from(vec![2, 3]),
+                },
+            ]),
         ),
         (
             "blocks request",
@@ -113,6 +129,118 @@ fn messages() -> Vec<(&'static str, PeerMessage)> {
     ]
 }
 
+fn light_messages() -> Vec<(&'static str, PeerMessage)> {
+    let asks = [
+        (
+            "ask headers",
+            LightAsk::Headers {
+                from: Height(1),
+                count: 2,
+            },
+        ),
+        (
+            "ask state",
+            LightAsk::State {
+                at: Some(Height(3)),
+                keys: vec![StateKey::Account(Address::repeat_byte(4)).encode().into()],
+            },
+        ),
+        (
+            "ask content",
+            LightAsk::Content {
+                hash: B256::repeat_byte(5),
+            },
+        ),
+        ("ask body", LightAsk::Body { height: Height(6) }),
+        ("ask receipts", LightAsk::Receipts { height: Height(7) }),
+        (
+            "find transaction",
+            LightAsk::FindTransaction {
+                hash: B256::repeat_byte(8),
+            },
+        ),
+        (
+            "find block",
+            LightAsk::FindBlock {
+                hash: B256::repeat_byte(9),
+            },
+        ),
+        (
+            "submit",
+            LightAsk::Submit {
+                raw: Bytes::from(vec![10, 11]),
+            },
+        ),
+    ];
+    let CertifiedBlock { block, certificate } = certified();
+    let set = ValidatorSet::new(vec![Validator {
+        public_key: SecretKey::from_seed(Scheme::Ed25519, &[1; 32])
+            .unwrap()
+            .public_key(),
+        weight: 2,
+    }])
+    .unwrap();
+    let header = LightHeader {
+        certified: CertifiedHeader {
+            header: block.header,
+            certificate,
+        },
+        next: Some(set),
+    };
+    let receipt = Receipt {
+        transaction_hash: B256::repeat_byte(1),
+        transaction_type: 2,
+        outcome: Outcome::Success,
+        gas_used: 3,
+        cumulative_gas_used: 4,
+        sender: Address::repeat_byte(5),
+        contract_address: None,
+        logs: Vec::new(),
+        revert_data: Bytes::new(),
+    };
+    let proof = StateProof::decode(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    let replies = [
+        ("headers", LightReply::Headers(vec![header])),
+        (
+            "state",
+            LightReply::State {
+                height: Height(3),
+                proofs: vec![proof],
+            },
+        ),
+        ("content", LightReply::Content(Bytes::from(vec![1, 2]))),
+        ("body", LightReply::Body(vec![Bytes::from(vec![3, 4])])),
+        ("receipts", LightReply::Receipts(vec![receipt])),
+        ("found", LightReply::Found(Some(Height(5)))),
+        ("submitted", LightReply::Submitted(B256::repeat_byte(6))),
+        (
+            "refused",
+            LightReply::Refused {
+                why: LightRefusal::SignedReads,
+                text: "no".to_owned(),
+            },
+        ),
+    ];
+    let request = |ask| LightRequest {
+        id: 7,
+        genesis: B256::repeat_byte(1),
+        ask,
+    };
+    let answer = |reply| LightAnswer {
+        id: 7,
+        head: Height(8),
+        reply,
+    };
+    asks.into_iter()
+        .map(|(name, ask)| (name, PeerMessage::LightRequest(request(ask))))
+        .chain(
+            replies
+                .into_iter()
+                .map(|(name, reply)| (name, PeerMessage::LightAnswer(answer(reply)))),
+        )
+        .collect()
+}
+
 fn entries() -> Vec<(&'static str, LogEntry)> {
     vec![
         ("log record", LogEntry::Record(Record::Vote(vote()))),
@@ -123,7 +251,7 @@ fn entries() -> Vec<(&'static str, LogEntry)> {
 #[test]
 fn encodings_are_what_they_were_and_decode_to_what_they_are() {
     let mut found = String::new();
-    for (name, message) in messages() {
+    for (name, message) in messages().into_iter().chain(light_messages()) {
         let bytes = encode(&message);
         found.push_str(&format!("{name}: {}\n", hex::encode(&bytes)));
         assert_eq!(

@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::{
 
 use crate::limits::{CERTIFICATE_BYTES_MAX, EXTENSIONS_MAX, NAMES_MAX};
 use crate::profile::usage;
-use crate::{Algorithm, Moment, PkiError, Profile, PublicKey, Subject, oid, pem};
+use crate::{Algorithm, Distrust, Moment, PkiError, Profile, PublicKey, Subject, oid, pem};
 
 /// A parsed X.509 version 3 certificate. Cheap to clone.
 #[derive(Clone)]
@@ -248,6 +248,38 @@ impl Certificate {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.0.extensions.names
+    }
+
+    /// Whether one of the alternative names is this host: an IP address, or a DNS name, where `*.`
+    /// stands for one label (RFC 9525 section 6.3). The common name does not count.
+    ///
+    /// # Errors
+    /// [`Distrust::WrongName`].
+    pub fn check_host(&self, host: &str) -> Result<(), Distrust> {
+        let address = |text: &str| text.parse::<std::net::IpAddr>().ok();
+        let asked = host.trim_start_matches('[').trim_end_matches(']');
+        let asked = asked.strip_suffix('.').unwrap_or(asked);
+        let fits = |name: &String| match (address(asked), address(name)) {
+            (Some(asked), Some(named)) => asked == named,
+            (None, None) => match (name.strip_prefix("*."), asked.split_once('.')) {
+                (Some(parent), Some((label, rest))) => {
+                    !label.is_empty() && rest.eq_ignore_ascii_case(parent)
+                }
+                _ => name.eq_ignore_ascii_case(asked),
+            },
+            _ => false,
+        };
+        if self.names().iter().any(fits) {
+            return Ok(());
+        }
+        Err(Distrust::WrongName {
+            subject: self.subject().to_string(),
+            asked: asked.to_owned(),
+            names: match self.names() {
+                [] => "no host".to_owned(),
+                names => names.join(", "),
+            },
+        })
     }
 
     /// The object identifier of a critical extension that is not understood here.

@@ -146,6 +146,18 @@ pub enum Distrust {
         /// Whose root it was.
         authority: String,
     },
+    /// For another host than the one that was asked.
+    #[error(
+        "the certificate of {subject} is for {names}, not for `{asked}`; use one of these names in the address, or have a certificate issued that names it"
+    )]
+    WrongName {
+        /// Whose.
+        subject: String,
+        /// The host in the address.
+        asked: String,
+        /// What the certificate names, in one text.
+        names: String,
+    },
 }
 
 impl Distrust {
@@ -169,6 +181,7 @@ impl Distrust {
             Self::Revoked { .. } => "revoked",
             Self::NoCurrentCrl { .. } => "no_current_crl",
             Self::OtherOrganisation { .. } => "other_organisation",
+            Self::WrongName { .. } => "wrong_name",
         }
     }
 }

@@ -146,10 +146,36 @@ impl Trust {
         )
     }
 
+    /// Takes over what another trust of the same kind holds.
+    ///
+    /// # Errors
+    /// As [`Self::add_root`], [`Self::add_intermediate`] and [`Self::add_crl`].
+    pub fn absorb(&mut self, other: Self) -> Result<(), PkiError> {
+        for root in other.roots {
+            self.add_root(root)?;
+        }
+        for intermediate in other.intermediates {
+            self.add_intermediate(intermediate)?;
+        }
+        for listed in other.crls {
+            self.add_crl(listed.crl)?;
+        }
+        Ok(())
+    }
+
     /// The roots.
     #[must_use]
     pub fn roots(&self) -> &[Certificate] {
         &self.roots
+    }
+
+    /// Judges a leaf that is known itself, so that nobody has to vouch for it: its dates count, and
+    /// nothing else.
+    ///
+    /// # Errors
+    /// [`Distrust::Expired`], [`Distrust::NotYetValid`].
+    pub fn check_known(leaf: &Certificate, at: Moment) -> Result<(), Distrust> {
+        check_dates(leaf, at)
     }
 
     /// The revocation lists.
@@ -253,19 +279,7 @@ impl Trust {
                 });
             }
         }
-        if at < certificate.not_before() {
-            return Err(Distrust::NotYetValid {
-                subject: subject(),
-                not_before: certificate.not_before(),
-            });
-        }
-        if at > certificate.not_after() {
-            return Err(Distrust::Expired {
-                subject: subject(),
-                not_after: certificate.not_after(),
-            });
-        }
-        Ok(())
+        check_dates(certificate, at)
     }
 
     /// An authority with `below` authorities between it and the leaf.
@@ -348,6 +362,23 @@ impl Trust {
         }
         Ok(())
     }
+}
+
+fn check_dates(certificate: &Certificate, at: Moment) -> Result<(), Distrust> {
+    let subject = || certificate.subject().to_string();
+    if at < certificate.not_before() {
+        return Err(Distrust::NotYetValid {
+            subject: subject(),
+            not_before: certificate.not_before(),
+        });
+    }
+    if at > certificate.not_after() {
+        return Err(Distrust::Expired {
+            subject: subject(),
+            not_after: certificate.not_after(),
+        });
+    }
+    Ok(())
 }
 
 fn push<T>(list: &mut Vec<T>, item: T, what: &'static str) -> Result<(), PkiError> {

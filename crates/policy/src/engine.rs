@@ -41,7 +41,8 @@ pub enum Verdict {
     },
     /// Takes effect only if these parties approved it beforehand.
     Cosign {
-        /// `role:…`, `org:…` or lower-case addresses; each must have approved.
+        /// `role:…`, `org:…` or lower-case addresses; each must have approved by an account of its
+        /// own, at most [`PARTIES_MAX`](crate::limits::PARTIES_MAX).
         parties: Vec<String>,
         /// Why.
         reason: String,

@@ -36,15 +36,17 @@ mod input;
 pub mod limits;
 mod machine;
 mod meter;
+mod parties;
 mod program;
 mod rules;
 mod syntax;
 
 pub use cases::{Case, CaseResult, Cases, CasesError, Expect};
-pub use compile::{Lint, LintKind};
+pub use compile::{Lint, LintKind, check as check_script};
 pub use engine::{Engine, Report, Script, Verdict};
 pub use error::{CompileError, Failure, Limit, Place, RuleSetError};
 pub use history::{Found, History, Slots, Subject, tokens};
 pub use input::Input;
 pub use meter::Budget;
+pub use parties::{is_party, missing};
 pub use rules::{Allowance, Denial, Finding, Judgement, Mode, OnExceed, Rule, RuleSet, Said};

@@ -36,7 +36,7 @@ pub const ERROR_BYTES_MAX: usize = 512;
 /// Most verdicts of a script.
 pub const VERDICTS_MAX: usize = 16;
 /// Most parties whose co-signature a verdict asks for.
-pub const PARTIES_MAX: usize = 16;
+pub const PARTIES_MAX: usize = 8;
 /// Longest name of such a party, in bytes.
 pub const PARTY_BYTES_MAX: usize = 128;
 

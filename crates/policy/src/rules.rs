@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Budget, Engine, Failure, Limit, RuleSetError, Script, Verdict,
-    facts::{Facts, PartyFact},
+    facts::Facts,
     fields::Fields,
     input::Input,
     limits::{FREE_STEPS, RULE_NAME_MAX, RULES_MAX, RULES_STEPS_MAX},
+    parties::missing,
 };
 
 /// Whether a rule's verdicts count.
@@ -393,7 +394,7 @@ fn denial(rule: &Rule, said: &Said, facts: &Facts) -> Option<Denial> {
     let reason = match said {
         Said::Verdict(Verdict::Deny { reason }) => reason.clone(),
         Said::Verdict(Verdict::Cosign { parties, reason }) => {
-            let missing = missing(parties, facts);
+            let missing = missing(parties, &facts.approvals, &facts.sender);
             if missing.is_empty() {
                 return None;
             }
@@ -410,25 +411,4 @@ fn denial(rule: &Rule, said: &Said, facts: &Facts) -> Option<Denial> {
         version: rule.version,
         reason,
     })
-}
-
-/// The parties that have not approved. The sender cannot approve its own transaction.
-fn missing<'p>(parties: &'p [String], facts: &Facts) -> Vec<&'p str> {
-    let approved = |party: &str| {
-        facts
-            .approvals
-            .iter()
-            .filter(|approval| approval.address != facts.sender)
-            .any(|approval| is_party(approval, party))
-    };
-    let parties = parties.iter().map(String::as_str);
-    parties.filter(|party| !approved(party)).collect()
-}
-
-fn is_party(account: &PartyFact, party: &str) -> bool {
-    match party.split_once(':') {
-        Some(("role", role)) => account.roles.iter().any(|own| own == role),
-        Some(("org", organisation)) => account.organisation.as_deref() == Some(organisation),
-        _ => format!("0x{}", hex::encode(account.address)) == party,
-    }
 }

@@ -297,8 +297,8 @@ fn output_is_bounded_on_both_sides() {
             "def check(tx):\n    return cosign(['role:a'] * {count}, 'x')\n"
         ))
     };
-    assert_eq!(limit(&parties(16)), None);
-    assert_eq!(limit(&parties(17)), Some(Limit::Output));
+    assert_eq!(limit(&parties(8)), None);
+    assert_eq!(limit(&parties(9)), Some(Limit::Output));
     let long = run("def check(tx):\n    return cosign(['role:' + 'x' * 124], 'x')\n");
     assert_eq!(limit(&long), Some(Limit::Output));
     // An error's text is cut, at a character's boundary.

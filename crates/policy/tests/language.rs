@@ -144,9 +144,11 @@ fn texts() {
         ),
         ("'%s' % 'x'", "\"x\""),
         (
-            "'{} {1} {0} {{}} {name}'.format('a', 'b', name='c')",
-            "\"a b a {} c\"",
+            "'{1} {0} {{}} {name}'.format('a', 'b', name='c')",
+            "\"b a {} c\"",
         ),
+        ("'{} {name} {}'.format('a', 'b', name='c')", "\"a c b\""),
+        ("'\\x00\\x1b[31m\\x7f'", "\"\\x00\\x1b[31m\\x7f\""),
         ("'a\\n\\t\\\\\\'\\x41\\u4e2d'", "\"a\\n\\t\\\\'A中\""),
         ("r'a\\n'", "\"a\\\\n\""),
         ("'''a\nb'''", "\"a\\nb\""),
@@ -163,6 +165,8 @@ fn texts() {
     assert!(value("'%s' % (1, 2)").contains("too many values"));
     assert!(value("'%s %s' % (1,)").contains("not enough values"));
     assert!(value("'{}'.format()").contains("no value"));
+    assert!(value("'{}{0}'.format(1)").contains("do not mix"));
+    assert!(value("'{0}{}'.format(1)").contains("do not mix"));
     assert!(value("'abc'[3]").contains("outside"));
 }
 

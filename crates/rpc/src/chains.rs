@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hawser_light::LightHandle;
 use hawser_node::chain::ChainHandle;
 use hawser_primitives::{B256, ChainId};
 use parking_lot::{Mutex, RwLock};
@@ -63,6 +64,7 @@ impl Recent {
 struct Registry {
     default: Option<ChainId>,
     chains: BTreeMap<ChainId, Arc<Entry>>,
+    light: BTreeMap<ChainId, LightHandle>,
 }
 
 /// The chains on offer: the default one at `/`, each at `/chain/<chainId>`. Clones share one list,
@@ -96,6 +98,19 @@ impl Chains {
         let mut registry = self.0.write();
         registry.chains.insert(id, entry);
         registry.default.get_or_insert(id);
+    }
+
+    /// Offers a chain that this node follows by headers. The first chain becomes the default.
+    pub fn insert_light(&self, handle: LightHandle) {
+        let id = handle.genesis().chain_id;
+        let mut registry = self.0.write();
+        registry.light.insert(id, handle);
+        registry.default.get_or_insert(id);
+    }
+
+    pub(crate) fn light(&self, id: Option<ChainId>) -> Option<LightHandle> {
+        let registry = self.0.read();
+        registry.light.get(&id.or(registry.default)?).cloned()
     }
 
     /// No longer offers a chain; whether it was there. The default falls to the lowest id left.

@@ -27,6 +27,7 @@ mod error;
 mod eth;
 mod hawser;
 mod identity;
+mod light;
 mod methods;
 mod observer;
 mod server;

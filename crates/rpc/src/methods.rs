@@ -225,6 +225,7 @@ pub const METHODS: &[&str] = &[
     "hawser_challenge",
     "hawser_dryRun",
     "hawser_findEvidence",
+    "hawser_freezes",
     "hawser_getAccountProof",
     "hawser_getCertificate",
     "hawser_getCommitteeChanges",
@@ -250,6 +251,7 @@ pub const METHODS: &[&str] = &[
     "hawser_risk",
     "hawser_sendRawTransaction",
     "hawser_status",
+    "hawser_supervisionRule",
     "hawser_version",
     "hawser_whoami",
     "hawser_why",
@@ -323,7 +325,7 @@ pub(crate) async fn answer(
 }
 
 /// Refuses a result that is too long.
-fn bounded(limits: &RpcLimits, result: Answer) -> Answer {
+pub(crate) fn bounded(limits: &RpcLimits, result: Answer) -> Answer {
     let result = result?;
     let (found, max) = (result.get().len(), limits.response_bytes_max);
     if found > max {
@@ -335,7 +337,7 @@ fn bounded(limits: &RpcLimits, result: Answer) -> Answer {
     Ok(result)
 }
 
-fn outcome(result: &Answer) -> CallOutcome {
+pub(crate) fn outcome(result: &Answer) -> CallOutcome {
     match result {
         Ok(_) => CallOutcome::Ok,
         Err(error) => match error.code {
@@ -472,6 +474,8 @@ async fn dispatch_hawser(cx: &Context, method: &'static str, params: Params) -> 
         "hawser_why" => hawser::why(cx, params).await,
         "hawser_dryRun" => hawser::dry_run(cx, params).await,
         "hawser_audit" => hawser::audit(cx, params).await,
+        "hawser_freezes" => hawser::freezes(cx, params).await,
+        "hawser_supervisionRule" => hawser::supervision_rule(cx, params).await,
         other => Err(ErrorObject::method_not_found(other)),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 use hawser_crypto::cipher::Cipher;
 use hawser_crypto::datakey::DataKey;
 use hawser_storage::{
-    Batch, Column, Disk, FjallKv, Kv, OsDisk, SealedDisk, SealedKv, Sealer, SegmentOptions,
-    Segments,
+    Batch, Column, Disk, FjallKv, KeyForm, Kv, OsDisk, SealedDisk, SealedKv, Sealer,
+    SegmentOptions, Segments,
 };
 
 const PAGES: Column = Column("pages");
@@ -43,9 +43,17 @@ fn main() {
         }
         let read = start.elapsed().as_secs_f64();
 
-        let kv = FjallKv::open(&folder.path().join("kv"), &[PAGES], 64 << 20).unwrap();
+        let kv = FjallKv::open(
+            &folder.path().join("kv"),
+            &[PAGES, SealedKv::COLUMN],
+            64 << 20,
+        )
+        .unwrap();
         let kv: Arc<dyn Kv> = match &sealer {
-            Some(sealer) => Arc::new(SealedKv::new(Arc::new(kv), Arc::clone(sealer))),
+            Some(sealer) => {
+                let forms = [(PAGES, KeyForm::Hidden { tail: 0 })];
+                Arc::new(SealedKv::open(Arc::new(kv), Arc::clone(sealer), &forms).unwrap())
+            }
             None => Arc::new(kv),
         };
         let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();

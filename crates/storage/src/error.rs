@@ -37,6 +37,14 @@ pub enum KvError {
         /// Why.
         source: CipherError,
     },
+    /// An encrypted store of a version that left keys as they are.
+    #[error(
+        "the keys of this encrypted store lie open, as an earlier version left them; move the store away and start the node again: it is made anew from the blocks"
+    )]
+    OpenKeys,
+    /// A range over keys that are hidden, and so have no order.
+    #[error("key-value store: the keys of column '{0}' are hidden and cannot be listed in order")]
+    HiddenOrder(&'static str),
     /// An earlier durable write failed; the process must stop and recover by restart.
     #[error("key-value store refuses calls since a durable write failed; restart the node")]
     Poisoned,

@@ -44,5 +44,5 @@ pub use pages::{
     PageStoreOptions, PageUsage, PageWriter,
 };
 pub use record::TornTail;
-pub use sealed::{SEALED_BYTES, SealedDisk, SealedKv, Sealer};
+pub use sealed::{KeyForm, SEALED_BYTES, SealedDisk, SealedKv, Sealer};
 pub use segments::{SegmentOptions, SegmentRecovery, Segments};

@@ -10,7 +10,9 @@
 //! from damage: bytes that no crash could have lost lie before the `synced` of a later record.
 //! On a disk that encrypts, the payload is sealed ([`crate::sealed`]) and the checksum is over that.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use hawser_crypto::Prf;
 
 use crate::{Disk, DiskError, DiskFile, LogError, SEALED_BYTES, Sealer};
 
@@ -66,6 +68,8 @@ fn checksum(offset: u64, len: u32, tag: u64, synced: u64, payload: &[u8]) -> u32
 pub(crate) struct Keeping {
     name: String,
     sealer: Option<Arc<Sealer>>,
+    /// Hides tags, once it is asked to.
+    tags: OnceLock<Prf>,
 }
 
 impl Keeping {
@@ -74,6 +78,7 @@ impl Keeping {
         Self {
             name: name.to_owned(),
             sealer: disk.sealer(),
+            tags: OnceLock::new(),
         }
     }
 
@@ -99,6 +104,19 @@ impl Keeping {
     /// Bytes that a payload may have in the file above its largest size.
     fn overhead(&self) -> usize {
         self.sealer.as_ref().map_or(0, |_| SEALED_BYTES)
+    }
+
+    /// The number that stands for a tag that tells something, in a record at `offset`, and back: on a
+    /// disk that encrypts, a keyed function of file and offset is added to it, bit by bit.
+    pub(crate) fn hide_tag(&self, offset: u64, tag: u64) -> u64 {
+        let Some(sealer) = &self.sealer else {
+            return tag;
+        };
+        let tags = self.tags.get_or_init(|| sealer.blinding(&self.name));
+        let mask = tags.value(&offset.to_le_bytes());
+        tag ^ mask
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     fn failed(&self, offset: u64) -> impl FnOnce(hawser_crypto::cipher::CipherError) -> DiskError {

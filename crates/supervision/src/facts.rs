@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use hawser_execution::{Effects, FrameKind, GateFrame, GateTransaction};
-use hawser_governance::{AccountWord, Case, Charter, action::role_name};
+use hawser_governance::{AccountWord, Case, cosign::party_fact};
 use hawser_ledger::state::StateError;
 use hawser_policy::{
-    facts::{AssetKind, CallFact, CallKind, Ended, Facts, LogFact, PartyFact, TransferFact},
+    facts::{AssetKind, CallFact, CallKind, Ended, Facts, LogFact, TransferFact},
     limits::FACTS_MAX,
 };
 use hawser_primitives::{Address, U256};
@@ -39,7 +39,7 @@ pub(crate) fn facts(case: &Case<'_>, accounts: Accounts<'_>) -> Result<Facts, St
     facts.transfers = transfers(effects, &facts.logs);
     for address in parties(&facts) {
         let word = accounts(&address)?;
-        if let Some(party) = party(case.law.charter(), address, &word) {
+        if let Some(party) = party_fact(case.law.charter(), address, &word) {
             facts.parties.push(party);
         }
     }
@@ -116,31 +116,4 @@ fn parties(facts: &Facts) -> BTreeSet<Address> {
         .flatten()
         .chain([facts.sender])
         .collect()
-}
-
-/// What governance says of an account; nothing of one that it does not know.
-pub(crate) fn party(charter: &Charter, address: Address, word: &AccountWord) -> Option<PartyFact> {
-    if *word == AccountWord::default() {
-        return None;
-    }
-    let roles = word
-        .roles
-        .iter()
-        .map(|role| match charter.roles.get(&role) {
-            Some(custom) => custom.name.clone(),
-            None => role_name(role),
-        });
-    Some(PartyFact {
-        address,
-        organisation: organisation(charter, word),
-        roles: roles.collect(),
-        first_seen_ms: None,
-        contract: false,
-    })
-}
-
-/// Name of an account's organisation.
-fn organisation(charter: &Charter, word: &AccountWord) -> Option<String> {
-    let organisation = charter.organisations.get(&word.organisation)?;
-    Some(organisation.name.clone())
 }

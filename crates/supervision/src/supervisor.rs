@@ -4,21 +4,19 @@ use hawser_crypto::Suite;
 use hawser_execution::{GateState, GateStore, GateTransaction, Note, NoteKind};
 use hawser_governance::{
     AccountWord, Case, Charter, PolicyMode, RuleOutcome, Ruling, Supervisor, access::GateView,
-    operation, slots,
+    cosign, operation, slots,
 };
 use hawser_ledger::state::StateError;
 use hawser_policy::{
     Engine, Finding, Found, History, Judgement, Mode, OnExceed, Rule, RuleSet, Said, Slots,
-    Subject, Verdict,
-    facts::{Facts, PartyFact},
-    tokens,
+    Subject, Verdict, facts::Facts, tokens,
 };
-use hawser_primitives::{Address, B256, Time, U256};
+use hawser_primitives::{Address, B256, Time};
 use lru::LruCache;
 use parking_lot::Mutex;
 
 use crate::{
-    facts::{facts, party},
+    facts::facts,
     store::{Reader, Writer},
 };
 
@@ -146,30 +144,6 @@ fn account(state: &mut dyn GateState, address: &Address) -> Result<AccountWord, 
         .ok_or_else(|| StateError::Corrupt(format!("governance: account {address}: {word}")))
 }
 
-/// Who co-signed a transaction, if that still holds.
-fn approvals(
-    charter: &Charter,
-    state: &mut dyn GateState,
-    transaction: &GateTransaction,
-) -> Result<Vec<PartyFact>, StateError> {
-    let slot = slots::cosign_slot(&operation(transaction));
-    let word = hawser_governance::access::Store::load(&mut GateView(&mut *state), &slot);
-    let word = match word {
-        Ok(word) => U256::from_be_bytes(word.0),
-        Err(error) => return Err(StateError::Corrupt(error.to_string())),
-    };
-    if word >> 160usize <= U256::from(transaction.block.time.0) {
-        return Ok(Vec::new());
-    }
-    let address = Address::from_word(B256::from(word));
-    let word = account(state, &address)?;
-    let known = party(charter, address, &word);
-    Ok(vec![known.unwrap_or(PartyFact {
-        address,
-        ..PartyFact::default()
-    })])
-}
-
 /// What the gate gets to know of a judgement.
 fn outcomes(judgement: Judgement, loaded: &Loaded) -> Vec<RuleOutcome> {
     let mut out = Vec::new();
@@ -209,12 +183,8 @@ fn ruling(finding: Finding, denied: Option<String>) -> Ruling {
     let reason = finding.reason();
     match finding.said {
         Said::Verdict(Verdict::Allow) => Ruling::Allow,
-        // Approved by all parties, or by nobody yet: the gate looks for the co-signature and uses
-        // it up. One by somebody else does not help.
-        Said::Verdict(Verdict::Cosign { .. }) => match denied {
-            Some(denied) => Ruling::CoSign(denied),
-            None => Ruling::CoSign(reason),
-        },
+        // Whether all of them have, the gate asks, which also uses the co-signatures up.
+        Said::Verdict(Verdict::Cosign { parties, .. }) => Ruling::CoSign { parties, reason },
         Said::Verdict(Verdict::Flag { .. })
         | Said::Failed {
             outcome: OnExceed::Flag,
@@ -241,24 +211,14 @@ impl Supervisor for RuleSupervisor {
             return Ok(Vec::new());
         }
         let mut facts = facts(case, &mut |address| account(&mut *state, address))?;
-        facts.approvals = approvals(charter, state, case.transaction)?;
+        let (named, now) = (operation(case.transaction), case.transaction.block.time);
+        facts.approvals = cosign::approvals(case.law, &mut GateView(&mut *state), &named, now)
+            .map_err(|error| StateError::Corrupt(error.to_string()))?;
         if loaded.set.reads_history() {
             let word = account(state, &facts.sender)?;
             Self::add_history(suite, &mut Reader(&mut *state), &mut facts, &word)?;
         }
-        let approved = !facts.approvals.is_empty();
-        let judgement = loaded.set.judge(&facts);
-        let denied = judgement.denial.is_some();
-        let mut outcomes = outcomes(judgement, &loaded);
-        if approved && denied {
-            // There is a co-signature, but not of the party that a rule asks for.
-            for outcome in &mut outcomes {
-                if let (false, Ruling::CoSign(reason)) = (outcome.shadow, &outcome.ruling) {
-                    outcome.ruling = Ruling::Deny(reason.clone());
-                }
-            }
-        }
-        Ok(outcomes)
+        Ok(outcomes(loaded.set.judge(&facts), &loaded))
     }
 
     fn settle(&self, case: &Case<'_>, store: &mut dyn GateStore) -> Result<(), StateError> {

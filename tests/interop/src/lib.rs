@@ -1,9 +1,12 @@
-//! Other implementations of national cryptography, asked through their own command lines or
-//! interpreters: OpenSSL, npm's `sm-crypto`, PyPI's `gmssl`.
+//! Other implementations, asked through their own command lines or interpreters: of national
+//! cryptography OpenSSL, npm's `sm-crypto` and PyPI's `gmssl`; of the language of supervision rules
+//! PyPI's `starlark-pyo3`, which binds the Rust crate `starlark`.
 //!
 //! A peer that is not installed is named, and its tests pass without it; with `CI=true` that is a
 //! failure.
 #![allow(clippy::panic, clippy::expect_used)]
+
+pub mod expressions;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,10 +27,29 @@ pub enum Peer {
     SmCrypto,
     /// PyPI's `gmssl`.
     Gmssl,
+    /// PyPI's `starlark-pyo3`.
+    Starlark,
+}
+
+/// Python of the client tests, with a package; `None` where it is not installed.
+fn python(package: &str) -> Option<Command> {
+    let clients = repository().join("tests/clients");
+    let inside = clients.join(".venv/bin/python3");
+    let make = || {
+        if inside.exists() {
+            Command::new(&inside)
+        } else {
+            let mut command = Command::new("python3");
+            command.env("PYTHONPATH", clients.join(".venv/packages"));
+            command
+        }
+    };
+    let found = make().args(["-c", &format!("import {package}")]).output();
+    found.is_ok_and(|output| output.status.success()).then(make)
 }
 
 impl Peer {
-    /// Both.
+    /// Both of cryptography.
     pub const ALL: [Self; 2] = [Self::SmCrypto, Self::Gmssl];
 
     fn command(self) -> Option<Command> {
@@ -43,27 +65,14 @@ impl Peer {
                 Some(command)
             }
             Self::Gmssl => {
-                let inside = clients.join(".venv/bin/python3");
-                let beside = clients.join(".venv/packages");
-                let mut command = if inside.exists() {
-                    Command::new(inside)
-                } else {
-                    let mut command = Command::new("python3");
-                    command.env("PYTHONPATH", beside);
-                    command
-                };
-                let found = command.args(["-c", "import gmssl"]).output();
-                if !found.is_ok_and(|output| output.status.success()) {
-                    return None;
-                }
-                let mut run = Command::new(command.get_program());
-                for (name, value) in command.get_envs() {
-                    if let Some(value) = value {
-                        run.env(name, value);
-                    }
-                }
-                run.arg(peers.join("gmssl_peer.py"));
-                Some(run)
+                let mut command = python("gmssl")?;
+                command.arg(peers.join("gmssl_peer.py"));
+                Some(command)
+            }
+            Self::Starlark => {
+                let mut command = python("starlark")?;
+                command.arg(peers.join("starlark_peer.py"));
+                Some(command)
             }
         }
     }

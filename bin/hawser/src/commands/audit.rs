@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hawser_node::config::{self, Overrides};
-use hawser_ops::audit::{self, Entry, Filter, Head, Kind, Report};
+use hawser_ops::audit::{self, Entry, Event, Filter, Head, Kind, Report};
 use hawser_primitives::B256;
 use serde_json::json;
 
@@ -100,7 +100,7 @@ pub(crate) struct FilterArgs {
     /// Only of this chain
     #[arg(long, value_name = "ID", help_heading = "Filter")]
     chain: Option<u64>,
-    /// Only methods or commands that begin so
+    /// Only methods, commands or refused actions that begin so
     #[arg(long, value_name = "PREFIX", help_heading = "Filter")]
     method: Option<String>,
     /// Only with this decision: allowed, denied or done
@@ -125,6 +125,8 @@ pub(crate) enum KindArg {
     Read,
     /// Acts of operators
     Admin,
+    /// Transactions that governance refused at the pool
+    Refusal,
     /// Beginnings of files
     Segment,
 }
@@ -135,6 +137,7 @@ impl FilterArgs {
             kind: self.kind.map(|kind| match kind {
                 KindArg::Read => Kind::Read,
                 KindArg::Admin => Kind::Admin,
+                KindArg::Refusal => Kind::Refusal,
                 KindArg::Segment => Kind::Segment,
             }),
             who: self.who.clone(),
@@ -154,6 +157,7 @@ impl FilterArgs {
 Examples:
   hawser audit list
   hawser audit list --decision denied --since 2026-11-21 --limit 20
+  hawser audit list --kind refusal --who 0x…
   hawser audit list --config node.toml --who 0x… --output json")]
 pub(crate) struct ListArgs {
     #[command(flatten)]
@@ -267,7 +271,7 @@ fn table<'a>(entries: impl Iterator<Item = &'a Entry>, lang: Lang) -> String {
                 event.resource.clone(),
                 decision(&event.decision, lang).to_owned(),
                 event.rule.clone(),
-                shorten(&event.reason),
+                reason(event, lang),
             ]
         })
         .collect();
@@ -291,6 +295,16 @@ fn decision(name: &str, lang: Lang) -> &str {
         ("denied", Lang::Zh) => "拒绝",
         ("done", Lang::Zh) => "已执行",
         (other, _) => other,
+    }
+}
+
+/// Why, and how often where several are counted in one line.
+fn reason(event: &Event, lang: Lang) -> String {
+    let words = shorten(&event.reason);
+    match (event.times, lang) {
+        (None, _) => words,
+        (Some(times), Lang::En) => format!("{times} times: {words}"),
+        (Some(times), Lang::Zh) => format!("{times} 次：{words}"),
     }
 }
 

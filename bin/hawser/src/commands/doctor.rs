@@ -15,7 +15,10 @@ use crate::lang::Lang;
 use crate::local::survey::{self, NodeReport, State};
 use crate::local::{HomeArgs, LocalNode, spawn};
 use crate::output::Output;
+use crate::tls::TlsArgs;
 
+/// Seconds by which clocks may differ before it is worth a word; they are read to a second.
+const CLOCK_SECONDS_MAX: i64 = 2;
 /// Blocks that a node may be behind without being called late: what is decided while it is asked.
 const LAG_MAX: u64 = 5;
 
@@ -33,6 +36,8 @@ pub(crate) struct DoctorArgs {
     /// JSON-RPC address of a node, instead of the local network; may be repeated
     #[arg(long, value_name = "URL")]
     node: Vec<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Runs the command.
@@ -49,7 +54,7 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
     } else {
         let mut reports = Vec::new();
         for url in &args.node {
-            reports.push(remote(url, timeout).await);
+            reports.push(remote(url, timeout, &args.tls).await);
         }
         let unreachable = reports.iter().filter_map(|report| {
             let problem = report.problem.as_ref()?;
@@ -91,7 +96,7 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
     }
 }
 
-async fn remote(url: &str, timeout: Duration) -> NodeReport {
+async fn remote(url: &str, timeout: Duration, tls: &TlsArgs) -> NodeReport {
     let mut report = NodeReport {
         name: url.to_owned(),
         state: State::Silent,
@@ -109,10 +114,11 @@ async fn remote(url: &str, timeout: Duration) -> NodeReport {
         version: None,
         rpc: Some(url.to_owned()),
         cipher_suites: Vec::new(),
+        clock_ahead_s: None,
         waiting: Vec::new(),
         problem: None,
     };
-    match Client::new(url, timeout) {
+    match Client::new(url, timeout, || tls.open()) {
         Ok(client) => survey::question(&mut report, &client).await,
         Err(failure) => report.problem = Some(failure.message),
     }
@@ -239,6 +245,7 @@ fn together(reports: &[NodeReport], lang: Lang) -> Vec<String> {
             Lang::Zh => format!("节点版本不一致（{}）；请统一版本", list.join("，")),
         });
     }
+    findings.extend(clocks(reports, lang));
     let heights: BTreeSet<_> = reports.iter().filter_map(|report| report.height).collect();
     for height in heights {
         let at = |report: &&NodeReport| report.height == Some(height);
@@ -256,6 +263,45 @@ fn together(reports: &[NodeReport], lang: Lang) -> Vec<String> {
         }
     }
     findings
+}
+
+/// Clocks that differ from each other, or all of them from this machine's.
+fn clocks(reports: &[NodeReport], lang: Lang) -> Option<String> {
+    let ahead: Vec<_> = reports
+        .iter()
+        .filter_map(|report| Some((report.clock_ahead_s?, report.name.as_str())))
+        .collect();
+    let most = ahead.iter().map(|(ahead, _)| *ahead).max()?;
+    let least = ahead.iter().map(|(ahead, _)| *ahead).min()?;
+    let off = most.saturating_sub(least) > CLOCK_SECONDS_MAX;
+    if !off && most.abs() <= CLOCK_SECONDS_MAX {
+        return None;
+    }
+    let list: Vec<_> = ahead
+        .iter()
+        .map(|(ahead, name)| match lang {
+            Lang::En => format!("{name} {ahead:+} s"),
+            Lang::Zh => format!("{name} {ahead:+} 秒"),
+        })
+        .collect();
+    Some(match (lang, off) {
+        (Lang::En, true) => format!(
+            "the clocks of the nodes differ (against this machine: {}). Blocks of a clock that is ahead are refused, and its certificates and signatures are not believed. Set the clocks by NTP: `timedatectl set-ntp true`, then `chronyc tracking` on each",
+            list.join(", ")
+        ),
+        (Lang::En, false) => format!(
+            "the clock of this machine is wrong, or those of all nodes are (nodes against this machine: {}). Compare `date -u` with a watch, and set the wrong one by NTP: `timedatectl set-ntp true`",
+            list.join(", ")
+        ),
+        (Lang::Zh, true) => format!(
+            "各节点时钟不一致（相对本机：{}）。时钟偏快的节点所提区块会被拒绝，其证书和签名也不被信任。请用 NTP 校时：在各节点执行 `timedatectl set-ntp true`，再用 `chronyc tracking` 查看",
+            list.join("，")
+        ),
+        (Lang::Zh, false) => format!(
+            "本机时钟有误，或全部节点的时钟有误（节点相对本机：{}）。请用 `date -u` 与标准时间核对，并用 NTP 校时：`timedatectl set-ntp true`",
+            list.join("，")
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -286,6 +332,31 @@ mod tests {
             ..well("b")
         };
         assert!(together(&[well("a"), late], Lang::En).is_empty());
+    }
+
+    #[test]
+    fn wrong_clocks_are_told_from_right_ones() {
+        let at = |name: &str, ahead| NodeReport {
+            clock_ahead_s: Some(ahead),
+            ..well(name)
+        };
+        for (one, two, words) in [
+            (0, CLOCK_SECONDS_MAX, None),
+            (-1, 1, None),
+            (0, CLOCK_SECONDS_MAX + 1, Some("clocks of the nodes differ")),
+            (-40, -40, Some("clock of this machine is wrong")),
+            (-2, -2, None),
+            (3, 3, Some("clock of this machine is wrong")),
+        ] {
+            let findings = together(&[at("a", one), at("b", two)], Lang::En);
+            let found = findings
+                .iter()
+                .any(|f| words.is_some_and(|words| f.contains(words)));
+            assert_eq!(found, words.is_some(), "{one} {two}: {findings:?}");
+            assert_eq!(findings.len(), usize::from(found));
+        }
+        let chinese = clocks(&[at("a", 0), at("b", 60)], Lang::Zh).unwrap();
+        assert!(chinese.contains("b +60 秒"), "{chinese}");
     }
 
     #[test]

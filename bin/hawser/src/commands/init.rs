@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::NODES_MAX;
-use crate::local::generate::{self, Plan, Ports, Protection};
+use crate::local::generate::{self, EncryptArgs, Plan, Ports, Protection};
 use crate::output::Output;
 use crate::passphrase::PassphraseArgs;
 use crate::progress::Progress;
@@ -31,6 +31,7 @@ pub(crate) const METRICS_PORT: u16 = 10_545;
 #[command(after_help = "\
 Examples:
   hawser init --dir net --nodes 4
+  hawser init --dir net --encrypt --data-key-file data.secret
   hawser init --dir net --suite sm --hosts 10.0.0.1,10.0.0.2,10.0.0.3,10.0.0.4
 
 Without --hosts the network is for this machine, its keys are protected by a random passphrase in
@@ -72,6 +73,8 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "ORGANISATIONS", num_args = 0..=1, default_missing_value = "3",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::local::demo::ORGANISATIONS_MAX)))]
     governance: Option<u16>,
+    #[command(flatten)]
+    encryption: EncryptArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -143,6 +146,7 @@ pub(crate) fn run(args: &InitArgs, output: Output, lang: Lang) -> Result<()> {
         accounts: args.account.iter().copied().collect::<BTreeMap<_, _>>(),
         test_account: local,
         governance: args.governance,
+        encryption: args.encryption.wanted(),
     };
     let progress = Progress::steps(count as u64, lang.pick("writing nodes", "写入节点"));
     let genesis = plan.write(&|_| progress.advance(1))?;
@@ -193,7 +197,7 @@ fn text(args: &InitArgs, dir: &str, hash: &str, lang: Lang) -> String {
     out.push_str("  HAWSER_PASSPHRASE_FILE=… hawser start --config hawser/node.toml\n");
     out.push_str(lang.pick(
         "\nKeep the copies here offline, or remove them: they hold every validator's keys.",
-        "\n此处的副本含有全部验证者密钥，请离线保存或删除。",
+        "\n此处的副本含有全部验证节点密钥，请离线保存或删除。",
     ));
     out
 }

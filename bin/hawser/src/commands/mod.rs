@@ -13,6 +13,7 @@ pub(crate) mod evm;
 pub(crate) mod gov;
 pub(crate) mod init;
 pub(crate) mod keys;
+pub(crate) mod login;
 pub(crate) mod node;
 pub(crate) mod policy;
 pub(crate) mod proxy;
@@ -31,6 +32,7 @@ use crate::lang::Lang;
 /// Carries out what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Result<()> {
     let (output, lang) = (cli.global.output, Lang::choose(cli.global.lang));
+    lang.set_current();
     match cli.command {
         Command::Up(args) => block_on(up::run(&args, output, lang)),
         Command::Down(args) => block_on(down::run(&args, output, lang)),
@@ -50,6 +52,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Storage(command) => storage::run(&command, output, lang),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args),
+        Command::Login(args) => block_on(login::run(&args, output, lang)),
         Command::Proxy(args) => block_on(proxy::run(&args, output, lang)),
         Command::Audit(command) => audit::run(&command, output, lang),
         Command::Evm(command) => evm::run(&command),

@@ -18,6 +18,7 @@ use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::output::{self, Output};
 use crate::send::SignerArgs;
+use crate::tls::TlsArgs;
 use server::{Doors, Server};
 use upstream::Upstream;
 
@@ -27,6 +28,7 @@ use upstream::Upstream;
 Examples:
   hawser proxy --to http://10.0.0.1:8545 --from alice
   hawser proxy --to http://10.0.0.1:8545/chain/4207 --from alice.json --listen 127.0.0.1:9000
+  hawser proxy --to https://rpc.example:8545 --ca ca.pem --from alice
   cast block-number --rpc-url http://127.0.0.1:8745
 
 Whoever reaches the proxy reads as the account of --from. SIGINT stops it.")]
@@ -50,6 +52,8 @@ pub(crate) struct ProxyArgs {
     origin: Vec<String>,
     #[command(flatten)]
     signer: SignerArgs,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Runs until a signal.
@@ -72,7 +76,7 @@ pub(crate) async fn run(args: &ProxyArgs, output: Output, lang: Lang) -> Result<
     }
     let key = args.signer.open()?.into_key();
     let account = key.address();
-    let upstream = Arc::new(Upstream::new(&args.to, key)?);
+    let upstream = Arc::new(Upstream::new(&args.to, key, || args.tls.open())?);
     let listener = TcpListener::bind(args.listen).await.context(
         Code::Failed,
         format!(

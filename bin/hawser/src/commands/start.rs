@@ -2,8 +2,11 @@
 
 mod admission;
 mod guard;
+mod inventory;
+mod light;
 mod observe;
-mod run;
+mod record;
+pub(crate) mod run;
 
 use std::path::PathBuf;
 
@@ -93,9 +96,8 @@ pub(crate) fn run(args: &StartArgs) -> Result<()> {
         environment: super::config::environment(),
         flags: args.flags.0.clone(),
     };
-    let config = node_config::load(&args.config, &overrides)
-        .or_fail(Code::Config)?
-        .config;
+    let loaded = node_config::load(&args.config, &overrides).or_fail(Code::Config)?;
+    let config = &loaded.config;
     let format = match config.log.format {
         LogFormat::Auto => logging::Format::Auto,
         LogFormat::Text => logging::Format::Text,
@@ -109,9 +111,9 @@ pub(crate) fn run(args: &StartArgs) -> Result<()> {
         .as_deref()
         .map(PidFile::take)
         .transpose()?;
-    check_ports(&config)?;
-    let keys = open_keys(&config, &args.passphrase)?;
-    run::run(config, keys)
+    check_ports(config)?;
+    let keys = open_keys(config, &args.passphrase)?;
+    run::run(&args.config, &loaded, keys)
 }
 
 /// What the node signs and proves itself with.

@@ -1,5 +1,7 @@
 //! `hawser storage`: encrypted chain data.
 
+mod convert;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -16,6 +18,10 @@ use crate::passphrase::PassphraseArgs;
 pub(crate) enum StorageCommand {
     /// Change what opens a chain's encrypted data; the data stays as it is
     Rewrap(RewrapArgs),
+    /// Encrypt the data of a node that has some already; the node has to be stopped
+    Encrypt(convert::EncryptArgs),
+    /// Lay the encrypted data of a node open; the node has to be stopped
+    Decrypt(convert::DecryptArgs),
 }
 
 /// Arguments of `storage rewrap`.
@@ -45,7 +51,11 @@ pub(crate) struct RewrapArgs {
 
 /// Runs the command.
 pub(crate) fn run(command: &StorageCommand, output: Output, lang: Lang) -> Result<()> {
-    let StorageCommand::Rewrap(args) = command;
+    let args = match command {
+        StorageCommand::Rewrap(args) => args,
+        StorageCommand::Encrypt(args) => return convert::encrypt(args, output, lang),
+        StorageCommand::Decrypt(args) => return convert::decrypt(args, output, lang),
+    };
     let what = args.folder.display().to_string();
     let old = match &args.key_file {
         Some(file) => Opener::from_key_file(file)?,

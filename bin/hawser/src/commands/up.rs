@@ -15,6 +15,7 @@ use serde_json::json;
 use super::init;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
+use crate::local::generate::EncryptArgs;
 use crate::local::{Home, HomeArgs, LocalNode, NODES_MAX, generate, spawn};
 use crate::output::{self, Output};
 use crate::passphrase;
@@ -26,6 +27,7 @@ use crate::{files, keyfile};
 #[command(after_help = "\
 Examples:
   hawser up
+  hawser up --encrypt
   hawser up --suite sm --nodes 7 --home /srv/net --rpc-port 18545
 
 A second `up` resumes a network that was stopped, on the same chain. `hawser down` stops it.")]
@@ -56,6 +58,8 @@ pub(crate) struct UpArgs {
         default_missing_value = "3",
         value_parser = clap::value_parser!(u16).range(1..=i64::from(crate::local::demo::ORGANISATIONS_MAX)))]
     governance: Option<u16>,
+    #[command(flatten)]
+    encryption: EncryptArgs,
     /// Seconds to wait until the nodes agree
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
         value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -119,7 +123,7 @@ fn report(
     let http: Vec<_> = nodes.iter().filter_map(LocalNode::rpc).collect();
     let ws: Vec<_> = http
         .iter()
-        .map(|url| url.replacen("http://", "ws://", 1))
+        .map(|url| url.replacen("http", "ws", 1))
         .collect();
     let place = std::path::absolute(home.path()).or_fail(Code::Failed)?;
     let value = json!({
@@ -142,9 +146,9 @@ fn report(
     output.print(&value, |_| {
         let title = match (ran_already, lang) {
             (true, Lang::En) => format!("This network runs already: {} validators.", nodes.len()),
-            (true, Lang::Zh) => format!("该网络已在运行：{} 个验证者。", nodes.len()),
+            (true, Lang::Zh) => format!("该网络已在运行：{} 个验证节点。", nodes.len()),
             (false, Lang::En) => format!("{} validators run and agree.", nodes.len()),
-            (false, Lang::Zh) => format!("{} 个验证者正在运行并已达成一致。", nodes.len()),
+            (false, Lang::Zh) => format!("{} 个验证节点正在运行并已达成一致。", nodes.len()),
         };
         let names = match lang {
             Lang::En => [

@@ -16,7 +16,7 @@ use crate::keyfile::{self, Keystore};
 use crate::local::demo;
 use crate::local::demonstration;
 use crate::passphrase::{self, Passphrase};
-use crate::{files, identity};
+use crate::{datafolder, files, identity};
 
 /// Name of the account that a local network has for trying things out.
 pub(crate) const TEST_ACCOUNT: &str = "test";
@@ -57,6 +57,44 @@ pub(crate) struct Plan {
     pub(crate) test_account: bool,
     /// Organisations that govern it, with their keys in the keystore; `None` for no governance.
     pub(crate) governance: Option<u16>,
+    /// Whether the nodes encrypt their data, and what opens it.
+    pub(crate) encryption: DataEncryption,
+}
+
+/// Encryption of the data of a network's nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum DataEncryption {
+    /// None.
+    #[default]
+    Off,
+    /// The passphrase of a node's keys opens its data.
+    Passphrase,
+    /// This file does. A relative path is within each node's folder, where a file of random bytes
+    /// is made; an absolute one is brought along by who runs the node.
+    KeyFile(PathBuf),
+}
+
+/// Where a network's nodes get the key of their data from.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct EncryptArgs {
+    /// Encrypt the data of every node on its disk; the passphrase of its keys opens it
+    #[arg(long)]
+    pub(crate) encrypt: bool,
+    /// Have a file open the data instead: a relative path is made in each node's folder, with mode
+    /// 0600; an absolute one is there when the node starts
+    #[arg(long, value_name = "FILE", requires = "encrypt")]
+    pub(crate) data_key_file: Option<PathBuf>,
+}
+
+impl EncryptArgs {
+    /// What they say.
+    pub(crate) fn wanted(&self) -> DataEncryption {
+        match (&self.data_key_file, self.encrypt) {
+            (Some(path), _) => DataEncryption::KeyFile(path.clone()),
+            (None, true) => DataEncryption::Passphrase,
+            (None, false) => DataEncryption::Off,
+        }
+    }
 }
 
 impl Plan {
@@ -103,6 +141,11 @@ impl Plan {
             files::write_public(&dir.join("genesis.json"), &text)?;
             if let Some(trust) = &trust {
                 trust.equip(&dir, i, node, &own.identity)?;
+            }
+            if let DataEncryption::KeyFile(path) = &self.encryption
+                && path.is_relative()
+            {
+                datafolder::make_key_file(&dir.join(path))?;
             }
             let config = self.config(i, node, &keys, passphrase_file);
             files::write_public(&dir.join("node.toml"), &config)?;
@@ -194,6 +237,15 @@ impl Plan {
                 "[[chains]]\ngenesis = \"genesis.json\"\nvote_key = \"keys/vote.pem\"\n".to_owned(),
             ),
             "rpc.http" => Some(quote(&node.rpc)),
+            "storage.encryption" => match &self.encryption {
+                DataEncryption::Off => None,
+                DataEncryption::Passphrase => Some(quote("passphrase")),
+                DataEncryption::KeyFile(_) => Some(quote("key-file")),
+            },
+            "storage.encryption_key_file" => match &self.encryption {
+                DataEncryption::KeyFile(path) => Some(quote(&path.to_string_lossy())),
+                DataEncryption::Off | DataEncryption::Passphrase => None,
+            },
             "metrics.listen" => Some(quote(&node.metrics)),
             _ => None,
         })

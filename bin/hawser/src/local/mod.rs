@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 use hawser_ledger::Genesis;
+use hawser_network::ClientTls;
 use hawser_node::config::{self, NodeConfig, Overrides};
 use rustix::process::Pid;
 
@@ -22,6 +23,7 @@ use crate::exit::{Code, OrFail, Result, fail};
 use crate::files;
 use crate::keyfile::Keystore;
 use crate::reader::Reader;
+use crate::tls::TlsArgs;
 
 /// Most nodes of a network that one command sets up.
 pub(crate) const NODES_MAX: u16 = 100;
@@ -76,6 +78,21 @@ impl Home {
     /// Whether there is a network.
     pub(crate) fn exists(&self) -> bool {
         self.genesis_path().exists() || self.0.join("node0").exists()
+    }
+
+    /// The certificates of those of its nodes that serve clients with TLS at this port of this
+    /// machine. Empty where there is no network, or none that can be read.
+    pub(crate) fn certificates_of(&self, url: &str) -> Vec<PathBuf> {
+        let asked = reqwest::Url::parse(url).ok();
+        let port = asked.and_then(|url| url.port_or_known_default());
+        if !self.exists() {
+            return Vec::new();
+        }
+        let nodes = self.nodes().unwrap_or_default();
+        let rpc = nodes.into_iter().map(|node| node.config.rpc);
+        rpc.filter(|rpc| rpc.http.map(|address| address.port()) == port)
+            .filter_map(|rpc| rpc.tls_certificate)
+            .collect()
     }
 
     /// The genesis of the network.
@@ -146,10 +163,7 @@ impl LocalNode {
 
     /// Its JSON-RPC address; one that listens everywhere is asked on loopback.
     pub(crate) fn rpc(&self) -> Option<String> {
-        self.config
-            .rpc
-            .http
-            .map(|address| format!("http://{}", reachable(address)))
+        rpc_url(&self.config)
     }
 
     /// A client for it.
@@ -158,7 +172,7 @@ impl LocalNode {
             Some(url) => {
                 let keystore = self.dir.parent().unwrap_or(&self.dir).join("keystore");
                 let reader = Reader::local(Keystore(keystore));
-                Ok(Client::new(&url, timeout)?.read_by(reader))
+                Ok(Client::new(&url, timeout, || tls(&self.config))?.read_by(reader))
             }
             None => fail(
                 Code::Config,
@@ -181,6 +195,24 @@ impl LocalNode {
                 .map(|address| ("metrics.listen", address)),
         );
         all
+    }
+}
+
+/// Where a node of this machine serves clients.
+pub(crate) fn rpc_url(config: &NodeConfig) -> Option<String> {
+    let scheme = match config.rpc.tls_certificate {
+        Some(_) => "https",
+        None => "http",
+    };
+    let address = reachable(config.rpc.http?);
+    Some(format!("{scheme}://{address}"))
+}
+
+/// What a node of this machine is believed by: its own files say what it presents.
+pub(crate) fn tls(config: &NodeConfig) -> Result<ClientTls> {
+    match &config.rpc.tls_certificate {
+        Some(certificate) => crate::tls::of_node(certificate, config.network.trust_dir.as_deref()),
+        None => TlsArgs::default().open(),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct NodeReport {
     pub(crate) rpc: Option<String>,
     /// Cipher suites of its links, each once.
     pub(crate) cipher_suites: Vec<String>,
+    /// Seconds by which its clock is ahead of this machine's.
+    pub(crate) clock_ahead_s: Option<i64>,
     /// What the node waits for, in its own words.
     pub(crate) waiting: Vec<String>,
     /// Why it did not answer.
@@ -85,6 +87,7 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
         version: None,
         rpc: node.rpc(),
         cipher_suites: Vec::new(),
+        clock_ahead_s: None,
         waiting: Vec::new(),
         problem: None,
     };
@@ -103,7 +106,10 @@ pub(crate) async fn question(report: &mut NodeReport, client: &Client) {
     let status = client.call("hawser_status", json!([]));
     let version = client.call("hawser_version", json!([]));
     let links = client.call("hawser_links", json!([]));
-    let (status, version, links) = futures_util::future::join3(status, version, links).await;
+    let clock = client.clock_ahead_s();
+    let (status, version, links, clock) =
+        futures_util::future::join4(status, version, links, clock).await;
+    report.clock_ahead_s = clock;
     if let Ok(links) = links {
         report.cipher_suites = suites(&links);
     }
@@ -196,6 +202,7 @@ pub(crate) fn blank(name: &str) -> NodeReport {
         version: None,
         rpc: None,
         cipher_suites: Vec::new(),
+        clock_ahead_s: None,
         waiting: Vec::new(),
         problem: None,
     }

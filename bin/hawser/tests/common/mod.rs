@@ -116,3 +116,47 @@ pub(crate) fn free_ports(count: u16) -> u16 {
     }
     panic!("no {count} free ports in a row");
 }
+
+/// Asks a node without TLS by hand; gives the whole answer.
+pub(crate) fn ask(url: &str, method: &str, params: &Value) -> Value {
+    use std::io::{Read, Write};
+    let host = url.strip_prefix("http://").unwrap();
+    let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let body = body.to_string();
+    let mut stream = std::net::TcpStream::connect(host).unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (_, answer) = text.split_once("\r\n\r\n").unwrap();
+    json(answer)
+}
+
+/// The balance of an account in wei.
+pub(crate) fn balance(url: &str, address: &str) -> u128 {
+    let answer = ask(
+        url,
+        "eth_getBalance",
+        &serde_json::json!([address, "latest"]),
+    );
+    let text = answer["result"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"));
+    u128::from_str_radix(text.strip_prefix("0x").unwrap(), 16).unwrap()
+}
+
+/// Whether a file in a folder, or in one below it, holds these bytes.
+pub(crate) fn holds(dir: &Path, needle: &[u8]) -> bool {
+    std::fs::read_dir(dir).unwrap().flatten().any(|entry| {
+        let path = entry.path();
+        if path.is_dir() {
+            return holds(&path, needle);
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    })
+}

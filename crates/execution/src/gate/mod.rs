@@ -10,6 +10,7 @@
 //! [`GateState`]: replicas have to agree on it.
 
 mod run;
+mod seen;
 
 use alloy_primitives::Log;
 use hawser_crypto::Suite;
@@ -45,8 +46,8 @@ impl Finding {
     #[must_use]
     pub fn new(rule: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
-            rule: cut(rule.into()),
-            reason: cut(reason.into()),
+            rule: cut(rule.into(), FINDING_TEXT_MAX),
+            reason: cut(reason.into(), FINDING_TEXT_MAX),
         }
     }
 
@@ -83,15 +84,17 @@ impl std::fmt::Display for Finding {
     }
 }
 
-fn cut(mut text: String) -> String {
-    while text.len() > FINDING_TEXT_MAX {
+/// A text without its end, so that it has at most `bytes_max` bytes.
+#[must_use]
+pub fn cut(mut text: String, bytes_max: usize) -> String {
+    while text.len() > bytes_max {
         text.pop();
     }
     text
 }
 
 /// Length and bytes of a string, filled up to whole words.
-fn padded(text: &str) -> Vec<u8> {
+pub(crate) fn padded(text: &str) -> Vec<u8> {
     let mut out = U256::from(text.len()).to_be_bytes::<32>().to_vec();
     out.extend_from_slice(text.as_bytes());
     out.resize(32 + text.len().div_ceil(32) * 32, 0);
@@ -231,6 +234,8 @@ pub struct Effects<'a> {
 pub struct Verdict {
     /// The transaction must not take effect, by this rule.
     pub refuse: Option<Finding>,
+    /// With a refusal: who can make it take effect when it is sent again. Empty where nobody can.
+    pub awaits: Vec<String>,
     /// Worth recording though it goes through.
     pub flags: Vec<Finding>,
 }
@@ -257,6 +262,8 @@ pub struct Note {
     pub party: Option<Address>,
     /// By which rule and why.
     pub finding: Finding,
+    /// What [`Verdict::awaits`] said of it.
+    pub awaits: Vec<String>,
 }
 
 /// The state as the block has made it so far.

@@ -1,34 +1,32 @@
 //! A small chain in memory for tests.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic
 )]
 
-use alloy_consensus::{
-    EthereumTxEnvelope, SignableTransaction, TxEip1559, TxEip4844, TxEip7702, TxLegacy,
-};
-use alloy_eips::{
-    eip2718::Encodable2718,
-    eip7702::{Authorization, SignedAuthorization},
-};
-use alloy_primitives::{Signature, TxKind};
-use hawser_crypto::{Scheme, SecretKey, Suite, secp};
+mod sign;
+
+use alloy_consensus::{TxEip1559, TxLegacy};
+use alloy_eips::eip7702::SignedAuthorization;
+use alloy_primitives::TxKind;
+use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_execution::{
     BlockContext, BlockInput, BlockOutput, ExecutionConfig, Executor, NativeContract,
     NativeRegistry, NoHashes,
 };
 use hawser_ledger::{
-    Call, ChainParameters, Genesis, GenesisAccount, GenesisValidator, Ordering, Outcome,
-    PROTOCOL_VERSION, Transaction, UnsignedNative, VerifiedTransaction,
+    ChainParameters, Genesis, GenesisAccount, GenesisValidator, Outcome, PROTOCOL_VERSION,
+    VerifiedTransaction,
     state::{MemoryState, StateRead},
 };
-use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Time, U256};
+use hawser_primitives::{Address, B256, Bytes, Height, Time, U256};
+pub use sign::{CHAIN, authorize, native_of as native, to};
+use sign::{delegation, signed};
 use std::sync::Arc;
-
-pub const CHAIN: ChainId = ChainId(1337);
 
 pub fn key(scheme: Scheme, n: u8) -> SecretKey {
     SecretKey::from_seed(scheme, &[n; 32]).unwrap()
@@ -173,22 +171,6 @@ pub fn code(address: Address, code: &str) -> (Address, GenesisAccount) {
     )
 }
 
-fn sign_hash(key: &SecretKey, hash: B256) -> Signature {
-    let (r_s, parity) = secp::sign_prehash(key, &hash).unwrap();
-    Signature::new(
-        U256::from_be_slice(&r_s[..32]),
-        U256::from_be_slice(&r_s[32..]),
-        parity,
-    )
-}
-
-fn finish(raw: Vec<u8>) -> VerifiedTransaction {
-    Transaction::decode(Suite::Intl, raw.into())
-        .unwrap()
-        .verify(CHAIN)
-        .unwrap()
-}
-
 /// A transaction of type 2 that asks for fees, as wallets do.
 pub fn call_tx(
     key: &SecretKey,
@@ -210,8 +192,7 @@ pub fn call_tx(
         access_list: Default::default(),
         input: input.into(),
     };
-    let signature = sign_hash(key, tx.signature_hash());
-    finish(EthereumTxEnvelope::<TxEip4844>::from(tx.into_signed(signature)).encoded_2718())
+    signed(key, tx)
 }
 
 pub fn legacy_tx(key: &SecretKey, nonce: u64, to: Address, value: u64) -> VerifiedTransaction {
@@ -224,8 +205,7 @@ pub fn legacy_tx(key: &SecretKey, nonce: u64, to: Address, value: u64) -> Verifi
         value: U256::from(value),
         input: Bytes::new(),
     };
-    let signature = sign_hash(key, tx.signature_hash());
-    finish(EthereumTxEnvelope::<TxEip4844>::from(tx.into_signed(signature)).encoded_2718())
+    signed(key, tx)
 }
 
 pub fn delegation_tx(
@@ -234,59 +214,7 @@ pub fn delegation_tx(
     to: Address,
     authorizations: Vec<SignedAuthorization>,
 ) -> VerifiedTransaction {
-    let tx = TxEip7702 {
-        chain_id: CHAIN.0,
-        nonce,
-        gas_limit: 1_000_000,
-        max_fee_per_gas: 0,
-        max_priority_fee_per_gas: 0,
-        to,
-        value: U256::ZERO,
-        access_list: Default::default(),
-        authorization_list: authorizations,
-        input: Bytes::new(),
-    };
-    let signature = sign_hash(key, tx.signature_hash());
-    finish(EthereumTxEnvelope::<TxEip4844>::from(tx.into_signed(signature)).encoded_2718())
-}
-
-pub fn authorize(key: &SecretKey, nonce: u64, target: Address) -> SignedAuthorization {
-    let authorization = Authorization {
-        chain_id: U256::from(CHAIN.0),
-        address: target,
-        nonce,
-    };
-    let signature = sign_hash(key, authorization.signature_hash());
-    authorization.into_signed(signature)
-}
-
-pub fn native(
-    key: &SecretKey,
-    ordering: Ordering,
-    gas_limit: u64,
-    calls: Vec<Call>,
-    suite: Suite,
-) -> VerifiedTransaction {
-    let body = UnsignedNative {
-        chain_id: CHAIN,
-        signer: key.public_key(),
-        ordering,
-        gas_limit,
-        calls,
-    };
-    let raw = body.sign(key).encode_2718();
-    Transaction::decode(suite, raw)
-        .unwrap()
-        .verify(CHAIN)
-        .unwrap()
-}
-
-pub fn to(address: Address, value: u64, input: Vec<u8>) -> Call {
-    Call::Call {
-        to: address,
-        value: U256::from(value),
-        input: input.into(),
-    }
+    delegation(key, nonce, to, authorizations, 1_000_000)
 }
 
 pub fn outcomes(output: &BlockOutput) -> Vec<Outcome> {

@@ -2,9 +2,9 @@
 
 use alloy_sol_types::{SolError, sol};
 use hawser_execution::NativeFailure;
-use hawser_primitives::{Address, B256};
+use hawser_primitives::{Address, B256, Time};
 
-use crate::change::Target;
+use crate::{change::Target, cosign::CoSignStatus};
 
 sol! {
     #![sol(extra_derives(Debug, PartialEq, Eq))]
@@ -16,6 +16,31 @@ pub(super) fn malformed(reason: &str) -> NativeFailure {
         reason: reason.to_owned(),
     };
     NativeFailure::Revert(error.abi_encode().into())
+}
+
+/// How an operation's co-signatures stand, as the contract tells it; all empty where nothing waits.
+pub(super) fn co_signatures(
+    found: Option<CoSignStatus>,
+    now: Time,
+) -> IGovernance::coSignaturesReturn {
+    let Some(CoSignStatus { request, missing }) = found else {
+        return IGovernance::coSignaturesReturn {
+            sender: Address::ZERO,
+            parties: Vec::new(),
+            missing: Vec::new(),
+            signers: Vec::new(),
+            until: Vec::new(),
+        };
+    };
+    let given = request.given.iter().filter(|one| one.until > now);
+    let (signers, until) = given.map(|one| (one.account, one.until.0)).unzip();
+    IGovernance::coSignaturesReturn {
+        sender: request.sender,
+        parties: request.parties,
+        missing,
+        signers,
+        until,
+    }
 }
 
 /// Kind and word of a target, as `freeze` takes them.

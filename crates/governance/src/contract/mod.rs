@@ -1,14 +1,16 @@
 //! The native contract: who may call what, and what it writes down.
 
 mod abi;
+mod read;
+mod supervise;
 
 use alloy_primitives::FixedBytes;
 use alloy_sol_types::{SolCall, SolError, SolEvent, SolValue};
 use hawser_execution::{
     CallEnv, Finding, NativeContract, NativeFailure, NativeGenesis, NativeResult, NativeState,
 };
-use hawser_ledger::{AccountMode, Genesis, state::StateError};
-use hawser_primitives::{Address, B256, Bytes, Time, U256, decode_exact};
+use hawser_ledger::{Genesis, state::StateError};
+use hawser_primitives::{Address, Bytes, Time, U256, decode_exact};
 
 pub use abi::{IGovernance, target_from_parts, target_parts};
 
@@ -17,14 +19,13 @@ use crate::{
     access::{AccessError, CallStore},
     action::{Action, Role},
     audit::{self, EntryKind, Moment, Remark},
-    change::{Change, Target},
-    draft,
+    change::Change,
     error::{GovernanceError, invalid, limit},
     founding,
     law::{self, Law, Laws},
-    model::{DOMAIN_BYTES_MAX, Resource, Status},
+    model::Resource,
     proposal::{self, CHANGES_BYTES_MAX, Proposal, ProposalStatus, Route, Submission},
-    slots::{self, Counts},
+    slots,
 };
 
 /// Gas of any call, beyond what it reads and writes.
@@ -37,8 +38,8 @@ pub const CHANGE_GAS: u64 = 5_000;
 const INPUT_BYTES_MAX: usize = CHANGES_BYTES_MAX + 8_192;
 /// Longest text that goes on the record, in bytes.
 const TEXT_BYTES_MAX: usize = 256;
-/// Longest validity of a co-signature: seven days, in milliseconds.
-const COSIGN_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Gas of compiling a script of a proposal, beyond its bytes: what its constants may take.
+pub const SCRIPT_GAS: u64 = 200_000;
 
 /// The contract.
 #[derive(Debug, Default)]
@@ -142,122 +143,9 @@ impl Call<'_> {
         C::abi_decode_raw(self.arguments).map_err(|error| abi::malformed(&error.to_string()))
     }
 
-    /// Answers a question; `None` for what is none.
-    fn read(&mut self) -> Result<Option<Bytes>, NativeFailure> {
-        let output: Vec<u8> = match self.selector {
-            IGovernance::accountModeCall::SELECTOR => {
-                let mode = match self.charter_mode()? {
-                    AccountMode::Open => 0u8,
-                    AccountMode::Permitted => 1,
-                    AccountMode::Certificate => 2,
-                };
-                U256::from(mode).abi_encode()
-            }
-            IGovernance::memberCall::SELECTOR => {
-                let account = self.decode::<IGovernance::memberCall>()?.account;
-                let word = self.word(&account)?;
-                IGovernance::memberCall::abi_encode_returns(&IGovernance::memberReturn {
-                    organisation: word.organisation,
-                    roles: word.roles.0,
-                    status: word.status as u8,
-                    certified: word.certified,
-                    frozenUntil: word.frozen_until.0,
-                })
-            }
-            IGovernance::hasRoleCall::SELECTOR => {
-                let call = self.decode::<IGovernance::hasRoleCall>()?;
-                let word = self.word(&call.account)?;
-                let has = word.status == Status::Active && word.roles.contains(call.role);
-                has.abi_encode()
-            }
-            IGovernance::isAllowedCall::SELECTOR => self.is_allowed()?,
-            IGovernance::isFrozenCall::SELECTOR => {
-                let account = self.decode::<IGovernance::isFrozenCall>()?.account;
-                let now = self.env.time;
-                self.word(&account)?.is_frozen(now).abi_encode()
-            }
-            IGovernance::implementationCall::SELECTOR => {
-                let proxy = self.env.caller;
-                let found = self.implementation(&proxy)?;
-                let missing = || {
-                    let reason =
-                        format!("{proxy} has no implementation; governance sets one by a proposal");
-                    revert(&IGovernance::Refused { reason })
-                };
-                found.ok_or_else(missing)?.abi_encode()
-            }
-            IGovernance::implementationOfCall::SELECTOR => {
-                let proxy = self.decode::<IGovernance::implementationOfCall>()?.proxy;
-                self.implementation(&proxy)?
-                    .unwrap_or_default()
-                    .abi_encode()
-            }
-            IGovernance::auditHeadCall::SELECTOR => {
-                let (number, head) = audit::head(&mut self.store()).map_err(access)?;
-                let answer = IGovernance::auditHeadReturn { number, head };
-                IGovernance::auditHeadCall::abi_encode_returns(&answer)
-            }
-            IGovernance::proposalCountCall::SELECTOR => {
-                let counts = Counts::load(&mut self.store()).map_err(access)?;
-                U256::from(counts.proposals).abi_encode()
-            }
-            IGovernance::proposalStatusCall::SELECTOR => {
-                let id = self.decode::<IGovernance::proposalStatusCall>()?.id;
-                let now = self.env.time;
-                let status = self.proposal(id)?.status(now);
-                U256::from(status as u8).abi_encode()
-            }
-            _ => return Ok(None),
-        };
-        Ok(Some(output.into()))
-    }
-
-    fn charter_mode(&mut self) -> Result<AccountMode, NativeFailure> {
-        match self.law() {
-            Ok(law) => Ok(law.charter().account_mode),
-            Err(GovernanceError::Ungoverned) => Ok(AccountMode::Open),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn word(&mut self, account: &Address) -> Result<crate::model::AccountWord, NativeFailure> {
-        slots::load_account(&mut self.store(), account).map_err(access)
-    }
-
-    fn implementation(&mut self, proxy: &Address) -> Result<Option<Address>, NativeFailure> {
-        let slot = slots::implementation_slot(proxy);
-        slots::load_address(&mut self.store(), &slot).map_err(access)
-    }
-
     fn proposal(&mut self, id: u64) -> Result<Proposal, GovernanceError> {
         let found = proposal::load(&mut self.store(), id)?;
         found.ok_or_else(|| GovernanceError::Unknown(format!("proposal {id}")))
-    }
-
-    fn is_allowed(&mut self) -> Result<Vec<u8>, NativeFailure> {
-        let call = self.decode::<IGovernance::isAllowedCall>()?;
-        let action = Action::from_number(call.action)
-            .ok_or_else(|| abi::malformed("there is no action with this number"))?;
-        let resource = if call.target.is_zero() {
-            Resource::Any
-        } else if call.selector.is_zero() {
-            Resource::Contract(call.target)
-        } else {
-            Resource::Method(call.target, call.selector.0)
-        };
-        let (allowed, rule) = match self.law() {
-            Ok(law) => {
-                let now = self.env.time;
-                let mut store = self.store();
-                let answer = law::decide(&law, &mut store, &call.account, action, &resource, now);
-                let answer = answer.map_err(access)?;
-                (answer.allowed, answer.rule())
-            }
-            Err(GovernanceError::Ungoverned) => (true, "ungoverned".to_owned()),
-            Err(error) => return Err(error.into()),
-        };
-        let answer = IGovernance::isAllowedReturn { allowed, rule };
-        Ok(IGovernance::isAllowedCall::abi_encode_returns(&answer))
     }
 
     /// Does what changes something.
@@ -354,8 +242,13 @@ impl Call<'_> {
         limit("bytes of changes", bytes.len(), CHANGES_BYTES_MAX)?;
         let gas = (bytes.len() as u64).saturating_mul(CHANGE_BYTE_GAS);
         self.state.charge(gas).map_err(AccessError::Native)?;
-        decode_exact(bytes, CHANGES_BYTES_MAX)
-            .map_err(|error| GovernanceError::Invalid(format!("changes: {error}")))
+        let changes: Vec<Change> = decode_exact(bytes, CHANGES_BYTES_MAX)
+            .map_err(|error| GovernanceError::Invalid(format!("changes: {error}")))?;
+        let scripts = changes.iter();
+        let scripts = scripts.filter(|change| matches!(change, Change::SetPolicy { .. }));
+        let gas = (scripts.count() as u64).saturating_mul(SCRIPT_GAS);
+        self.state.charge(gas).map_err(AccessError::Native)?;
+        Ok(changes)
     }
 
     fn propose(
@@ -546,91 +439,6 @@ impl Call<'_> {
         }
         let status = ProposalStatus::Executed as u8;
         self.emit(&IGovernance::ProposalStatusChanged { id, status })
-    }
-
-    fn tell_freeze(&mut self, kind: EntryKind, target: Target, until: u64, reason: &str) -> Done {
-        let caller = self.env.caller;
-        let detail = if kind == EntryKind::Frozen {
-            format!("until {until} ms: {reason}")
-        } else {
-            reason.to_owned()
-        };
-        self.record(Remark::new(kind, caller, target, detail))?;
-        let (kind, target) = target_parts(target);
-        self.emit(&IGovernance::FreezeChanged {
-            kind,
-            target,
-            until,
-            reason: reason.to_owned(),
-        })
-    }
-
-    fn freeze(&mut self, target: Target, until: Time, reason: &str) -> Done {
-        self.demand(Action::Freeze, &Resource::Any)?;
-        let (moment, caller) = (self.moment(), self.env.caller);
-        let mut store = self.store();
-        let mut counts = Counts::load(&mut store)?;
-        draft::freeze(
-            &mut store,
-            &mut counts,
-            &moment,
-            caller,
-            target,
-            until,
-            reason,
-        )?;
-        counts.save(&mut store)?;
-        self.tell_freeze(EntryKind::Frozen, target, until.0, reason)
-    }
-
-    fn unfreeze(&mut self, target: Target, reason: &str) -> Done {
-        // The freeze itself must not stand in the way of lifting it.
-        self.demand(Action::Freeze, &Resource::Any)?;
-        limit("bytes of a reason", reason.len(), draft::REASON_BYTES_MAX)?;
-        let mut store = self.store();
-        let mut counts = Counts::load(&mut store)?;
-        draft::unfreeze(&mut store, &mut counts, target)?;
-        counts.save(&mut store)?;
-        self.tell_freeze(EntryKind::Unfrozen, target, 0, reason)
-    }
-
-    fn inspect(&mut self, domain: String, purpose: String) -> Done {
-        limit("bytes of a domain", domain.len(), DOMAIN_BYTES_MAX)?;
-        limit("bytes of a purpose", purpose.len(), TEXT_BYTES_MAX)?;
-        if domain.is_empty() || purpose.is_empty() {
-            return invalid("an inspection names its domain and its purpose");
-        }
-        let resource = Resource::Domain(domain);
-        self.demand(Action::Inspect, &resource)?;
-        let caller = self.env.caller;
-        self.record(Remark::new(EntryKind::Inspected, caller, resource, purpose))
-    }
-
-    fn cosign(&mut self, operation: B256, until: Time) -> Done {
-        self.demand(Action::Freeze, &Resource::Any)?;
-        let (caller, now) = (self.env.caller, self.env.time);
-        if until <= now || until > now.plus_ms(COSIGN_MS_MAX) {
-            return invalid(format!(
-                "a co-signature holds for at most {COSIGN_MS_MAX} ms from now"
-            ));
-        }
-        let who = U256::from_be_bytes(caller.into_word().0);
-        let word = (U256::from(until.0) << 160usize) | who;
-        let slot = slots::cosign_slot(&operation);
-        crate::access::Store::store(&mut self.store(), &slot, B256::from(word))?;
-        let target = format!("operation:{operation}");
-        let detail = format!("until {until} ms");
-        self.record(Remark::new(EntryKind::Cosigned, caller, target, detail))
-    }
-
-    fn report(&mut self, command: String) -> Done {
-        limit("bytes of a command", command.len(), TEXT_BYTES_MAX)?;
-        if command.is_empty() {
-            return invalid("there is no command to put on the record");
-        }
-        self.demand(Action::Configure, &Resource::Any)?;
-        let caller = self.env.caller;
-        self.record(Remark::new(EntryKind::Command, caller, "node", command))
     }
 }
 

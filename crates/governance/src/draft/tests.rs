@@ -1,13 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use hawser_ledger::AccountMode;
-use hawser_primitives::{Bytes, Height};
+use hawser_ledger::{AUTHORITIES_MAX, AccountMode, GOVERNANCE_NAME_BYTES_MAX, ROOTS_MAX};
+use hawser_primitives::{B256, Bytes, Height, Time};
 
 use super::*;
 use crate::{
     access::{Empty, Overlay},
-    action::Action,
-    model::Effect,
+    action::{Action, CUSTOM_ROLE_FIRST, CUSTOM_ROLE_LAST, Role},
+    change::Target,
+    model::{Effect, GOVERNORS_MAX, MEMBERS_MAX, TIME_LOCK_MS_MAX, VOTING_MS_MAX, VOTING_MS_MIN},
 };
 
 fn account(n: u32) -> Address {

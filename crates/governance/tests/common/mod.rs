@@ -1,36 +1,38 @@
 //! A governed chain in memory for tests.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic
 )]
 
+#[path = "../../../execution/tests/common/sign.rs"]
+mod sign;
+
 use std::sync::Arc;
 
-use alloy_consensus::{EthereumTxEnvelope, SignableTransaction, TxEip1559, TxEip4844, TxEip7702};
-use alloy_eips::{
-    eip2718::Encodable2718,
-    eip7702::{Authorization, SignedAuthorization},
-};
-use alloy_primitives::{Signature, TxKind};
+use alloy_consensus::TxEip1559;
+use alloy_eips::eip7702::SignedAuthorization;
+use alloy_primitives::TxKind;
 use alloy_sol_types::{SolCall, SolError};
-use hawser_crypto::{Scheme, SecretKey, Suite, secp};
+use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_execution::{
-    BlockContext, BlockInput, BlockOutput, ExecutionConfig, Executor, Finding, NativeRegistry,
-    NoHashes,
+    BlockContext, BlockInput, BlockOutput, CallOutcome, CallRequest, ExecutionConfig, Executor,
+    Finding, NativeRegistry, NoHashes, TransactionRequest,
 };
 use hawser_governance::{ADDRESS, Change, Gatekeeper, Governance, IGovernance, Supervisor};
 use hawser_ledger::{
     AccountMode, Call, ChainParameters, Genesis, GenesisAccount, GenesisGovernance, GenesisMember,
     GenesisOrganisation, GenesisValidator, MultisigPolicy, Ordering, Outcome, PROTOCOL_VERSION,
-    Receipt, Transaction, UnsignedMultisig, UnsignedNative, VerifiedTransaction,
+    Receipt, UnsignedMultisig, VerifiedTransaction,
     state::{MemoryState, StateRead},
 };
-use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Time, U256, encode};
+use hawser_primitives::{Address, B256, Bytes, Height, Time, U256, encode};
+pub use sign::{CHAIN, authorize, to};
+use sign::{delegation, finish, native_of, signed};
 
-pub const CHAIN: ChainId = ChainId(1337);
 pub const GAS: u64 = 5_000_000;
 
 pub fn key(n: u8) -> SecretKey {
@@ -169,7 +171,7 @@ impl Chain {
         let answer = self
             .executor
             .check_access(&self.state, transaction, height, time);
-        answer.unwrap()
+        answer.unwrap().map(|(finding, _)| finding)
     }
 
     pub fn block(&mut self, transactions: &[VerifiedTransaction]) -> BlockOutput {
@@ -187,6 +189,22 @@ impl Chain {
         self.context.height = self.context.height.next();
         self.context.time = self.context.time.plus_ms(1_000);
         output
+    }
+
+    /// What a contract answers to nobody in particular.
+    pub fn view(&self, to: Address, input: Vec<u8>) -> Bytes {
+        let input = alloy_primitives::Bytes::from(input);
+        let request = CallRequest {
+            request: TransactionRequest::default().to(to).input(input.into()),
+            gas_cap: GAS,
+            ..CallRequest::default()
+        };
+        let result = self
+            .executor
+            .call(&self.state, &NoHashes, &self.context, &request)
+            .unwrap();
+        assert_eq!(result.outcome, CallOutcome::Success);
+        result.output
     }
 
     pub fn run(&mut self, transaction: VerifiedTransaction) -> Receipt {
@@ -285,19 +303,6 @@ pub fn rule_of(receipt: &Receipt) -> String {
     finding.map_or_else(String::new, |finding| finding.rule)
 }
 
-fn sign_hash(key: &SecretKey, hash: B256) -> Signature {
-    let (r_s, parity) = secp::sign_prehash(key, &hash).unwrap();
-    let (r, s) = r_s.split_at(32);
-    Signature::new(U256::from_be_slice(r), U256::from_be_slice(s), parity)
-}
-
-fn finish(raw: Vec<u8>) -> VerifiedTransaction {
-    Transaction::decode(Suite::Intl, raw.into())
-        .unwrap()
-        .verify(CHAIN)
-        .unwrap()
-}
-
 pub fn call_tx(
     key: &SecretKey,
     nonce: u64,
@@ -316,8 +321,7 @@ pub fn call_tx(
         access_list: Default::default(),
         input: input.into(),
     };
-    let signature = sign_hash(key, tx.signature_hash());
-    finish(EthereumTxEnvelope::<TxEip4844>::from(tx.into_signed(signature)).encoded_2718())
+    signed(key, tx)
 }
 
 pub fn legacy_tx(key: &SecretKey, nonce: u64, to: Address, kind: u8) -> VerifiedTransaction {
@@ -332,10 +336,7 @@ pub fn legacy_tx(key: &SecretKey, nonce: u64, to: Address, kind: u8) -> Verified
             value: U256::from(1),
             input: Bytes::new(),
         };
-        let signature = sign_hash(key, tx.signature_hash());
-        return finish(
-            EthereumTxEnvelope::<TxEip4844>::from(tx.into_signed(signature)).encoded_2718(),
-        );
+        return signed(key, tx);
     }
     let tx = TxEip2930 {
         chain_id: CHAIN.0,
@@ -347,8 +348,7 @@ pub fn legacy_tx(key: &SecretKey, nonce: u64, to: Address, kind: u8) -> Verified
         access_list: Default::default(),
         input: Bytes::new(),
     };
-    let signature = sign_hash(key, tx.signature_hash());
-    finish(EthereumTxEnvelope::<TxEip4844>::from(tx.into_signed(signature)).encoded_2718())
+    signed(key, tx)
 }
 
 pub fn delegation_tx(
@@ -357,45 +357,11 @@ pub fn delegation_tx(
     to: Address,
     authorizations: Vec<SignedAuthorization>,
 ) -> VerifiedTransaction {
-    let tx = TxEip7702 {
-        chain_id: CHAIN.0,
-        nonce,
-        gas_limit: GAS,
-        max_fee_per_gas: 0,
-        max_priority_fee_per_gas: 0,
-        to,
-        value: U256::ZERO,
-        access_list: Default::default(),
-        authorization_list: authorizations,
-        input: Bytes::new(),
-    };
-    let signature = sign_hash(key, tx.signature_hash());
-    finish(EthereumTxEnvelope::<TxEip4844>::from(tx.into_signed(signature)).encoded_2718())
-}
-
-pub fn authorize(key: &SecretKey, nonce: u64, target: Address) -> SignedAuthorization {
-    let authorization = Authorization {
-        chain_id: U256::from(CHAIN.0),
-        address: target,
-        nonce,
-    };
-    let signature = sign_hash(key, authorization.signature_hash());
-    authorization.into_signed(signature)
+    delegation(key, nonce, to, authorizations, GAS)
 }
 
 pub fn native(key: &SecretKey, ordering: Ordering, calls: Vec<Call>) -> VerifiedTransaction {
-    let body = UnsignedNative {
-        chain_id: CHAIN,
-        signer: key.public_key(),
-        ordering,
-        gas_limit: GAS,
-        calls,
-    };
-    let raw = body.sign(key).encode_2718();
-    Transaction::decode(Suite::Intl, raw)
-        .unwrap()
-        .verify(CHAIN)
-        .unwrap()
+    native_of(key, ordering, GAS, calls, Suite::Intl)
 }
 
 /// A call of an account whose `threshold` of `keys` the first of them sign.
@@ -414,18 +380,7 @@ pub fn multisig(threshold: u8, keys: &[SecretKey], salt: u64, call: Call) -> Ver
         .map(|key| body.sign(key).unwrap())
         .collect();
     let raw = body.combine(signatures).unwrap().encode_2718();
-    Transaction::decode(Suite::Intl, raw)
-        .unwrap()
-        .verify(CHAIN)
-        .unwrap()
-}
-
-pub fn to(address: Address, value: u64, input: Vec<u8>) -> Call {
-    Call::Call {
-        to: address,
-        value: U256::from(value),
-        input: input.into(),
-    }
+    finish(Suite::Intl, raw)
 }
 
 pub fn contract(address: Address, code: Vec<u8>) -> (Address, GenesisAccount) {

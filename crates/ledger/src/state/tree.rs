@@ -66,6 +66,17 @@ pub(super) fn apply(
     root: NodeRef,
     updates: &[Update],
 ) -> Result<TreeChange, StateError> {
+    apply_at(suite, nodes, root, Position::ROOT, updates)
+}
+
+/// The same for the tree of a node that stands elsewhere.
+pub(super) fn apply_at(
+    suite: Suite,
+    nodes: &dyn Nodes,
+    root: NodeRef,
+    at: Position,
+    updates: &[Update],
+) -> Result<TreeChange, StateError> {
     let mut walk = Walk {
         suite,
         nodes,
@@ -79,7 +90,7 @@ pub(super) fn apply(
             gone_buckets: Vec::new(),
         },
     };
-    let root = walk.update(root, Position::ROOT, updates)?;
+    let root = walk.update(root, at, updates)?;
     let root_hash = walk.facts(root)?.hash;
     Ok(TreeChange {
         root,

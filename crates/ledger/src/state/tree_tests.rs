@@ -26,10 +26,7 @@ impl Nodes for Tree {
     }
 
     fn page(&self, id: u32, depth: usize) -> Result<Page, StateError> {
-        let page = self
-            .trunk
-            .bucket(id)
-            .and_then(|bucket| bucket.page.as_ref());
+        let page = self.trunk.bucket(id).and_then(|bucket| bucket.see().page);
         let page = page.ok_or_else(|| StateError::Corrupt("gone".into()))?;
         // As if it had been stored.
         Page::decode(page.bytes().to_vec(), depth)
@@ -38,7 +35,7 @@ impl Nodes for Tree {
 
 impl Tree {
     fn new(suite: Suite) -> Self {
-        let (trunk, root) = (Trunk::new(), NodeRef::EMPTY);
+        let (trunk, root) = (Trunk::new(0), NodeRef::EMPTY);
         Self { trunk, root, suite }
     }
 
@@ -88,7 +85,7 @@ impl Tree {
                 }
                 Kind::Bucket(id) => {
                     let depth = usize::from(at.depth);
-                    let page = self.trunk.bucket(id).unwrap().page.clone().unwrap();
+                    let page = self.trunk.bucket(id).unwrap().see().page.unwrap();
                     assert_eq!(page.hash(self.suite), self.trunk.hash(node).unwrap());
                     pages.push((depth, page));
                 }

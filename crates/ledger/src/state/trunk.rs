@@ -5,8 +5,11 @@
 //! what a reader of some height finds does not depend on what is committed meanwhile. A commit adds
 //! the nodes above what it changed; the rest is shared with the version before.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
 use hawser_primitives::B256;
 use hawser_storage::PagePlace;
+use parking_lot::Mutex;
 
 use super::page::Page;
 use super::tree::{Child, NewBucket, NewInner, TreeChange};
@@ -99,20 +102,75 @@ pub(super) struct Inner {
 }
 
 /// A node whose leaves are on a page.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Bucket {
-    pub(super) hash: B256,
+    hash: B256,
     /// Number of leaves.
-    pub(super) count: u32,
+    count: u32,
     /// Where the page is stored; nowhere as long as `bytes` is zero.
+    place: PagePlace,
+    /// The page: always as long as it is not stored, afterwards while there is room.
+    page: Mutex<Option<Page>>,
+    /// Whether the page was used since the hand passed by.
+    used: AtomicBool,
+}
+
+/// A bucket as it is at the moment.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) hash: B256,
+    pub(super) count: u32,
     pub(super) place: PagePlace,
-    /// The page, as long as it is not stored.
     pub(super) page: Option<Page>,
 }
 
 impl Bucket {
+    /// A bucket whose page is stored.
+    pub(super) fn stored(hash: B256, count: u32, place: PagePlace) -> Self {
+        Self {
+            hash,
+            count,
+            place,
+            ..Self::default()
+        }
+    }
+
     pub(super) const fn is_stored(&self) -> bool {
         self.place.bytes > 0
+    }
+
+    pub(super) const fn hash(&self) -> B256 {
+        self.hash
+    }
+
+    pub(super) const fn count(&self) -> u32 {
+        self.count
+    }
+
+    pub(super) const fn place(&self) -> PagePlace {
+        self.place
+    }
+
+    pub(super) fn see(&self) -> Seen {
+        let page = self.page.lock().clone();
+        if page.is_some() && !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+        Seen {
+            hash: self.hash,
+            count: self.count,
+            place: self.place,
+            page,
+        }
+    }
+
+    /// Takes the page away if it is stored; the bytes that it had.
+    fn forget(&self) -> usize {
+        if !self.is_stored() {
+            return 0;
+        }
+        let page = self.page.lock().take();
+        page.map_or(0, |page| page.bytes().len().saturating_add(PAGE_BYTES))
     }
 }
 
@@ -127,14 +185,14 @@ pub(super) struct BucketFacts {
 
 impl From<&Bucket> for BucketFacts {
     fn from(bucket: &Bucket) -> Self {
-        let stored = bucket.place.bytes as usize;
+        let page = || bucket.page.lock().as_ref().map_or(0, |p| p.bytes().len());
         Self {
             hash: bucket.hash,
             count: bucket.count as usize,
-            bytes: bucket
-                .page
-                .as_ref()
-                .map_or(stored, |page| page.bytes().len()),
+            bytes: match bucket.place.bytes {
+                0 => page(),
+                stored => stored as usize,
+            },
         }
     }
 }
@@ -153,8 +211,12 @@ pub(super) struct Added {
 
 /// Bytes that an inner node costs, and a bucket besides its page.
 const INNER_BYTES: usize = 48;
-const BUCKET_BYTES: usize = 96;
+const BUCKET_BYTES: usize = 80;
+/// Bytes that a cached page costs besides its content.
+const PAGE_BYTES: usize = 56;
 const CHUNK: usize = 4096;
+/// Buckets that the hand passes at once.
+const SWEEP: u32 = 4096;
 
 /// Items by number, in chunks: it grows without moving what it holds.
 struct Slab<T> {
@@ -214,17 +276,101 @@ impl<T: Default> Slab<T> {
     }
 }
 
-/// All nodes above the pages.
+/// All nodes above the pages, and the stored pages that are kept in memory, bounded by bytes.
+///
+/// A page is kept with its bucket, so that whoever got to the bucket has it. A hand goes round the
+/// buckets when there is too much and takes the pages that nobody used since it passed last.
 pub(super) struct Trunk {
     inners: Slab<Inner>,
     buckets: Slab<Bucket>,
+    cached_bytes: AtomicUsize,
+    cached_bytes_max: usize,
+    hand: AtomicU32,
 }
 
 impl Trunk {
-    pub(super) const fn new() -> Self {
+    /// An empty tree that keeps at most so many bytes of stored pages.
+    pub(super) const fn new(cached_bytes_max: usize) -> Self {
         Self {
             inners: Slab::new(),
             buckets: Slab::new(),
+            cached_bytes: AtomicUsize::new(0),
+            cached_bytes_max,
+            hand: AtomicU32::new(0),
+        }
+    }
+
+    /// Bytes of stored pages in memory, about.
+    #[cfg(test)]
+    pub(super) fn cached_bytes(&self) -> usize {
+        self.cached_bytes.load(Ordering::Relaxed)
+    }
+
+    fn add_cached(&self, bytes: usize) {
+        self.cached_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn drop_cached(&self, bytes: usize) {
+        self.cached_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Keeps the page of a bucket that was read from a place, if the bucket is still that one.
+    pub(super) fn keep(&self, id: u32, place: PagePlace, page: Page) {
+        let Some(bucket) = self.bucket(id).filter(|bucket| bucket.place == place) else {
+            return;
+        };
+        let mut slot = bucket.page.lock();
+        if slot.is_none() {
+            self.add_cached(page.bytes().len().saturating_add(PAGE_BYTES));
+            *slot = Some(page);
+        }
+    }
+
+    /// Says where the page of a bucket stands from now on.
+    pub(super) fn place(&mut self, id: u32, place: PagePlace) {
+        let Some(bucket) = self.buckets.get_mut(id) else {
+            return;
+        };
+        let fresh = !bucket.is_stored();
+        bucket.place = place;
+        if fresh && let Some(page) = bucket.page.get_mut() {
+            let bytes = page.bytes().len().saturating_add(PAGE_BYTES);
+            self.add_cached(bytes);
+        }
+    }
+
+    /// Forgets the page of a bucket, if it can be read again.
+    pub(super) fn forget(&self, id: u32) {
+        let bytes = self.bucket(id).map_or(0, Bucket::forget);
+        self.drop_cached(bytes);
+    }
+
+    /// Whether more bytes of stored pages are in memory than should be.
+    pub(super) fn is_over(&self) -> bool {
+        self.cached_bytes.load(Ordering::Relaxed) > self.cached_bytes_max
+    }
+
+    /// Lets the hand go on a bit.
+    pub(super) fn sweep(&self) {
+        let len = self.buckets.len.max(1);
+        let from = self.hand.fetch_add(SWEEP, Ordering::Relaxed) % len;
+        // Some room, so that this is not called for each page.
+        let enough = self.cached_bytes_max / 32 * 31;
+        for step in 0..SWEEP.min(len) {
+            let id = from.wrapping_add(step) % len;
+            let Some(bucket) = self.bucket(id) else {
+                continue;
+            };
+            if bucket.used.load(Ordering::Relaxed) {
+                bucket.used.store(false, Ordering::Relaxed);
+            } else {
+                self.drop_cached(bucket.forget());
+                if self.cached_bytes.load(Ordering::Relaxed) <= enough {
+                    let left = SWEEP.saturating_sub(step).saturating_sub(1);
+                    self.hand.fetch_sub(left, Ordering::Relaxed);
+                    return;
+                }
+            }
         }
     }
 
@@ -234,10 +380,6 @@ impl Trunk {
 
     pub(super) fn bucket(&self, id: u32) -> Option<&Bucket> {
         self.buckets.get(id)
-    }
-
-    pub(super) fn bucket_mut(&mut self, id: u32) -> Option<&mut Bucket> {
-        self.buckets.get_mut(id)
     }
 
     pub(super) fn add_inner(&mut self, inner: Inner) -> u32 {
@@ -253,6 +395,7 @@ impl Trunk {
     }
 
     pub(super) fn remove_bucket(&mut self, id: u32) {
+        self.forget(id);
         self.buckets.remove(id);
     }
 
@@ -278,7 +421,8 @@ impl Trunk {
                 hash,
                 count: u32::try_from(page.count()).unwrap_or(u32::MAX),
                 place: PagePlace::default(),
-                page: Some(page),
+                page: Mutex::new(Some(page)),
+                used: AtomicBool::new(true),
             });
             added.push((id, position));
             buckets.push(NodeRef::bucket(id));

@@ -1,21 +1,12 @@
 //! SM4 in Galois/Counter Mode (RFC 8998 section 3.1; SM4 is GB/T 32907, the mode SP 800-38D).
 
-use aes_gcm::aead::consts::U12;
-use aes_gcm::{AeadInOut, AesGcm, KeyInit, Tag};
+use hawser_sm_fast::sm4::{Gcm, KEY_BYTES, TAG_BYTES};
 use rustls::crypto::cipher::{
     AeadKey, InboundOpaqueMessage, InboundPlainMessage, Iv, MessageDecrypter, MessageEncrypter,
     Nonce, OutboundOpaqueMessage, OutboundPlainMessage, PrefixedPayload, Tls13AeadAlgorithm,
     UnsupportedOperationError, make_tls13_aad,
 };
 use rustls::{ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion};
-
-/// The mode is generic over block ciphers of 128 bits; its name is that of the first one.
-type Sm4Gcm = AesGcm<sm4::Sm4, U12>;
-
-/// Length of a key, in bytes.
-const KEY_LEN: usize = 16;
-/// Length of a tag, in bytes.
-const TAG_LEN: usize = 16;
 
 pub(super) struct Sm4GcmAead;
 
@@ -29,7 +20,7 @@ impl Tls13AeadAlgorithm for Sm4GcmAead {
     }
 
     fn key_len(&self) -> usize {
-        KEY_LEN
+        KEY_BYTES
     }
 
     fn extract_keys(
@@ -44,14 +35,14 @@ impl Tls13AeadAlgorithm for Sm4GcmAead {
 /// One direction of a connection.
 struct Direction {
     /// `None` only for a key of another length, which the caller does not have.
-    cipher: Option<Sm4Gcm>,
+    cipher: Option<Gcm>,
     iv: Iv,
 }
 
 impl Direction {
     fn new(key: &AeadKey, iv: Iv) -> Self {
         Self {
-            cipher: Sm4Gcm::new_from_slice(key.as_ref()).ok(),
+            cipher: key.as_ref().try_into().ok().map(Gcm::new),
             iv,
         }
     }
@@ -68,9 +59,9 @@ impl MessageEncrypter for Direction {
         let mut payload = PrefixedPayload::with_capacity(total);
         payload.extend_from_chunks(&message.payload);
         payload.extend_from_slice(&[u8::from(message.typ)]);
-        let nonce = Nonce::new(&self.iv, seq).0.into();
+        let nonce = Nonce::new(&self.iv, seq).0;
         let tag = cipher
-            .encrypt_inout_detached(&nonce, &make_tls13_aad(total), payload.as_mut().into())
+            .seal(&nonce, &make_tls13_aad(total), payload.as_mut())
             .map_err(|_| Error::EncryptError)?;
         payload.extend_from_slice(&tag);
         // The record says TLS 1.2, as all of TLS 1.3 does (RFC 8446 section 5.1).
@@ -82,7 +73,7 @@ impl MessageEncrypter for Direction {
     }
 
     fn encrypted_payload_len(&self, payload_len: usize) -> usize {
-        payload_len + 1 + TAG_LEN
+        payload_len + 1 + TAG_BYTES
     }
 }
 
@@ -97,13 +88,13 @@ impl MessageDecrypter for Direction {
         let aad = make_tls13_aad(payload.len());
         let plain = payload
             .len()
-            .checked_sub(TAG_LEN)
+            .checked_sub(TAG_BYTES)
             .ok_or(Error::DecryptError)?;
         let (body, tag) = payload.split_at_mut(plain);
-        let tag = Tag::try_from(&*tag).map_err(|_| Error::DecryptError)?;
-        let nonce = Nonce::new(&self.iv, seq).0.into();
+        let tag = <&[u8; TAG_BYTES]>::try_from(&*tag).map_err(|_| Error::DecryptError)?;
+        let nonce = Nonce::new(&self.iv, seq).0;
         cipher
-            .decrypt_inout_detached(&nonce, &aad, body.into(), &tag)
+            .open(&nonce, &aad, body, tag)
             .map_err(|_| Error::DecryptError)?;
         payload.truncate(plain);
         message.into_tls13_unpadded_message()
@@ -129,16 +120,12 @@ mod tests {
             "17f399f08c67d5ee19d0dc9969c4bb7d5fd46fd3756489069157b282bb200735\
              d82710ca5c22f0ccfa7cbf93d496ac15a56834cbcf98c397b4024a2691233b8d",
         );
-        let cipher = Sm4Gcm::new_from_slice(&key).unwrap();
+        let cipher = Gcm::new(&key.try_into().unwrap());
         let mut buffer = plain.clone();
-        let tag = cipher
-            .encrypt_inout_detached(&nonce.into(), &aad, buffer.as_mut_slice().into())
-            .unwrap();
+        let tag = cipher.seal(&nonce, &aad, &mut buffer).unwrap();
         assert_eq!(buffer, expected);
         assert_eq!(hex::encode(tag), "83de3541e4c2b58177e065a9bf7b62ec");
-        cipher
-            .decrypt_inout_detached(&nonce.into(), &aad, buffer.as_mut_slice().into(), &tag)
-            .unwrap();
+        cipher.open(&nonce, &aad, &mut buffer, &tag).unwrap();
         assert_eq!(buffer, plain);
     }
 }

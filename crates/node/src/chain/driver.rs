@@ -13,13 +13,11 @@ use hawser_primitives::{B256, Bytes, encode};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
-    ChainError, ChainObserver, Command, Input, SubmitError, Verified, VoteLog,
-    clock::Clock,
-    explain,
-    timers::Timers,
-    worker::{CheckJob, Jobs},
+    ChainError, ChainObserver, Command, Input, SubmitError, Verified, VoteLog, check::CheckJob,
+    clock::Clock, explain, timers::Timers, worker::Jobs,
 };
 use crate::{
+    light::LightPeers,
     peers::PeerNames,
     replica::{Action, Boot, Event, PeerMessage, Replica, Report, To},
     store::ChainStore,
@@ -38,6 +36,7 @@ pub(super) struct Parts {
     pub(super) pending: broadcast::Sender<Arc<VerifiedTransaction>>,
     pub(super) observer: Arc<dyn ChainObserver>,
     pub(super) names: PeerNames,
+    pub(super) light: LightPeers,
 }
 
 type Reply = oneshot::Sender<Result<B256, SubmitError>>;
@@ -51,6 +50,7 @@ pub(super) struct Driver {
     pending: broadcast::Sender<Arc<VerifiedTransaction>>,
     observer: Arc<dyn ChainObserver>,
     names: PeerNames,
+    light: LightPeers,
     timers: Timers,
     clock: Clock,
     replies: BTreeMap<u64, (Reply, Arc<VerifiedTransaction>)>,
@@ -117,6 +117,7 @@ impl Driver {
             pending: parts.pending,
             observer: parts.observer,
             names: parts.names,
+            light: parts.light,
             timers: Timers::default(),
             clock: Clock::start(),
             replies: BTreeMap::new(),
@@ -187,8 +188,7 @@ impl Driver {
                 }
             }
             Action::Check { hash, block, known } => {
-                // Closed only when the chain stops.
-                let _ = self.jobs.check.send(CheckJob { hash, block, known });
+                self.jobs.check(CheckJob { hash, block, known });
             }
             Action::Commit { block, certificate } => {
                 self.store.append(&block.block, &certificate)?;
@@ -209,7 +209,11 @@ impl Driver {
         let chain = self.store.genesis().chain_id;
         let lane = if urgent { Lane::Consensus } else { Lane::Bulk };
         match to {
-            To::All => self.network.broadcast(chain, lane, bytes.0),
+            To::All => {
+                let light = self.light.read();
+                let full = |peer: &_| !light.contains(peer);
+                self.network.broadcast_to(chain, lane, bytes.0, full);
+            }
             To::Peer(peer) => {
                 // Not connected or full: the replica asks or tells again by timer.
                 let _ = self.network.send(peer, chain, lane, bytes.0);
@@ -252,6 +256,16 @@ impl Driver {
             Report::Misbehaviour { validator, what } => {
                 tracing::error!(%validator, %what, "a validator signed two conflicting messages");
             }
+            Report::KeyElsewhere {
+                from,
+                validator,
+                what,
+            } => tracing::error!(
+                %from, %validator, %what,
+                "ANOTHER NODE SIGNS WITH THIS NODE'S VOTE KEY. This node votes no more and follows. \
+                 Find the other one: a copy of this folder, a standby, or a thief. Stop one of the \
+                 two and restart this node; if the key was stolen, have a new one voted in"
+            ),
             Report::Round {
                 height,
                 round,
@@ -269,7 +283,11 @@ impl Driver {
         // Whoever asked may have gone.
         match command {
             Command::Status(reply) => {
-                let admitted = self.network.peers().len();
+                let light = self.light.read();
+                let peers = self.network.peers();
+                let full = peers.iter().filter(|peer| !light.contains(&peer.id));
+                let admitted = full.count();
+                drop(light);
                 let names = self.names.read().clone();
                 let status = explain::status(&self.replica, &self.store, admitted, &names);
                 let _ = reply.send(status);

@@ -65,6 +65,23 @@ pub(super) fn status(
              addresses are reachable, and that one of them admits this node"
         ));
     }
+    if let Some(what) = replica.key_elsewhere() {
+        waiting.push(format!(
+            "vote key: another node signs with the vote key of this one ({what}), so this node \
+             votes no more and only follows. Find the other node (a copy of the folder, a standby, \
+             a thief), stop one of the two and restart this one; if the key was stolen, replace the \
+             validator by a proposal"
+        ));
+    }
+    if let Some(ms) = replica.clock_behind_ms() {
+        waiting.push(format!(
+            "clock: a proposal of the last minute was {ms} ms ahead of this node's clock and was \
+             refused ({} ms are allowed): this machine's clock is slow, or that proposer's is fast. \
+             Compare `date -u` on both, and keep them in step with NTP (`timedatectl set-ntp true`, \
+             `chronyc tracking`)",
+            rules.parameters(next).clock_drift_ms_max
+        ));
+    }
     if replica.is_syncing() {
         let target = peers
             .iter()

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use hawser_execution::Finding;
+use hawser_execution::{Finding, GateTransaction};
 use hawser_ledger::{TransactionError, VerifiedTransaction};
 use hawser_primitives::{Address, B256, Bytes};
 use thiserror::Error;
@@ -11,6 +11,41 @@ use crate::{
     pool::{AccountContent, PoolCounts, PoolError},
     store::{ChainStore, ExecutedBlock},
 };
+
+/// A transaction with good signatures that the chain's governance refuses.
+#[derive(Clone, Debug)]
+pub struct Denial {
+    /// Which rule decided, and why.
+    pub finding: Finding,
+    /// Who asked for what.
+    pub transaction: GateTransaction,
+}
+
+impl std::fmt::Display for Denial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.finding.fmt(f)
+    }
+}
+
+/// Who handed a transaction to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A client, through an interface.
+    Client,
+    /// Another node.
+    Peer,
+}
+
+impl Source {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Peer => "peer",
+        }
+    }
+}
 
 /// Why a submitted transaction was not accepted.
 #[derive(Debug, Error)]
@@ -23,7 +58,7 @@ pub enum SubmitError {
     Pool(#[from] PoolError),
     /// The chain's governance refuses it; executed, it would revert with the same words.
     #[error("{0}")]
-    Denied(Finding),
+    Denied(Box<Denial>),
     /// More arrives than this node can check.
     #[error("the node is busy: {waiting} submissions wait; retry in a second")]
     Busy {

@@ -4,6 +4,7 @@
 //! Threads per chain: one runs the replica and its vote log, one executes final blocks, one writes
 //! state out, one gathers submissions, a few verify signatures. Channels between them are bounded, or bounded by what may be in flight.
 
+mod check;
 mod clock;
 mod driver;
 mod error;
@@ -27,13 +28,14 @@ use hawser_storage::{Disk, Kv};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use error::ChainError;
-pub use handle::{ChainHandle, Stopped, SubmitError};
+pub use handle::{ChainHandle, Denial, Source, Stopped, SubmitError};
 pub use status::{ChainStatus, PeerState};
 pub use timers::Timers;
 pub use verify::Verifier;
 pub use votelog::VoteLog;
 
 use crate::{
+    light::LightPeers,
     peers::PeerNames,
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
     replica::{Boot, CastVotes, CheckedBlock, Event},
@@ -86,6 +88,11 @@ pub trait ChainObserver: Send + Sync {
     fn reported(&self, report: &crate::replica::Report);
     /// A submitted or gossiped transaction was refused, by a short reason.
     fn refused(&self, reason: &'static str);
+    /// The chain's governance refused a transaction whose signatures are good. Called by threads
+    /// that verify, so it must not wait.
+    fn denied(&self, denial: &Denial, source: Source) {
+        let _ = (denial, source);
+    }
 }
 
 /// An observer that looks away.
@@ -136,7 +143,7 @@ impl Chain {
     pub fn start(
         setup: ChainSetup,
         network: NetworkHandle,
-        names: PeerNames,
+        (names, light): (PeerNames, LightPeers),
         progress: &mut dyn FnMut(Height, Height),
     ) -> Result<Self, ChainError> {
         let store = Arc::new(ChainStore::open(
@@ -196,6 +203,7 @@ impl Chain {
             pending,
             observer: setup.observer,
             names,
+            light,
         });
         let mut threads = workers;
         threads.push(driver::spawn(
@@ -314,6 +322,7 @@ pub fn boot(
         last_busy,
         roots,
         cast,
+        program_version: store.program_version(),
     };
     Ok((log, boot))
 }

@@ -1,44 +1,82 @@
+//! Verifying signatures, each once in a node's life.
+
+mod seen;
+
 use std::sync::Arc;
 
-use hawser_ledger::{Block, Transaction, VerifiedTransaction, state::StateRead};
-use hawser_primitives::{B256, Bytes, Height, U256};
+use hawser_ledger::{
+    Block, Transaction, TransactionError, VerifiedTransaction,
+    state::{StateRead, StateView},
+};
+use hawser_primitives::{Address, B256, Bytes, Height, Time, U256};
+use parking_lot::Mutex;
 
-use super::SubmitError;
+use super::{Denial, SubmitError};
 use crate::{
     pool::{Candidate, PoolError},
+    replica::Relayed,
     store::{ChainStore, StoreError},
 };
+use seen::Seen;
 
 /// Decodes transactions, verifies signatures, and looks senders up in the state.
+///
+/// A transaction reaches a node by two ways, alone from a client or peer and inside a block, in
+/// either order. What was verified lately is remembered, so that the second way costs a look-up.
 pub struct Verifier {
     store: Arc<ChainStore>,
+    seen: Mutex<Seen>,
 }
 
 impl Verifier {
     /// A verifier for one chain.
     #[must_use]
-    pub const fn new(store: Arc<ChainStore>) -> Self {
-        Self { store }
+    pub fn new(store: Arc<ChainStore>) -> Self {
+        Self {
+            store,
+            seen: Mutex::default(),
+        }
     }
 
-    /// A raw transaction as the pool takes it.
-    pub fn candidate(&self, raw: Bytes) -> Result<Candidate, SubmitError> {
-        let genesis = self.store.genesis();
-        let transaction = Transaction::decode(genesis.suite, raw)?;
-        self.store
-            .executor()
-            .check_admission(&transaction)
-            .map_err(|error| SubmitError::Pool(PoolError::Unexecutable(error.to_string())))?;
-        let transaction = transaction.verify(genesis.chain_id)?;
-        if transaction.transaction().nonce().is_none() {
-            let executed = self.executed_at(&transaction.hash());
-            if let Some(height) = executed.map_err(|error| SubmitError::Store(error.to_string()))? {
-                return Err(SubmitError::Pool(PoolError::AlreadyExecuted {
-                    height: height.0,
-                }));
+    /// Raw transactions as the pool takes them, in the given order.
+    pub fn submitted(&self, raws: Vec<Bytes>) -> Vec<Result<Candidate, SubmitError>> {
+        self.candidates(raws.into_iter().map(|raw| (raw, None)).collect())
+    }
+
+    /// The same for what a peer passes on.
+    pub fn relayed(&self, list: Vec<Relayed>) -> Vec<Result<Candidate, SubmitError>> {
+        let claimed = |Relayed { sender, raw }| (raw, Some(sender));
+        self.candidates(list.into_iter().map(claimed).collect())
+    }
+
+    fn candidates(
+        &self,
+        raws: Vec<(Bytes, Option<Address>)>,
+    ) -> Vec<Result<Candidate, SubmitError>> {
+        let suite = self.store.genesis().suite;
+        let admitted = raws.into_iter().map(|(raw, sender)| {
+            let transaction = Transaction::decode(suite, raw)?;
+            self.store
+                .executor()
+                .check_admission(&transaction)
+                .map_err(|error| SubmitError::Pool(PoolError::Unexecutable(error.to_string())))?;
+            Ok((transaction, sender))
+        });
+        let verified = self.verify::<SubmitError>(admitted.collect());
+        let head = self.store.head();
+        let (height, time) = (head.id().height, head.block.header.time);
+        let view = match self.store.state(height) {
+            Ok(view) => view,
+            Err(error) => {
+                let text = error.to_string();
+                let failed = |_| Err(SubmitError::Store(text.clone()));
+                return verified.into_iter().map(failed).collect();
             }
-        }
-        self.with_account(Arc::new(transaction))
+        };
+        verified
+            .into_iter()
+            .map(|transaction| self.with_account(transaction?, &view, height.next(), time))
+            .collect()
     }
 
     /// Where a transaction was executed; one that was skipped may come again.
@@ -59,16 +97,27 @@ impl Verifier {
     fn with_account(
         &self,
         transaction: Arc<VerifiedTransaction>,
+        view: &StateView,
+        next: Height,
+        time: Time,
     ) -> Result<Candidate, SubmitError> {
         let failed = |error: &dyn std::fmt::Display| SubmitError::Store(error.to_string());
-        let head = self.store.head();
-        let height = head.id().height;
-        let view = self.store.state(height).map_err(|error| failed(&error))?;
-        let (next, time) = (height.next(), head.block.header.time);
+        if transaction.transaction().nonce().is_none() {
+            let executed = self.executed_at(&transaction.hash());
+            if let Some(height) = executed.map_err(|error| failed(&error))? {
+                return Err(SubmitError::Pool(PoolError::AlreadyExecuted {
+                    height: height.0,
+                }));
+            }
+        }
         let executor = self.store.executor();
-        let denied = executor.check_access(&view, &transaction, next, time);
-        if let Some(finding) = denied.map_err(|error| failed(&error))? {
-            return Err(SubmitError::Denied(finding));
+        let denied = executor.check_access(view, &transaction, next, time);
+        if let Some((finding, transaction)) = denied.map_err(|error| failed(&error))? {
+            let denial = Denial {
+                finding,
+                transaction,
+            };
+            return Err(SubmitError::Denied(Box::new(denial)));
         }
         let account = view
             .account(&transaction.sender())
@@ -89,18 +138,76 @@ impl Verifier {
         block: &Block,
         known: &[Option<Arc<VerifiedTransaction>>],
     ) -> Result<Arc<Vec<Arc<VerifiedTransaction>>>, String> {
-        let genesis = self.store.genesis();
-        let mut verified = Vec::with_capacity(block.transactions.len());
-        for (i, raw) in block.transactions.iter().enumerate() {
-            if let Some(Some(transaction)) = known.get(i) {
-                verified.push(Arc::clone(transaction));
-                continue;
-            }
-            let transaction = Transaction::decode(genesis.suite, raw.clone())
-                .and_then(|transaction| transaction.verify(genesis.chain_id))
-                .map_err(|error| format!("transaction {i}: {error}"))?;
-            verified.push(Arc::new(transaction));
+        self.check_part(&block.transactions, known, 0).map(Arc::new)
+    }
+
+    /// [`Self::check`] for some transactions of a block, of which `first` is the position of the
+    /// first.
+    pub(super) fn check_part(
+        &self,
+        raws: &[Bytes],
+        known: &[Option<Arc<VerifiedTransaction>>],
+        first: usize,
+    ) -> Result<Vec<Arc<VerifiedTransaction>>, String> {
+        let suite = self.store.genesis().suite;
+        let is_known = |i: usize| known.get(i).and_then(Option::as_ref);
+        let missing: Vec<_> = raws
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| is_known(*i).is_none())
+            .map(|(_, raw)| Ok((Transaction::decode(suite, raw.clone())?, None)))
+            .collect();
+        let mut verified = self.verify::<TransactionError>(missing).into_iter();
+        let mut all = Vec::with_capacity(raws.len());
+        for i in 0..raws.len() {
+            let transaction = match is_known(i) {
+                Some(transaction) => Arc::clone(transaction),
+                None => verified
+                    .next()
+                    .ok_or_else(|| "not every transaction was verified".to_owned())?
+                    .map_err(|error| format!("transaction {}: {error}", first.saturating_add(i)))?,
+            };
+            all.push(transaction);
         }
-        Ok(Arc::new(verified))
+        Ok(all)
+    }
+
+    /// Verifies what is not remembered, and remembers it. Answers are in the order of the list.
+    fn verify<E: From<TransactionError>>(
+        &self,
+        list: Vec<Result<(Transaction, Option<Address>), E>>,
+    ) -> Vec<Result<Arc<VerifiedTransaction>, E>> {
+        let mut fresh = Vec::new();
+        let found: Vec<_> = {
+            let seen = self.seen.lock();
+            list.into_iter()
+                .map(|item| {
+                    item.map(|(transaction, sender)| {
+                        let known = seen.get(&transaction.hash());
+                        if known.is_none() {
+                            fresh.push((transaction, sender));
+                        }
+                        known
+                    })
+                })
+                .collect::<Vec<Result<_, E>>>()
+        };
+        let chain = self.store.genesis().chain_id;
+        let mut fresh = Transaction::verify_many(fresh, chain)
+            .into_iter()
+            .map(|verified| verified.map(Arc::new));
+        let mut seen = self.seen.lock();
+        found
+            .into_iter()
+            .map(|item| match item? {
+                Some(known) => Ok(known),
+                None => {
+                    // As many answers as questions.
+                    let verified = fresh.next().unwrap_or(Err(TransactionError::Empty))?;
+                    seen.insert(&verified);
+                    Ok(verified)
+                }
+            })
+            .collect()
     }
 }

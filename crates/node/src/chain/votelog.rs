@@ -9,9 +9,8 @@ use hawser_primitives::{Height, decode_exact, encode, limits::FRAME_BYTES_MAX};
 use hawser_storage::{Disk, LogError, LogOptions, SyncedLog};
 
 use super::ChainError;
-use crate::replica::LogEntry;
+use crate::{replica::LogEntry, store::VOTE_LOG as NAME};
 
-const NAME: &str = "votes.log";
 /// Size after which the log is begun anew at the next opportunity, in bytes.
 const ROTATE_BYTES: u64 = 32 * 1024 * 1024;
 

@@ -7,40 +7,45 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
-use hawser_ledger::{Block, Certificate, VerifiedTransaction};
-use hawser_primitives::{B256, Bytes, Height};
+use hawser_ledger::Certificate;
+use hawser_primitives::Height;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::{ChainError, ChainObserver, Input, Submission, Verified, Verifier};
+use super::{
+    ChainError, ChainObserver, Input, Source, Submission, SubmitError, Verified, Verifier,
+    check::{CheckJob, Share},
+};
 use crate::{
-    replica::{CheckedBlock, Event},
+    replica::{CheckedBlock, Event, Relayed},
     store::{ChainStore, ExecutedBlock},
 };
 
 /// Submissions verified before the results are handed on.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// Messages of transactions from peers that may wait; more are dropped, the sender's pool keeps
 /// them.
 const GOSSIP_MAX: usize = 1_024;
-
-/// A block whose signatures are to be verified.
-pub(super) struct CheckJob {
-    pub(super) hash: B256,
-    pub(super) block: Arc<Block>,
-    pub(super) known: Vec<Option<Arc<VerifiedTransaction>>>,
-}
 
 /// Ways to the workers. The queues need no bound of their own: checks are bounded by the
 /// candidates that a replica looks at, commits by its limit on blocks awaiting execution.
 pub(super) struct Jobs {
     pub(super) commit: Sender<(CheckedBlock, Certificate)>,
-    pub(super) check: Sender<CheckJob>,
-    gossip: Sender<Vec<Bytes>>,
+    check: Sender<Share>,
+    gossip: Sender<Vec<Relayed>>,
+    verifiers: usize,
 }
 
 impl Jobs {
+    /// Queues a block for as many threads as it is worth.
+    pub(super) fn check(&self, job: CheckJob) {
+        for share in job.shares(self.verifiers) {
+            // Closed only when the chain stops.
+            let _ = self.check.send(share);
+        }
+    }
+
     /// Queues a peer's transactions; says whether there was room.
-    pub(super) fn gossip(&self, transactions: Vec<Bytes>) -> bool {
+    pub(super) fn gossip(&self, transactions: Vec<Relayed>) -> bool {
         self.gossip.len() < GOSSIP_MAX && self.gossip.send(transactions).is_ok()
     }
 }
@@ -107,6 +112,7 @@ impl Workers {
                 commit,
                 check,
                 gossip,
+                verifiers,
             },
         ))
     }
@@ -188,14 +194,14 @@ fn flush(context: &Context, due: &Receiver<Height>) {
 /// Verifies signatures: blocks under agreement first, then clients, then peers' gossip.
 fn verify(
     context: &Context,
-    checks: &Receiver<CheckJob>,
-    gossips: &Receiver<Vec<Bytes>>,
+    checks: &Receiver<Share>,
+    gossips: &Receiver<Vec<Relayed>>,
     ingresses: &Receiver<Vec<Submission>>,
 ) {
     loop {
         let input = select_biased! {
             recv(checks) -> job => match job {
-                Ok(job) => Some(check(context, job)),
+                Ok(share) => share.verify(&context.verifier),
                 Err(_) => return,
             },
             recv(ingresses) -> batch => match batch {
@@ -215,21 +221,24 @@ fn verify(
     }
 }
 
-fn check(context: &Context, job: CheckJob) -> Input {
-    let result = context.verifier.check(&job.block, &job.known);
-    Input::Event(Event::Checked {
-        hash: job.hash,
-        result,
-    })
+fn refused(context: &Context, error: &SubmitError, source: Source) {
+    context.observer.refused(error.reason());
+    if let SubmitError::Denied(denial) = error {
+        context.observer.denied(denial, source);
+    }
 }
 
 fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
-    let mut verified = Vec::with_capacity(batch.len());
-    for Submission { raw, reply } in batch {
-        match context.verifier.candidate(raw) {
+    let (raws, replies): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .map(|Submission { raw, reply }| (raw, reply))
+        .unzip();
+    let mut verified = Vec::with_capacity(raws.len());
+    for (result, reply) in context.verifier.submitted(raws).into_iter().zip(replies) {
+        match result {
             Ok(candidate) => verified.push(Verified { candidate, reply }),
             Err(error) => {
-                context.observer.refused(error.reason());
+                refused(context, &error, Source::Client);
                 // The client has gone if nobody listens.
                 let _ = reply.send(Err(error));
             }
@@ -238,12 +247,12 @@ fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
     (!verified.is_empty()).then_some(Input::Verified(verified))
 }
 
-fn gossiped(context: &Context, raws: Vec<Bytes>) -> Input {
-    let mut candidates = Vec::with_capacity(raws.len());
-    for raw in raws {
-        match context.verifier.candidate(raw) {
+fn gossiped(context: &Context, list: Vec<Relayed>) -> Input {
+    let mut candidates = Vec::with_capacity(list.len());
+    for result in context.verifier.relayed(list) {
+        match result {
             Ok(candidate) => candidates.push(candidate),
-            Err(error) => context.observer.refused(error.reason()),
+            Err(error) => refused(context, &error, Source::Peer),
         }
     }
     Input::Event(Event::Gossiped(candidates))

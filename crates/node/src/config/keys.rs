@@ -95,6 +95,12 @@ pub const PEER_FIELDS: &[Field] = &[
         required: false,
         doc: "name for people",
     },
+    Field {
+        name: "kind",
+        kind: Kind::Choice(&["validator", "observer", "light"]),
+        required: false,
+        doc: "what the peer is admitted as; a light one gets answers and nothing that full nodes tell one another",
+    },
 ];
 
 /// Fields of `chains`.
@@ -138,6 +144,12 @@ pub const KEYS: &[Key] = &[
         Kind::Text(64),
         "\"node\"",
         "name for people, in logs and metrics",
+    ),
+    key(
+        "node.mode",
+        Kind::Choice(&["full", "light"]),
+        "\"full\"",
+        "full: keeps and executes every block; light: follows verified headers and asks peers for proofs of the rest",
     ),
     key(
         "node.data_dir",
@@ -414,6 +426,12 @@ pub const KEYS: &[Key] = &[
         Kind::Integer(0, 1_000_000_000),
         "1024",
         "blocks before those for which past state can be read; 0: none",
+    ),
+    key(
+        "storage.light_headers",
+        Kind::Integer(0, 1_000_000_000),
+        "0",
+        "newest headers that a light node keeps, and up to a file of headers more; 0: all",
     ),
     key(
         "storage.encryption",

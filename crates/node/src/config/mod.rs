@@ -22,6 +22,6 @@ pub use keys::{CHAIN_FIELDS, Field, KEYS, Key, Kind, PEER_FIELDS, find};
 pub use layers::{FILE_BYTES_MAX, Loaded, Overrides, Setting, load, load_text};
 pub use sections::{
     AuditSection, ChainSection, ClientsKind, ConsensusSection, CredentialKind, Encryption,
-    LogFormat, LogSection, MetricsSection, NetworkSection, NodeConfig, NodeSection, PeerSection,
-    PoolSection, ReadsMode, RevocationKind, RpcSection, StorageSection,
+    LogFormat, LogSection, MetricsSection, NetworkSection, NodeConfig, NodeKind, NodeMode,
+    NodeSection, PeerSection, PoolSection, ReadsMode, RevocationKind, RpcSection, StorageSection,
 };

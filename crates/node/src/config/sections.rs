@@ -43,6 +43,8 @@ pub struct NodeConfig {
 pub struct NodeSection {
     /// Name for people.
     pub name: String,
+    /// Whether it keeps full copies of its chains or verified headers.
+    pub mode: NodeMode,
     /// Folder for everything that the node keeps.
     pub data_dir: PathBuf,
     /// Encrypted key of the node: Ed25519, or that of its certificate.
@@ -128,6 +130,31 @@ pub struct PeerSection {
     /// Name for people.
     #[serde(default)]
     pub name: Option<String>,
+    /// What it was admitted as; `None` for a full node of either kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<NodeKind>,
+}
+
+/// What a node is to its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeKind {
+    /// A full node that votes, once the committee has it.
+    Validator,
+    /// A full node without a vote.
+    Observer,
+    /// Follows headers and keeps no copy: it is not told what full nodes tell one another.
+    Light,
+}
+
+/// How a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeMode {
+    /// With a full copy of its chains.
+    Full,
+    /// With verified headers only.
+    Light,
 }
 
 /// A chain that the node hosts.
@@ -233,6 +260,8 @@ pub struct StorageSection {
     pub cache_mib: u64,
     /// Blocks whose changes of the state may wait in memory.
     pub state_overlay_blocks: u64,
+    /// Newest headers that a light node keeps; 0 for all.
+    pub light_headers: u64,
     /// Latest blocks whose state can be proved.
     pub provable_blocks: u64,
     /// Blocks before those for which past state can be read; 0 for none.

@@ -294,6 +294,7 @@ impl Pool {
             return self.insert_unordered(transaction, expires, now);
         }
         let tx_nonce = inner.nonce().unwrap_or_default();
+        let is_half_full = self.is_half_full();
         let account = self.accounts.entry(sender).or_default();
         // Blocks decided since the state was looked at may have moved the nonce on.
         let decided = self.recent.next.get(&sender).map_or(0, |(next, _)| *next);
@@ -344,7 +345,7 @@ impl Pool {
                 });
             }
             // Half of the pool is for what the next blocks can execute.
-            None if tx_nonce > account.contiguous() && self.is_half_full() => {
+            None if is_half_full && tx_nonce > account.contiguous() => {
                 self.refresh(sender);
                 return Err(PoolError::Full {
                     waiting: self.places.len(),

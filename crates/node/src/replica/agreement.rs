@@ -6,7 +6,7 @@ use hawser_consensus::{Election as _, Message, Output, Vote};
 use hawser_crypto::Signature;
 use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;
-use hawser_primitives::{Address, B256, Height, Round, limits};
+use hawser_primitives::{Address, B256, Height, Round};
 
 use super::{
     Action, CheckedBlock, DivergedRoots, LogEntry, PeerMessage, Replica, ReplicaError, Report,
@@ -35,6 +35,7 @@ impl Replica {
             }
             return Ok(());
         }
+        self.watch_own_key(from, &message)?;
         let running = self.bft.height() == Some(next);
         // What no committee member signed neither wakes a chain nor says how far anyone is.
         let in_progress = running && height == next;
@@ -70,7 +71,7 @@ impl Replica {
     }
 
     /// Whether a member of the committee of its height signed (any part of) the message.
-    fn is_from_committee(&self, message: &Message) -> bool {
+    pub(super) fn is_from_committee(&self, message: &Message) -> bool {
         let chain = self.genesis.chain_id;
         let set = self.rules.committee(message.height());
         let signed = |validator: &Address, bytes: &[u8], signature: &Signature| {
@@ -177,6 +178,7 @@ impl Replica {
             match output {
                 Output::Persist(record) => self.actions.push(Action::Log(LogEntry::Record(record))),
                 Output::Send(message) => {
+                    self.own.sent(&message);
                     self.send(To::All, true, &PeerMessage::Agreement(message));
                 }
                 Output::Schedule { timer, after_ms } => {
@@ -230,7 +232,7 @@ impl Replica {
         };
         self.build = None;
         self.pool.expire(self.now);
-        let transactions = self.pool.select(self.now, limits::BLOCK_TRANSACTIONS_MAX);
+        let transactions = self.pool.select(self.now, self.pace.limit());
         let raws: Vec<_> = transactions
             .iter()
             .map(|t| t.transaction().raw().clone())
@@ -268,7 +270,15 @@ impl Replica {
 
     fn decided(&mut self, certificate: Certificate) -> Result<(), ReplicaError> {
         match self.candidates.valid(&certificate.block_hash) {
-            Some(block) => self.commit(block, certificate),
+            Some(block) => {
+                // A round that failed says nothing of the work that a block makes.
+                if certificate.round == Round(0) {
+                    let count = block.transactions.len();
+                    self.pace
+                        .decided(certificate.height, self.height_started, count);
+                }
+                self.commit(block, certificate)
+            }
             None => Err(ReplicaError::InvalidFinalBlock {
                 height: certificate.height,
                 reason: "agreement decided on a block that this node did not find valid".to_owned(),
@@ -310,6 +320,7 @@ impl Replica {
         }
         self.candidates.clear();
         self.cast.retain(|height, _| *height > self.tip.height);
+        self.own.decided(self.tip.height);
         self.actions.push(Action::Commit { block, certificate });
         Ok(())
     }

@@ -6,7 +6,7 @@ use hawser_consensus::{Election as _, Message};
 use hawser_ledger::{Block, VerifiedTransaction};
 use hawser_network::PeerId;
 use hawser_primitives::{
-    Address, B256, Bytes, Height, Round, decode_exact, encode,
+    Address, B256, Bytes, Height, Round, Time, decode_exact, encode,
     limits::{BLOCK_BYTES_MAX, PART_BYTES},
 };
 
@@ -396,6 +396,15 @@ impl Replica {
         }
     }
 
+    /// Remembers that a refused proposal came from a clock ahead of this one.
+    fn note_time(&mut self, time: Time) {
+        let height = self.tip.height.next();
+        let by = time.since_ms(self.now);
+        if by > self.rules.parameters(height).clock_drift_ms_max {
+            self.ahead = Some((self.now, by));
+        }
+    }
+
     /// Hands the verdict on a candidate to the agreement.
     fn judge(
         &mut self,
@@ -411,7 +420,7 @@ impl Replica {
             _ => return Ok(()),
         };
         let (round, proposer) = (entry.round, entry.proposer.unwrap_or(block.header.proposer));
-        let valid = result.is_ok();
+        let (valid, time) = (result.is_ok(), block.header.time);
         match result {
             Ok(transactions) => {
                 self.actions
@@ -424,6 +433,7 @@ impl Replica {
             }
             Err(reason) => {
                 entry.body = Body::Invalid;
+                self.note_time(time);
                 self.report(Report::BlockRefused {
                     height,
                     hash,

@@ -15,6 +15,8 @@
 
 mod agreement;
 mod candidates;
+mod own;
+mod pace;
 mod sync;
 mod wire;
 
@@ -23,9 +25,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_consensus::{Bft, BftConfig, BftError, Election as _, Record, Timeouts};
 use hawser_crypto::{SecretKey, Suite};
-use hawser_ledger::{
-    Block, BlockId, Certificate, Genesis, Header, PROTOCOL_VERSION, Roots, VerifiedTransaction,
-};
+use hawser_ledger::{Block, BlockId, Certificate, Genesis, Header, Roots, VerifiedTransaction};
 use hawser_network::PeerId;
 use hawser_primitives::{Address, B256, Bytes, Height, Round, Time, decode_exact, encode, limits};
 use thiserror::Error;
@@ -35,13 +35,17 @@ use crate::{
     pool::{Candidate, Pool, PoolError, PoolLimits},
 };
 use candidates::Candidates;
+use own::OwnVotes;
+use pace::Pace;
 use sync::Sync;
-pub use wire::{CertifiedBlock, PeerMessage, SYNC_BLOCKS_MAX, SYNC_BYTES};
+pub use wire::{CertifiedBlock, PeerMessage, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES};
 
 /// How often a node tells its peers how far it is, in milliseconds.
 const STATUS_INTERVAL_MS: u64 = 2_000;
 /// Age after which a waiting transaction is sent to the peers again, in milliseconds.
 const REGOSSIP_MS: u64 = 1_000;
+/// How long a proposal from a wrong clock is news, in milliseconds.
+const CLOCK_NEWS_MS: u64 = 60_000;
 
 /// A block whose body is complete and whose signatures are good.
 #[derive(Clone, Debug)]
@@ -153,8 +157,8 @@ pub enum Action {
     Verify {
         /// Who sent them.
         from: PeerId,
-        /// Raw transactions.
-        transactions: Vec<Bytes>,
+        /// What they sent.
+        transactions: Vec<Relayed>,
     },
     /// Verify the transactions of a block that are not known yet, then give [`Event::Checked`].
     Check {
@@ -221,6 +225,15 @@ pub enum Report {
         /// What, in words.
         what: String,
     },
+    /// Another node signs with this node's vote key; this node votes no more.
+    KeyElsewhere {
+        /// Who brought the message.
+        from: PeerId,
+        /// The validator that this node was.
+        validator: Address,
+        /// What was signed elsewhere, in words.
+        what: String,
+    },
     /// A round failed and another begins.
     Round {
         /// Height.
@@ -270,13 +283,15 @@ pub enum ReplicaError {
     /// The chain has moved on to a protocol that this program does not know.
     #[error(
         "from block {height} on the chain runs protocol version {version}, this program implements \
-         version {PROTOCOL_VERSION}: install a newer one and start the node again"
+         version {program}: install a newer one and start the node again"
     )]
     Outdated {
         /// The next block.
         height: Height,
         /// Its version.
         version: u32,
+        /// The program's.
+        program: u32,
     },
     /// A certified block has a transaction that does not verify.
     #[error("block {height} is final but invalid ({reason}): a third of the validators is faulty")]
@@ -308,6 +323,8 @@ pub struct Boot {
     pub roots: Vec<Roots>,
     /// What the vote log holds of the heights after the tip.
     pub cast: BTreeMap<Height, CastVotes>,
+    /// Newest protocol version that this program runs.
+    pub program_version: u32,
 }
 
 /// What this validator logged of one height before it stopped. It binds when the height is started
@@ -343,6 +360,7 @@ pub struct Replica {
     tip_hash: B256,
     last_busy: Height,
     roots: BTreeMap<Height, Roots>,
+    program_version: u32,
     executed: Height,
     candidates: Candidates,
     build: Option<(Height, Round)>,
@@ -350,7 +368,12 @@ pub struct Replica {
     sync: Sync,
     /// Votes of an earlier run for heights that are not started yet.
     cast: BTreeMap<Height, CastVotes>,
+    own: OwnVotes,
+    /// The last proposal whose time was too far ahead: when it came, and by how much, in
+    /// milliseconds.
+    ahead: Option<(Time, u64)>,
     height_started: Time,
+    pace: Pace,
     now: Time,
     actions: Vec<Action>,
 }
@@ -396,8 +419,12 @@ impl Replica {
             build: None,
             peers: BTreeMap::new(),
             sync: Sync::default(),
+            program_version: boot.program_version,
+            own: OwnVotes::of_earlier_run(&boot.cast, address),
+            ahead: None,
             cast: boot.cast,
             height_started: Time(0),
+            pace: Pace::default(),
             now: Time(0),
             actions: Vec::new(),
         }
@@ -408,7 +435,11 @@ impl Replica {
         if self.is_outdated() {
             let height = self.tip.height.next();
             let version = self.rules.version(height);
-            return Err(ReplicaError::Outdated { height, version });
+            return Err(ReplicaError::Outdated {
+                height,
+                version,
+                program: self.program_version,
+            });
         }
         // A clock that is set back must not shrink waits or block times.
         self.now = self.now.max(now);
@@ -439,6 +470,7 @@ impl Replica {
                 rules,
             } => {
                 self.executed = roots.height;
+                self.pace.executed(roots.height, self.now);
                 self.rules = rules;
                 self.roots.insert(roots.height, roots);
                 // No further back than what the next blocks commit to.
@@ -491,6 +523,14 @@ impl Replica {
         self.address
     }
 
+    /// By how much the time of a proposal was ahead of this node's clock, in milliseconds, if that
+    /// made this node refuse one within the last minute.
+    #[must_use]
+    pub fn clock_behind_ms(&self) -> Option<u64> {
+        let (at, by) = self.ahead?;
+        (self.now.since_ms(at) <= CLOCK_NEWS_MS).then_some(by)
+    }
+
     /// How long the height in progress has been in progress, in milliseconds.
     #[must_use]
     pub fn deciding_for_ms(&self) -> u64 {
@@ -522,21 +562,22 @@ impl Replica {
     fn on_submitted(&mut self, list: Vec<(u64, Candidate)>) {
         let mut accepted = Vec::new();
         for (id, candidate) in list {
-            let raw = candidate.transaction.transaction().raw().clone();
+            let transaction = Arc::clone(&candidate.transaction);
             let result = self.pool.insert(candidate, self.now);
             if result.is_ok() {
-                accepted.push(raw);
+                accepted.push(transaction);
             }
             self.actions.push(Action::Reply(id, result));
         }
-        self.gossip(accepted);
+        self.gossip(&accepted);
     }
 
-    fn gossip(&mut self, transactions: Vec<Bytes>) {
+    fn gossip(&mut self, transactions: &[Arc<VerifiedTransaction>]) {
         let (mut batch, mut bytes) = (Vec::new(), 0usize);
-        for raw in transactions {
-            bytes = bytes.saturating_add(raw.len());
-            batch.push(raw);
+        for transaction in transactions {
+            let relayed = Relayed::from(transaction.as_ref());
+            bytes = bytes.saturating_add(relayed.raw.len());
+            batch.push(relayed);
             if bytes >= wire::GOSSIP_BYTES {
                 let message = PeerMessage::Transactions(std::mem::take(&mut batch));
                 self.send(To::All, false, &message);
@@ -589,6 +630,14 @@ impl Replica {
                 }
             }
             PeerMessage::Blocks(blocks) => self.on_blocks(from, blocks),
+            PeerMessage::LightRequest(_) => {
+                let reason = "asked what is answered beside the replica".to_owned();
+                self.report(Report::BadMessage { from, reason });
+            }
+            PeerMessage::LightAnswer(_) => {
+                let reason = "answered a question that a full node does not ask".to_owned();
+                self.report(Report::BadMessage { from, reason });
+            }
         }
         Ok(())
     }
@@ -648,7 +697,7 @@ impl Replica {
             return;
         }
         let old = self.pool.oldest_ready(wire::GOSSIP_BYTES);
-        self.gossip(old.iter().map(|t| t.transaction().raw().clone()).collect());
+        self.gossip(&old);
     }
 
     fn send_status(&mut self, to: To) {
@@ -710,7 +759,7 @@ impl Replica {
 
     /// Whether the next block needs a newer program.
     fn is_outdated(&self) -> bool {
-        self.rules.version(self.tip.height.next()) > PROTOCOL_VERSION
+        self.rules.version(self.tip.height.next()) > self.program_version
     }
 }
 

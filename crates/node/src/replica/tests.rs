@@ -47,6 +47,7 @@ fn replica(i: u8) -> Replica {
         pool: PoolLimits::default(),
         last_busy: Height::GENESIS,
         cast: BTreeMap::new(),
+        program_version: PROTOCOL_VERSION,
     })
 }
 
@@ -151,7 +152,10 @@ fn a_peer_on_another_chain_is_named_once_and_ignored() {
     ));
     assert!(requests(&actions).is_empty());
     assert!(reports(&tell(&mut replica, 2, &foreign)).is_empty());
-    let ask = PeerMessage::Transactions(vec![Bytes::from(vec![1])]);
+    let ask = PeerMessage::Transactions(vec![Relayed {
+        sender: key(1).address(),
+        raw: Bytes::from(vec![1]),
+    }]);
     assert!(tell(&mut replica, 2, &ask).is_empty());
 }
 
@@ -372,6 +376,10 @@ fn changed_rules(change: impl FnOnce(&mut ChainSettings)) -> Arc<Rules> {
 
 /// A replica whose chain ends with an empty block at `height`, everything executed.
 fn replica_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>) -> Replica {
+    Replica::new(boot_at(height, rules, cast))
+}
+
+fn boot_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>) -> Boot {
     let genesis = genesis();
     let mut tip = genesis.block(B256::ZERO).unwrap().header;
     tip.height = Height(height);
@@ -380,7 +388,7 @@ fn replica_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>)
         height: Height(height),
         ..Roots::default()
     };
-    Replica::new(Boot {
+    Boot {
         roots: (height.saturating_sub(lag)..=height).map(roots).collect(),
         tip,
         genesis,
@@ -390,7 +398,8 @@ fn replica_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>)
         pool: PoolLimits::default(),
         last_busy: Height::GENESIS,
         cast,
-    })
+        program_version: PROTOCOL_VERSION,
+    }
 }
 
 #[test]
@@ -408,6 +417,15 @@ fn an_idle_chain_goes_on_until_a_change_is_in_effect_and_no_further() {
     }
 }
 
+/// As [`replica_at`], by a program that runs versions up to this one.
+fn replica_of_program(height: u64, rules: Arc<Rules>, program_version: u32) -> Replica {
+    let boot = boot_at(height, rules, BTreeMap::new());
+    Replica::new(Boot {
+        program_version,
+        ..boot
+    })
+}
+
 #[test]
 fn a_chain_that_outgrows_the_program_stops_it_with_words() {
     let rules = changed_rules(|settings| settings.protocol_version += 1);
@@ -417,9 +435,36 @@ fn a_chain_that_outgrows_the_program_stops_it_with_words() {
     let error = at.handle(START, Event::Started).unwrap_err();
     assert!(matches!(
         error,
-        ReplicaError::Outdated { height: Height(SETTINGS_DELAY), version }
-            if version == PROTOCOL_VERSION + 1
+        ReplicaError::Outdated { height: Height(SETTINGS_DELAY), version, program }
+            if version == PROTOCOL_VERSION + 1 && program == PROTOCOL_VERSION
     ));
+    assert!(
+        error
+            .to_string()
+            .ends_with("install a newer one and start the node again")
+    );
+}
+
+#[test]
+fn a_newer_program_goes_on_over_the_height_of_a_new_protocol_version() {
+    let rules = changed_rules(|settings| settings.protocol_version += 1);
+    for (height, program, goes_on) in [
+        (SETTINGS_DELAY - 1, PROTOCOL_VERSION + 1, true),
+        (SETTINGS_DELAY - 1, PROTOCOL_VERSION + 9, true),
+        (SETTINGS_DELAY - 2, PROTOCOL_VERSION, true),
+        (SETTINGS_DELAY - 1, PROTOCOL_VERSION, false),
+    ] {
+        let mut replica = replica_of_program(height, Arc::clone(&rules), program);
+        let started = replica.handle(START, Event::Started);
+        assert_eq!(
+            started.is_ok(),
+            goes_on,
+            "block {height}, program {program}"
+        );
+        if goes_on {
+            assert_eq!(replica.agreement().height(), Some(Height(height + 1)));
+        }
+    }
 }
 
 #[test]
@@ -604,4 +649,134 @@ fn votes_logged_two_heights_above_the_tip_bind_when_that_height_is_reached() {
         .collect();
     assert!(!prevotes.is_empty(), "the vote is sent again");
     assert!(prevotes.iter().all(|found| *found == vote), "{prevotes:?}");
+}
+
+fn vote_of(i: u8, kind: VoteKind, height: Height, block: Option<B256>) -> PeerMessage {
+    let vote = Vote {
+        kind,
+        height,
+        round: Round(0),
+        block,
+        validator: key(i).address(),
+    };
+    let signature = key(i).sign(&vote.message(ChainId(9)));
+    PeerMessage::Agreement(Message::Vote(SignedVote { vote, signature }))
+}
+
+fn sent_votes(actions: &[Action]) -> Vec<PeerMessage> {
+    let sent = actions.iter().filter_map(|action| match action {
+        Action::Send { bytes, .. } => decode_exact(bytes, limits::FRAME_BYTES_MAX).ok(),
+        _ => None,
+    });
+    sent.filter(|message| matches!(message, PeerMessage::Agreement(Message::Vote(_))))
+        .collect()
+}
+
+fn elsewhere(actions: &[Action]) -> usize {
+    let of = |report: &Report| matches!(report, Report::KeyElsewhere { .. });
+    reports(actions).iter().filter(|report| of(report)).count()
+}
+
+/// Votes for nothing when it waited for a proposal in vain; gives that vote.
+fn voted() -> (Replica, PeerMessage) {
+    let mut replica = started();
+    let awake = vote_of(2, VoteKind::Prevote, Height(1), None);
+    tell(&mut replica, 2, &awake);
+    let timer = hawser_consensus::Timer {
+        height: Height(1),
+        round: Round(0),
+        kind: hawser_consensus::TimerKind::Propose,
+    };
+    let event = Event::Timer(TimerId::Agreement(timer));
+    let actions = replica.handle(START, event).unwrap();
+    let own = sent_votes(&actions);
+    assert_eq!(own.len(), 1, "{actions:?}");
+    (replica, own[0].clone())
+}
+
+#[test]
+fn a_vote_by_this_nodes_key_that_it_did_not_cast_ends_its_voting() {
+    for (kind, height, block) in [
+        (VoteKind::Prevote, Height(1), Some(B256::repeat_byte(7))),
+        (VoteKind::Precommit, Height(1), None),
+        (VoteKind::Prevote, Height(2), None),
+    ] {
+        let (mut replica, _) = voted();
+        let actions = tell(&mut replica, 3, &vote_of(1, kind, height, block));
+        assert_eq!(elsewhere(&actions), 1, "{kind:?} {height}");
+        assert!(replica.key_elsewhere().is_some());
+        assert_eq!(replica.address(), None);
+        // Whatever comes now, it signs nothing, and says it once.
+        let mut later = tell(&mut replica, 3, &vote_of(1, kind, height, block));
+        for from in 2..=4 {
+            for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+                later.extend(tell(
+                    &mut replica,
+                    from,
+                    &vote_of(from, kind, Height(1), None),
+                ));
+            }
+        }
+        for kind in [
+            hawser_consensus::TimerKind::Propose,
+            hawser_consensus::TimerKind::Prevote,
+            hawser_consensus::TimerKind::Precommit,
+        ] {
+            for round in [Round(0), Round(1)] {
+                let timer = hawser_consensus::Timer {
+                    height: Height(1),
+                    round,
+                    kind,
+                };
+                let event = Event::Timer(TimerId::Agreement(timer));
+                later.extend(replica.handle(START.plus_ms(60_000), event).unwrap());
+            }
+        }
+        assert!(sent_votes(&later).is_empty(), "{later:?}");
+        assert_eq!(elsewhere(&later), 0);
+    }
+}
+
+#[test]
+fn an_own_vote_that_comes_back_and_one_that_is_forged_change_nothing() {
+    let (mut replica, own) = voted();
+    let actions = tell(&mut replica, 3, &own);
+    assert_eq!(elsewhere(&actions), 0);
+    // In our name, signed by another.
+    let block = Some(B256::repeat_byte(7));
+    let PeerMessage::Agreement(Message::Vote(mut forged)) =
+        vote_of(1, VoteKind::Precommit, Height(1), block)
+    else {
+        panic!("another message");
+    };
+    forged.signature = key(2).sign(&forged.vote.message(ChainId(9)));
+    let forged = PeerMessage::Agreement(Message::Vote(forged));
+    let actions = tell(&mut replica, 2, &forged);
+    assert_eq!(elsewhere(&actions), 0);
+    assert_eq!(replica.key_elsewhere(), None);
+    assert_eq!(replica.address(), Some(key(1).address()));
+    // Votes of the past are of no interest.
+    let past = vote_of(1, VoteKind::Precommit, Height(0), block);
+    assert_eq!(elsewhere(&tell(&mut replica, 2, &past)), 0);
+}
+
+#[test]
+fn votes_of_an_earlier_run_are_this_nodes_own() {
+    let PeerMessage::Agreement(Message::Vote(vote)) =
+        vote_of(1, VoteKind::Prevote, Height(1), None)
+    else {
+        panic!("another message");
+    };
+    let cast = CastVotes {
+        records: vec![Record::Vote(vote.clone())],
+        blocks: Vec::new(),
+    };
+    let cast = BTreeMap::from([(Height(1), cast)]);
+    let own = OwnVotes::of_earlier_run(&cast, Some(key(1).address()));
+    let mut replica = started();
+    replica.own = own;
+    let message = PeerMessage::Agreement(Message::Vote(vote));
+    assert_eq!(elsewhere(&tell(&mut replica, 2, &message)), 0);
+    let other = vote_of(1, VoteKind::Prevote, Height(1), Some(B256::ZERO));
+    assert_eq!(elsewhere(&tell(&mut replica, 2, &other)), 1);
 }

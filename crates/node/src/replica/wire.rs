@@ -1,7 +1,9 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_consensus::Message;
-use hawser_ledger::{Block, Certificate};
-use hawser_primitives::{B256, Bytes, Height};
+use hawser_ledger::{Block, Certificate, VerifiedTransaction};
+use hawser_primitives::{Address, B256, Bytes, Height};
+
+use crate::light::{LightAnswer, LightRequest};
 
 /// Most blocks asked for at once.
 pub const SYNC_BLOCKS_MAX: u32 = 64;
@@ -17,6 +19,26 @@ pub struct CertifiedBlock {
     pub block: Block,
     /// Its certificate.
     pub certificate: Certificate,
+}
+
+/// A transaction that a peer passes on.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Relayed {
+    /// Who signed it, says the peer. Nobody believes it: a receiver that knows the account's key
+    /// tries that key first, because verifying against a known key costs a fraction of recovering
+    /// an unknown one.
+    pub sender: Address,
+    /// Its encoding.
+    pub raw: Bytes,
+}
+
+impl From<&VerifiedTransaction> for Relayed {
+    fn from(transaction: &VerifiedTransaction) -> Self {
+        Self {
+            sender: transaction.sender(),
+            raw: transaction.transaction().raw().clone(),
+        }
+    }
 }
 
 /// What replicas of one chain say to one another.
@@ -54,7 +76,7 @@ pub enum PeerMessage {
         block: B256,
     } = 4,
     /// Transactions that wait at the sender.
-    Transactions(Vec<Bytes>) = 5,
+    Transactions(Vec<Relayed>) = 5,
     /// Asks for decided blocks.
     BlocksRequest {
         /// First height wanted.
@@ -64,4 +86,8 @@ pub enum PeerMessage {
     } = 6,
     /// Decided blocks in order of height.
     Blocks(Vec<CertifiedBlock>) = 7,
+    /// A light node asks. Answered beside the replica, by [`crate::light`].
+    LightRequest(LightRequest) = 8,
+    /// The answer, for light nodes only.
+    LightAnswer(LightAnswer) = 9,
 }

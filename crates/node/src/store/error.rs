@@ -1,7 +1,6 @@
 use hawser_execution::ExecutionError;
 use hawser_ledger::{
-    GenesisError, PROTOCOL_VERSION, SettingsError, TransactionError, ValidatorSetError,
-    state::StateError,
+    GenesisError, SettingsError, TransactionError, ValidatorSetError, state::StateError,
 };
 use hawser_primitives::{B256, DecodeError, Height};
 use hawser_storage::{KvError, LogError};
@@ -33,14 +32,16 @@ pub enum StoreError {
     Validators(#[from] ValidatorSetError),
     /// A block that needs a newer program.
     #[error(
-        "block {height} has protocol version {version}, this program implements version \
-         {PROTOCOL_VERSION}: install a newer one"
+        "block {height} has protocol version {version}, this program implements version {program}: \
+         install a newer one"
     )]
     Version {
         /// The block.
         height: Height,
         /// Its version.
         version: u32,
+        /// The program's.
+        program: u32,
     },
     /// The folder belongs to another chain.
     #[error(

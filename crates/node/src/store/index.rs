@@ -5,7 +5,7 @@ use std::ops::Bound;
 use hawser_execution::NativeRegistry;
 use hawser_ledger::{Log, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state};
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
-use hawser_storage::{Batch, Column, Kv};
+use hawser_storage::{Batch, Column, KeyForm, Kv};
 
 use super::{ExecutedBlock, StoreError};
 
@@ -26,6 +26,8 @@ const SETTINGS: Column = Column("settings");
 const META: Column = Column("meta");
 const META_GENESIS: &[u8] = b"genesis";
 
+const HEIGHT_AND_POSITION_BYTES: usize = 12;
+
 const COLUMNS: &[Column] = &[TRANSACTIONS, BLOCKS, BLOOMS, ROOTS, LOOKUPS, SETTINGS, META];
 
 /// All columns that a chain's key-value store needs, the state's included.
@@ -35,6 +37,26 @@ pub fn columns() -> Vec<Column> {
         .iter()
         .copied()
         .chain(state::StateStore::COLUMNS)
+        .collect()
+}
+
+/// What of the keys of each column lies open in an encrypted store. Heights do: that a chain has
+/// blocks 1 to n tells no more than the size of its files, besides which blocks had events (the
+/// bloom filters) and when settings changed. Hashes and addresses do not.
+#[must_use]
+pub fn key_forms() -> Vec<(Column, KeyForm)> {
+    let form = |column: &Column| match *column {
+        TRANSACTIONS | BLOCKS => KeyForm::Hidden { tail: 0 },
+        // What is looked up is hidden; the places found are in order.
+        LOOKUPS => KeyForm::Hidden {
+            tail: HEIGHT_AND_POSITION_BYTES,
+        },
+        _ => KeyForm::Open,
+    };
+    COLUMNS
+        .iter()
+        .map(|column| (*column, form(column)))
+        .chain(state::StateStore::KEY_FORMS)
         .collect()
 }
 

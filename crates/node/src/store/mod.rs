@@ -36,7 +36,12 @@ use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StoreError;
-pub use index::columns;
+pub use index::{columns, key_forms};
+
+/// What a chain keeps in segments: its final blocks, and their receipts.
+pub const SEGMENTS: [&str; 2] = ["blocks", "receipts"];
+/// The log of what this node signed and saw signed.
+pub const VOTE_LOG: &str = "votes.log";
 pub use read::{Position, ProofError, StateAt};
 pub use settings::COMMITTEE_CHANGES_MAX;
 use unordered::UnorderedWindow;
@@ -54,12 +59,25 @@ const RECENT_BLOCKS: usize = 128;
 const RECENT_HASHES: u64 = 257;
 
 /// Sizes that trade memory for speed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// State store.
     pub state: StateOptions,
     /// Files of blocks and receipts.
     pub segments: SegmentOptions,
+    /// Newest protocol version that this program runs; anything but [`PROTOCOL_VERSION`] is for
+    /// trying out an upgrade.
+    pub program_version: u32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            state: StateOptions::default(),
+            segments: SegmentOptions::default(),
+            program_version: PROTOCOL_VERSION,
+        }
+    }
 }
 
 /// What executing a block gave, as stored beside it.
@@ -143,6 +161,7 @@ pub struct ChainStore {
     head: RwLock<Arc<ExecutedBlock>>,
     rules: RwLock<Arc<Rules>>,
     unordered: Mutex<UnorderedWindow>,
+    program_version: u32,
 }
 
 impl ChainStore {
@@ -170,9 +189,20 @@ impl ChainStore {
             .overlay_blocks
             .max(options.state.provable_blocks.saturating_mul(2));
         let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
-        let (blocks, _) = Segments::open(Arc::clone(&disk), "blocks", options.segments)?;
-        let (receipts, _) = Segments::open(Arc::clone(&disk), "receipts", options.segments)?;
-        let state = StateStore::open(Arc::clone(&kv), Arc::clone(&disk), suite, options.state)?;
+        let (blocks, _) = Segments::open(Arc::clone(&disk), SEGMENTS[0], options.segments)?;
+        let (receipts, _) = Segments::open(Arc::clone(&disk), SEGMENTS[1], options.segments)?;
+        let state = StateStore::open_any(
+            Arc::clone(&kv),
+            Arc::clone(&disk),
+            suite,
+            options.state,
+            &mut |done, all| {
+                tracing::info!(
+                    chain = %genesis.chain_id,
+                    "state: converting to the page store, {done} of {all} keys"
+                );
+            },
+        )?;
         if state.head().is_none() {
             state.commit(Height::GENESIS, &executor.genesis_changes(&genesis))?;
             state.flush(Height::GENESIS)?;
@@ -224,6 +254,7 @@ impl ChainStore {
             head: RwLock::new(head),
             rules,
             unordered: Mutex::new(UnorderedWindow::default()),
+            program_version: options.program_version,
         };
         store.resume(flushed, progress)?;
         Ok(store)
@@ -318,8 +349,13 @@ impl ChainStore {
         }
         let rules = self.rules();
         let version = rules.version(height);
-        if version > PROTOCOL_VERSION {
-            return Err(StoreError::Version { height, version });
+        let program = self.program_version;
+        if version > program {
+            return Err(StoreError::Version {
+                height,
+                version,
+                program,
+            });
         }
         let executor = self.executor_at(height)?;
         let view = self.state.view(parent.id().height)?;

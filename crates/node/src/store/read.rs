@@ -72,6 +72,12 @@ impl ChainStore {
         self.genesis_hash
     }
 
+    /// Newest protocol version that this program runs.
+    #[must_use]
+    pub const fn program_version(&self) -> u32 {
+        self.program_version
+    }
+
     /// What executes calls and traces.
     #[must_use]
     pub const fn executor(&self) -> &Executor {
@@ -176,6 +182,31 @@ impl ChainStore {
         }
         let CertifiedBlock { block, certificate } = self.stored(height)?;
         Ok(Some((block.header, certificate)))
+    }
+
+    /// Headers and certificates of final blocks from a height on, `count` of them or until so many
+    /// bytes of blocks were read, but one where there is one.
+    pub fn headers(
+        &self,
+        from: Height,
+        count: u32,
+        read_bytes: usize,
+    ) -> Result<Vec<(Header, Certificate)>, StoreError> {
+        let (mut found, mut read) = (Vec::new(), 0usize);
+        let end = from.0.saturating_add(u64::from(count));
+        let last = self.stored_height().0.saturating_add(1);
+        for height in from.0.max(1)..end.min(last) {
+            let item = self.blocks.get(height)?;
+            let item = item.ok_or(StoreError::NoBlock(Height(height)))?;
+            read = read.saturating_add(item.len());
+            if read > read_bytes && !found.is_empty() {
+                break;
+            }
+            let CertifiedBlock { block, certificate } =
+                self.decode_stored(Height(height), &item)?;
+            found.push((block.header, certificate));
+        }
+        Ok(found)
     }
 
     /// The final block that commits to the roots after `height`.

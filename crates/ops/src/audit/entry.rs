@@ -19,6 +19,8 @@ pub enum Kind {
     Read,
     /// An administrative act on this node: start, stop, change of settings.
     Admin,
+    /// A transaction that governance refused at the pool.
+    Refusal,
 }
 
 impl Kind {
@@ -29,6 +31,7 @@ impl Kind {
             Self::Segment => "segment",
             Self::Read => "read",
             Self::Admin => "admin",
+            Self::Refusal => "refusal",
         }
     }
 }
@@ -69,6 +72,15 @@ pub struct Event {
     /// Hash of method and parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<B256>,
+    /// Short name of a refusal.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub code: String,
+    /// Hash of the transaction; the newest where several are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<B256>,
+    /// How often it happened since the line before of the same; without it, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
 }
 
 /// What the first entry of a file says.

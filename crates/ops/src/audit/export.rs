@@ -4,9 +4,24 @@ use std::{io::Write, path::Path};
 
 use super::{AuditError, Filter, read};
 
-const COLUMNS: [&str; 14] = [
-    "n", "kind", "timeMs", "chain", "who", "how", "from", "method", "resource", "decision", "rule",
-    "reason", "request", "hash",
+const COLUMNS: [&str; 17] = [
+    "n",
+    "kind",
+    "timeMs",
+    "chain",
+    "who",
+    "how",
+    "from",
+    "method",
+    "resource",
+    "decision",
+    "rule",
+    "reason",
+    "request",
+    "code",
+    "transaction",
+    "times",
+    "hash",
 ];
 
 fn failed(error: &std::io::Error) -> AuditError {
@@ -45,6 +60,15 @@ pub fn write_csv(dir: &Path, filter: &Filter, out: &mut dyn Write) -> Result<u64
             event
                 .request
                 .map(|hash| hash.to_string())
+                .unwrap_or_default(),
+            event.code.clone(),
+            event
+                .transaction
+                .map(|hash| hash.to_string())
+                .unwrap_or_default(),
+            event
+                .times
+                .map(|times| times.to_string())
                 .unwrap_or_default(),
             hex::encode(hash),
         ];

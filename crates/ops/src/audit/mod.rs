@@ -20,9 +20,14 @@ mod error;
 mod export;
 mod log;
 mod read;
+mod refusals;
 
 pub use entry::{Entry, Event, Kind, LineError, SegmentStart};
 pub use error::AuditError;
 pub use export::{write_csv, write_json};
 pub use log::{AuditLog, AuditOptions, Sync, Written};
 pub use read::{Filter, Finding, Head, Report, entries, verify};
+pub use refusals::{
+    OVERFLOW_RULE, Refusal, RefusalLimits, RefusalSink, RefusalSource, RefusalWriter, Tally,
+    refusals,
+};

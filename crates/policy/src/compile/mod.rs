@@ -40,6 +40,15 @@ pub(crate) fn compile(source: &str) -> Compiled<Program> {
     Compiler::new(source).module(&statements)
 }
 
+/// Whether a script compiles, in work that is linear in its length but for its constants, which
+/// have [`CONSTANT_STEPS_MAX`] steps.
+///
+/// # Errors
+/// What is wrong and where.
+pub fn check(source: &str) -> Result<(), CompileError> {
+    compile(source).map(drop)
+}
+
 /// Names of the function that is being compiled, or of the top level's comprehensions.
 #[derive(Default)]
 struct Scope {

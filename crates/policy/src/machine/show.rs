@@ -223,6 +223,8 @@ impl Machine<'_> {
         let mut line = Line::default();
         let mut rest = format.as_str();
         let mut next = 0usize;
+        // Whether fields without a number, and with one, were there: they do not mix.
+        let (mut counted, mut numbered) = (false, false);
         while let Some(at) = rest.find(['{', '}']) {
             let (before, after) = rest.split_at(at);
             self.write(&mut line, before)?;
@@ -244,9 +246,11 @@ impl Machine<'_> {
             };
             rest = after;
             let value = if name.is_empty() {
+                counted = true;
                 next = next.saturating_add(1);
                 positional.get(next.saturating_sub(1)).copied()
             } else if let Ok(index) = name.parse::<usize>() {
+                numbered = true;
                 positional.get(index).copied()
             } else {
                 let mut named = named.iter();
@@ -254,6 +258,9 @@ impl Machine<'_> {
                     .find(|(known, _)| *known == name)
                     .map(|(_, value)| *value)
             };
+            if counted && numbered {
+                return fault("{} and {0} do not mix in a format; number all of them or none");
+            }
             let Some(value) = value else {
                 return fault(format!("no value for {{{name}}} in the format"));
             };
@@ -275,6 +282,10 @@ fn quote(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            // What a terminal would obey is written out.
+            other if other.is_ascii_control() => {
+                out.push_str(&format!("\\x{:02x}", u32::from(other)));
+            }
             other => out.push(other),
         }
     }

@@ -15,7 +15,8 @@ use super::{Action, Denied, ReadGate, ReadRequest, Resource, check::now_ms};
 /// Asks the chain's own law: the same roles and rules that pool and execution go by.
 ///
 /// The account has to be in good standing (not frozen, not suspended, a member where the account
-/// mode wants one) and to be permitted `read`, `subscribe` or `inspect` on what it asks about.
+/// mode wants one) and to be permitted `read`, `subscribe` or `inspect` on what it asks about: the
+/// accounts and contracts that the query names, or else the domain that the method belongs to.
 /// Sending a transaction takes `call` or `read`; whether the transaction may run is decided where
 /// it runs. What is frozen can still be looked at. A chain without governance leaves the answer to
 /// another gate.
@@ -31,6 +32,31 @@ enum Unreadable {
     Store(#[from] StoreError),
     #[error(transparent)]
     Access(#[from] AccessError),
+}
+
+/// The domain that a query belongs to which is not about certain accounts. Rules name it as
+/// `domain:<name>`.
+fn domain(method: &str) -> &'static str {
+    match method {
+        "hawser_audit" | "hawser_freezes" | "hawser_risk" | "hawser_supervisionRule" => "audit",
+        "hawser_dryRun"
+        | "hawser_getSettings"
+        | "hawser_governance"
+        | "hawser_member"
+        | "hawser_members"
+        | "hawser_organisations"
+        | "hawser_proposal"
+        | "hawser_proposals"
+        | "hawser_why" => "governance",
+        "hawser_findEvidence" | "hawser_getEvidence" | "hawser_getEvidenceProof" => "evidence",
+        "hawser_links" | "hawser_nodeStatus" | "hawser_status" => "node",
+        _ => match method.split_once('_') {
+            Some(("admin" | "net", _)) => "node",
+            Some(("debug", _)) => "debug",
+            Some(("txpool", _)) => "pool",
+            _ => "ledger",
+        },
+    }
 }
 
 /// The answer of a law, with what it needs to be put into words.
@@ -73,9 +99,11 @@ impl Governed {
             Action::Inspect => &[Act::Inspect],
             Action::Submit => &[Act::Call, Act::Read],
         };
-        let things = match request.resource {
-            Resource::Accounts(all) => all.iter().copied().map(Thing::Contract).collect(),
-            Resource::Chain | Resource::Transaction(_) => vec![Thing::Any],
+        let things = match (request.resource, request.action) {
+            (Resource::Accounts(all), _) => all.iter().copied().map(Thing::Contract).collect(),
+            // What a transaction is about is asked where it runs.
+            (_, Action::Submit) => vec![Thing::Any],
+            _ => vec![Thing::Domain(domain(request.method).to_owned())],
         };
         let standing = law.standing(&word, now);
         let mut answer = None;

@@ -75,8 +75,8 @@ impl From<SubmitError> for ErrorObject {
             SubmitError::Stopped | SubmitError::Pool(PoolError::Stopping) => {
                 Self::new(code::UNAVAILABLE, error.to_string())
             }
-            SubmitError::Denied(finding) => {
-                let data = finding.revert_data();
+            SubmitError::Denied(denial) => {
+                let data = denial.finding.revert_data();
                 super::revert::error(&data)
             }
             SubmitError::Store(_) => internal(&error),

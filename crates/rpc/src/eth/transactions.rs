@@ -162,7 +162,7 @@ async fn submit(cx: &Context, raw: Bytes) -> Result<B256, ErrorObject> {
 /// A transaction as `0x…`. Without the prefix, digits could be anything, and most likely are a
 /// signed transaction that lost it on the way.
 #[derive(Debug)]
-struct RawTransaction(Bytes);
+pub(crate) struct RawTransaction(pub(crate) Bytes);
 
 impl<'de> Deserialize<'de> for RawTransaction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

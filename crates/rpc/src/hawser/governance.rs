@@ -308,23 +308,36 @@ pub(crate) async fn dry_run(cx: &Context, mut params: Params) -> Answer {
 struct AuditQuery {
     /// First entry.
     from: Option<u64>,
+    /// The newest first, from below this number.
+    below: Option<u64>,
     /// Most entries.
     limit: Option<usize>,
     filter: Filter,
 }
 
-/// `hawser_audit`: entries of the audit trail, 500 at most.
+/// `hawser_audit`: entries of the audit trail, 500 at most; ascending, or the newest first where
+/// `below` is given.
 pub(crate) async fn audit(cx: &Context, mut params: Params) -> Answer {
     let asked: AuditQuery = params.optional("query")?.unwrap_or_default();
     params.end()?;
+    if asked.from.is_some() && asked.below.is_some() {
+        return Err(ErrorObject::invalid_params(
+            "give from (ascending) or below (the newest first), not both",
+        ));
+    }
     cx.heavy(move |store| {
         let height = store.head().id().height;
         let state = store.state(height)?;
         let suite = store.genesis().suite;
         let limit = asked.limit.unwrap_or(100).clamp(1, AUDIT_PAGE_MAX);
         let from = asked.from.unwrap_or(1);
-        let (entries, next) =
-            query::audit_entries(&state, &asked.filter, from, limit, AUDIT_SCAN_MAX)?;
+        let filter = &asked.filter;
+        let (entries, next) = match asked.below {
+            Some(below) => {
+                query::audit_entries_below(&state, filter, below, limit, AUDIT_SCAN_MAX)?
+            }
+            None => query::audit_entries(&state, filter, from, limit, AUDIT_SCAN_MAX)?,
+        };
         let (count, head) = query::audit_head(&state)?;
         let list: Vec<_> = entries
             .iter()

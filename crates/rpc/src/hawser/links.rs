@@ -1,6 +1,6 @@
 //! The node's links, and who asks.
 
-use hawser_network::{Direction, PeerStatus};
+use hawser_network::{Direction, NetworkHandle, PeerStatus};
 use serde_json::{Value, json as object};
 
 use crate::{
@@ -11,9 +11,13 @@ use crate::{
 /// `hawser_links`: every configured peer with its link, cipher suite and certificate.
 pub(crate) fn links(cx: &Context, params: Params) -> Answer {
     params.end()?;
-    let peers = cx.links().map(hawser_network::NetworkHandle::peers);
-    let all: Vec<_> = peers.iter().flatten().map(view).collect();
-    json(&all)
+    json(&link_views(cx.links()))
+}
+
+/// The links as clients see them.
+pub(crate) fn link_views(links: Option<&NetworkHandle>) -> Vec<Value> {
+    let peers = links.map(NetworkHandle::peers);
+    peers.iter().flatten().map(view).collect()
 }
 
 fn view(peer: &PeerStatus) -> Value {

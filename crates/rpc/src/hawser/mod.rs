@@ -10,13 +10,15 @@ mod links;
 mod login;
 pub(crate) mod proofs;
 mod risk;
+mod supervision;
 
 pub(crate) use chain::*;
 pub(crate) use evidence::*;
 pub(crate) use governance::*;
-pub(crate) use links::{links, whoami};
+pub(crate) use links::{link_views, links, whoami};
 pub(crate) use login::{authenticate, challenge, login, logout};
 pub(crate) use proofs::{
     account_proof, changes_of_committee, receipt_proof, state_proof, storage_proof,
 };
 pub(crate) use risk::risk;
+pub(crate) use supervision::{freezes, supervision_rule};

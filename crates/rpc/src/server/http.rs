@@ -19,8 +19,9 @@ use super::{
 use crate::{
     Refusal,
     auth::{self, AuthError, Caller, Reads, signature::Message},
+    light::{self, LightContext},
     methods::{Answered, Context, Shared, answer},
-    wire::{ErrorObject, Incoming, code, parse, response},
+    wire::{Call, ErrorObject, Incoming, code, parse, response},
 };
 
 /// `/`: the default chain.
@@ -58,6 +59,28 @@ pub(super) async fn not_found(State(app): State<Arc<App>>, request: Request) -> 
     )
 }
 
+/// What answers at a path.
+pub(super) enum Target {
+    /// A chain with everything.
+    Full(Context),
+    /// A chain followed by headers.
+    Light(LightContext),
+}
+
+impl Target {
+    async fn answer(
+        &self,
+        caller: &Arc<Caller>,
+        call: Call,
+        session: Option<&Session>,
+    ) -> Option<Answered> {
+        match self {
+            Self::Full(cx) => answer(cx, caller, call, session).await,
+            Self::Light(cx) => light::answer(cx, call).await,
+        }
+    }
+}
+
 fn body(status: StatusCode, text: impl Into<Body>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (status, kind, text.into()).into_response()
@@ -71,26 +94,35 @@ async fn respond(app: Arc<App>, id: Option<ChainId>, request: Request) -> Respon
     if let Some(page) = pages::page(app.pages.as_ref(), &request) {
         return page;
     }
-    let Some(entry) = app.shared.chains.get(id) else {
-        let text = match id {
-            Some(id) => {
-                format!("chain {id} is not on this node; hawser_chains lists those that are")
-            }
-            None => "no chain is on this node yet".to_owned(),
-        };
-        let error = ErrorObject::new(code::UNAVAILABLE, text);
-        return refusal(StatusCode::NOT_FOUND, error);
+    let chains = &app.shared.chains;
+    let target = match (chains.get(id), chains.light(id)) {
+        (Some(entry), _) => Ok(entry),
+        (None, Some(light)) => Err(light),
+        (None, None) => {
+            let text = match id {
+                Some(id) => {
+                    format!("chain {id} is not on this node; hawser_chains lists those that are")
+                }
+                None => "no chain is on this node yet".to_owned(),
+            };
+            let error = ErrorObject::new(code::UNAVAILABLE, text);
+            return refusal(StatusCode::NOT_FOUND, error);
+        }
     };
     let Some(link) = request.extensions().get::<Arc<Link>>().map(Arc::clone) else {
         let error = ErrorObject::internal("the connection is not known");
         return refusal(StatusCode::INTERNAL_SERVER_ERROR, error);
     };
-    let cx = Context::new(Arc::clone(&app.shared), entry, link.certified.clone());
-    match *request.method() {
-        Method::POST => post(&app, &cx, &link, request).await,
-        Method::GET => upgrade(app, cx, link, request).await,
+    let shared = Arc::clone(&app.shared);
+    let target = match target {
+        Ok(entry) => Target::Full(Context::new(shared, entry, link.certified.clone())),
+        Err(light) => Target::Light(LightContext::new(shared, light)),
+    };
+    match (request.method(), target) {
+        (&Method::POST, target) => post(&app, &target, &link, request).await,
+        (&Method::GET, Target::Full(cx)) => upgrade(app, cx, link, request).await,
         _ => {
-            let text = "POST JSON-RPC here, or open a WebSocket";
+            let text = "POST JSON-RPC here, or open a WebSocket to a full node";
             let error = ErrorObject::new(code::INVALID_REQUEST, text);
             let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, error);
             let allowed = header::HeaderValue::from_static("GET, POST");
@@ -175,7 +207,7 @@ fn unauthenticated(cx: &Context, mut response: Response) -> Response {
     response
 }
 
-async fn post(app: &App, cx: &Context, link: &Link, request: Request<Body>) -> Response {
+async fn post(app: &App, target: &Target, link: &Link, request: Request<Body>) -> Response {
     let shared = &app.shared;
     if !is_json(request.headers()) {
         shared.observer.refused(Refusal::Body);
@@ -224,13 +256,16 @@ async fn post(app: &App, cx: &Context, link: &Link, request: Request<Body>) -> R
             return refusal(StatusCode::REQUEST_TIMEOUT, error);
         }
     };
-    let caller = Arc::new(caller(cx, link, &parts, Some(&bytes)));
-    match message(cx, shared, &caller, &bytes, None, &link.budget).await {
-        Some(reply) => match reply.code {
-            Some(code::UNAUTHENTICATED) => {
+    let caller = Arc::new(match target {
+        Target::Full(cx) => caller(cx, link, &parts, Some(&bytes)),
+        Target::Light(_) => Caller::new(link.from, Err(AuthError::Unsigned)),
+    });
+    match message(target, shared, &caller, &bytes, None, &link.budget).await {
+        Some(reply) => match (reply.code, target) {
+            (Some(code::UNAUTHENTICATED), Target::Full(cx)) => {
                 unauthenticated(cx, body(StatusCode::UNAUTHORIZED, reply.into_bytes()))
             }
-            Some(code::DENIED) => body(StatusCode::FORBIDDEN, reply.into_bytes()),
+            (Some(code::DENIED), _) => body(StatusCode::FORBIDDEN, reply.into_bytes()),
             _ => body(StatusCode::OK, reply.into_bytes()),
         },
         None => StatusCode::NO_CONTENT.into_response(),
@@ -273,7 +308,7 @@ async fn read_body(body: Body, max: usize, budget: &Budget) -> Result<(Bytes, He
 
 /// Answers a message; `None` when it consists of notifications.
 pub(super) async fn message(
-    cx: &Context,
+    target: &Target,
     shared: &Shared,
     caller: &Arc<Caller>,
     bytes: &[u8],
@@ -297,7 +332,7 @@ pub(super) async fn message(
     match incoming {
         Incoming::Single(Ok(call)) => {
             let id = call.id.clone();
-            let answered = answer(cx, caller, call, session).await?;
+            let answered = target.answer(caller, call, session).await?;
             Some(keep(id.as_deref(), answered))
         }
         Incoming::Single(Err(text)) => {
@@ -312,7 +347,7 @@ pub(super) async fn message(
                     match call {
                         Ok(call) => {
                             let id = call.id.clone();
-                            let answered = answer(cx, caller, call, session).await;
+                            let answered = target.answer(caller, call, session).await;
                             let reply = answered.map(|text| keep(id.as_deref(), text));
                             (id, reply)
                         }

@@ -137,7 +137,9 @@ async fn read(
         let (budget, caller) = (link.budget.clone(), Arc::clone(caller));
         tokio::spawn(async move {
             let session = Session::new(&connection);
-            let answering = http::message(&cx, &shared, &caller, &bytes, Some(&session), &budget);
+            let target = http::Target::Full(cx);
+            let answering =
+                http::message(&target, &shared, &caller, &bytes, Some(&session), &budget);
             let answer = tokio::select! {
                 answer = answering => answer,
                 () = gone.cancelled() => return,

@@ -21,7 +21,9 @@ use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use futures_util::{SinkExt, StreamExt};
 use hawser_consensus::Timeouts;
 use hawser_crypto::{Scheme, SecretKey, Suite, secp};
-use hawser_ledger::{ChainParameters, Genesis, GenesisAccount, GenesisValidator, PROTOCOL_VERSION};
+use hawser_ledger::{
+    ChainParameters, Genesis, GenesisAccount, GenesisGovernance, GenesisValidator, PROTOCOL_VERSION,
+};
 use hawser_network::{NetworkConfig, NodeIdentity};
 use hawser_node::{
     Node,
@@ -117,18 +119,29 @@ impl Solo {
     }
 
     pub async fn guarded(suite: Suite, limits: RpcLimits, access: Access) -> Self {
+        Self::founded(suite, limits, None, |_| access).await
+    }
+
+    /// With a section on governance; how reads are guarded may depend on the chain.
+    pub async fn founded(
+        suite: Suite,
+        limits: RpcLimits,
+        governance: Option<GenesisGovernance>,
+        access: impl FnOnce(&ChainHandle) -> Access,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Arc::new(SecretKey::from_seed(suite.vote_scheme(), &[1; 32]).unwrap());
         let identity = NodeIdentity::generate().unwrap();
         let network = NetworkConfig::new(([127, 0, 0, 1], 0).into(), identity, Vec::new());
         let node = Node::start(network).await.unwrap();
-        let setup = setup(
-            genesis(CHAIN, suite, &key),
-            &key,
-            &folder.path().join("first"),
-        );
+        let genesis = Genesis {
+            governance,
+            ..genesis(CHAIN, suite, &key)
+        };
+        let setup = setup(genesis, &key, &folder.path().join("first"));
         let handle = node.add_chain(setup, &mut |_, _| {}).unwrap();
         let chains = Chains::new();
+        let access = access(&handle);
         chains.insert_guarded(handle.clone(), access);
         let port = std::env::var("SOLO_PORT")
             .ok()

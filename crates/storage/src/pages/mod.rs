@@ -138,7 +138,7 @@ pub struct PageUsage {
 
 /// A store of pages. Reads run beside the one writer.
 ///
-/// Memory: a few dozen bytes for each segment, a write buffer of 1 MiB, and whatever the owner keeps.
+/// Memory: a two-hundredth of the segments, a write buffer of 1 MiB, and whatever the owner keeps.
 pub struct PageStore {
     files: Files,
     options: PageStoreOptions,
@@ -156,6 +156,8 @@ struct Segment {
 #[derive(Default)]
 struct State {
     usage: BTreeMap<u32, Usage>,
+    /// Which records of each segment are live.
+    live: BTreeMap<u32, Marks>,
     /// The segment appended to.
     active: Option<u32>,
     next_segment: u32,
@@ -164,6 +166,55 @@ struct State {
     doomed: Vec<u32>,
     /// How far the segment that is being emptied has been.
     reclaiming: Option<(u32, u64)>,
+}
+
+/// A set of records of one segment: a bit for each offset divided by the length of the shortest record,
+/// so that each has its own. A two-hundredth of the segment.
+#[derive(Default)]
+struct Marks(Vec<u64>);
+
+impl Marks {
+    fn at(offset: u32) -> (usize, u64) {
+        let bit = offset / (record::HEADER_BYTES as u32 + 1);
+        ((bit / 64) as usize, 1 << (bit % 64))
+    }
+
+    fn set(&mut self, offset: u32) {
+        let (word, bit) = Self::at(offset);
+        if self.0.len() <= word {
+            self.0.resize(word.saturating_add(1), 0);
+        }
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    fn clear(&mut self, offset: u32) {
+        let (word, bit) = Self::at(offset);
+        if let Some(word) = self.0.get_mut(word) {
+            *word &= !bit;
+        }
+    }
+
+    fn has(&self, offset: u32) -> bool {
+        let (word, bit) = Self::at(offset);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+}
+
+impl State {
+    fn mark(&mut self, place: PagePlace) {
+        self.live
+            .entry(place.segment)
+            .or_default()
+            .set(place.offset);
+    }
+
+    fn unmark(&mut self, place: PagePlace) {
+        if let Some(marks) = self.live.get_mut(&place.segment) {
+            marks.clear(place.offset);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -257,6 +308,7 @@ impl PageStore {
         match state.usage.get_mut(&place.segment) {
             Some(usage) if end <= usage.len => {
                 usage.live = usage.live.saturating_add(place.bytes.into());
+                state.mark(place);
                 Ok(())
             }
             _ => {

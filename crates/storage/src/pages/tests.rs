@@ -76,8 +76,7 @@ impl Owner {
             parts.push(entry(*key, place));
         }
         let most = 2 * writer.appended_bytes() + 1024;
-        let live = |key: u64, place: PagePlace| places.get(&key) == Some(&place);
-        let moved = writer.reclaim(most, &live)?;
+        let moved = writer.reclaim(most)?;
         for PageMove { tag, from, to } in &moved {
             assert_eq!(places.insert(*tag, *to), Some(*from));
             parts.push(entry(*tag, Some(*to)));
@@ -351,7 +350,8 @@ fn disk_again(disk: &MemDisk, copy: &MemDisk) {
 }
 
 #[test]
-fn pages_and_index_are_encrypted_on_a_sealed_disk() {
+fn pages_index_and_tags_are_encrypted_on_a_sealed_disk() {
+    const TAG: u64 = 0x5ec2_e7c0_ffee_a100;
     for cipher in Cipher::ALL {
         let key = DataKey::generate(cipher).unwrap();
         let plain = MemDisk::new(1);
@@ -363,7 +363,7 @@ fn pages_and_index_are_encrypted_on_a_sealed_disk() {
         let secret = b"nobody reads this".repeat(20);
         let mut all = Contents::new();
         for height in 1..60u64 {
-            let changes = [(height % 7, Some(secret.clone()))].into();
+            let changes = [(TAG | height % 7, Some(secret.clone()))].into();
             apply(&mut all, &changes);
             owner.commit(height, &changes).unwrap();
             owner.store.persist().unwrap();
@@ -375,6 +375,12 @@ fn pages_and_index_are_encrypted_on_a_sealed_disk() {
             assert!(
                 !bytes.windows(17).any(|window| window == &secret[..17]),
                 "{name}"
+            );
+            assert!(
+                !bytes
+                    .windows(7)
+                    .any(|window| window == &TAG.to_le_bytes()[1..]),
+                "the tag in {name}"
             );
         }
         let refused = Owner::open(Arc::new(plain.clone()))
@@ -481,8 +487,7 @@ fn readers_beside_the_writer_find_what_was_committed() {
                 let page = [&key.to_le_bytes()[..], &[1; 200]].concat();
                 next.insert(key, writer.append(key, &page).unwrap());
             }
-            let live = |key: u64, place: PagePlace| next.get(&key) == Some(&place);
-            let moved = writer.reclaim(8192, &live).unwrap();
+            let moved = writer.reclaim(8192).unwrap();
             next.extend(moved.iter().map(|page| (page.tag, page.to)));
             let parts = next.iter().map(|(key, place)| entry(*key, Some(*place)));
             let parts: Vec<_> = parts.collect();

@@ -75,7 +75,7 @@ impl<'a> PageWriter<'a> {
         let segment = self.segment(number)?;
         let usage = self.state.usage.get(&number).copied().unwrap_or_default();
         let Usage { len, synced, .. } = usage;
-        let place = (len, tag, synced);
+        let place = (len, segment.keeping.hide_tag(len, tag), synced);
         let max = PAGE_BYTES_MAX;
         let bytes = record::encode_into(&mut self.buffer, &segment.keeping, place, page, max)?;
         let offset = u32::try_from(len).map_err(|_| self.lost(number))?;
@@ -87,11 +87,13 @@ impl<'a> PageWriter<'a> {
         if self.buffer.len() >= BUFFER_BYTES {
             self.write_buffer()?;
         }
-        Ok(PagePlace {
+        let place = PagePlace {
             segment: number,
             offset,
             bytes,
-        })
+        };
+        self.state.mark(place);
+        Ok(place)
     }
 
     /// Says that a page is no longer needed once this commit is durable.
@@ -99,6 +101,7 @@ impl<'a> PageWriter<'a> {
         if let Some(usage) = self.state.usage.get_mut(&place.segment) {
             usage.live = usage.live.saturating_sub(place.bytes.into());
         }
+        self.state.unmark(place);
     }
 
     /// Bytes appended so far.
@@ -108,13 +111,8 @@ impl<'a> PageWriter<'a> {
     }
 
     /// Moves live pages out of the segments with most waste, reading about `bytes_max` bytes. What
-    /// this commit replaces must have been retired before. `is_live` says whether the page with a tag
-    /// stands at a place and is not being replaced.
-    pub fn reclaim(
-        &mut self,
-        bytes_max: u64,
-        is_live: &dyn Fn(u64, PagePlace) -> bool,
-    ) -> Result<Vec<PageMove>, LogError> {
+    /// this commit replaces must have been retired before.
+    pub fn reclaim(&mut self, bytes_max: u64) -> Result<Vec<PageMove>, LogError> {
         let mut moved = Vec::new();
         let mut read = 0u64;
         while read < bytes_max {
@@ -122,7 +120,7 @@ impl<'a> PageWriter<'a> {
                 break;
             };
             let end = self.state.usage.get(&number).map_or(0, |usage| usage.len);
-            let next = self.empty_chunk(number, offset, end, is_live, &mut moved)?;
+            let next = self.empty_chunk(number, offset, end, &mut moved)?;
             read = read.saturating_add(next.saturating_sub(offset));
             self.state.reclaiming = (next < end).then_some((number, next));
             if next >= end
@@ -164,6 +162,7 @@ impl<'a> PageWriter<'a> {
             .collect();
         for number in empty {
             self.state.usage.remove(&number);
+            self.state.live.remove(&number);
             self.state.doomed.push(number);
             self.state.reclaiming.take_if(|(of, _)| *of == number);
         }
@@ -292,7 +291,6 @@ impl<'a> PageWriter<'a> {
         number: u32,
         offset: u64,
         end: u64,
-        is_live: &dyn Fn(u64, PagePlace) -> bool,
         moved: &mut Vec<PageMove>,
     ) -> Result<u64, LogError> {
         let segment = self.segment(number)?;
@@ -305,6 +303,7 @@ impl<'a> PageWriter<'a> {
             let Some((bytes, tag)) = record::peek(rest) else {
                 break;
             };
+            let tag = segment.keeping.hide_tag(place_at, tag);
             if bytes > left.saturating_sub(at) {
                 return Err(self.unreadable(number, place_at));
             }
@@ -322,7 +321,8 @@ impl<'a> PageWriter<'a> {
                 offset: u32::try_from(place_at).unwrap_or(u32::MAX),
                 bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             };
-            if is_live(tag, from) {
+            let live = self.state.live.get(&number);
+            if live.is_some_and(|live| live.has(from.offset)) {
                 let page = record::decode(&segment.keeping, place_at, record)?;
                 let (_, page) = page.ok_or_else(|| self.unreadable(number, place_at))?;
                 let to = self.append(tag, &page)?;

@@ -8,8 +8,10 @@
 //! twice under a key, whatever a crash takes back. Where the content stands is authenticated with
 //! it: each part of the place with its length (u32) before it.
 //!
-//! What this does not do: hide how much there is, which keys a store has, or that somebody put back
-//! an older copy of the whole folder.
+//! Keys of a store that say something are replaced by values of a keyed function ([`KeyForm`]).
+//!
+//! What this does not do: hide how much there is, or that somebody put back an older copy of the
+//! whole folder.
 
 mod disk;
 mod kv;
@@ -20,16 +22,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hawser_crypto::Suite;
 use hawser_crypto::cipher::{Aead, Cipher, CipherError, NONCE_BYTES, TAG_BYTES, random_bytes};
 use hawser_crypto::datakey::DataKey;
+use hawser_crypto::{Prf, Suite};
 use hawser_primitives::Domain;
 use lru::LruCache;
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 pub use disk::SealedDisk;
-pub use kv::SealedKv;
+pub use kv::{KeyForm, SealedKv};
 
 /// Bytes that sealing adds.
 pub const SEALED_BYTES: usize = SALT_BYTES + COUNTER_BYTES + TAG_BYTES;
@@ -115,6 +117,15 @@ impl Sealer {
         let aead = self.session(salt)?;
         aead.open(&nonce(counter), &associated(place), &mut content, tag)?;
         Ok(content)
+    }
+
+    /// The function that hides the keys of a column: HMAC with the hash of the suite, under
+    /// H(tag of `Domain::AtRest` ‖ `keys` ‖ data key), over the column's name with its length (u32,
+    /// little endian) before it, and the key.
+    pub(crate) fn blinding(&self, column: &str) -> Prf {
+        let parts = [b"keys".as_slice(), self.data_key.as_bytes()];
+        let key = Zeroizing::new(self.suite.hash_domain(Domain::AtRest, &parts).0);
+        Prf::new(self.suite, &key).after(&associated(&[column.as_bytes()]))
     }
 
     fn session(&self, salt: &Salt) -> Result<Arc<Aead>, CipherError> {

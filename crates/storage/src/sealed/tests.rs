@@ -175,44 +175,167 @@ fn segments_are_read_by_number_and_records_cannot_change_files() {
     }
 }
 
+const OPEN: Column = Column("heights");
+const POINTS: Column = Column("points");
+const PLACES: Column = Column("places");
+const FORMS: [(Column, KeyForm); 3] = [
+    (OPEN, KeyForm::Open),
+    (POINTS, KeyForm::Hidden { tail: 0 }),
+    (PLACES, KeyForm::Hidden { tail: 2 }),
+];
+
+fn sealed_kv(inner: &Arc<MemKv>, key: &DataKey) -> SealedKv {
+    SealedKv::open(inner.clone(), sealer(key), &FORMS).unwrap()
+}
+
+fn raw_keys(inner: &MemKv, column: Column) -> Vec<Vec<u8>> {
+    let all = inner.range(column, Bound::Unbounded, Bound::Unbounded, false, 1_000);
+    all.unwrap().into_iter().map(|(key, _)| key).collect()
+}
+
 #[test]
-fn a_store_keeps_order_and_hides_values() {
-    let column = Column("things");
+fn a_store_keeps_order_where_it_may_and_hides_values() {
     for key in keys() {
         let inner = Arc::new(MemKv::new());
-        let kv = SealedKv::new(inner.clone(), sealer(&key));
+        let kv = sealed_kv(&inner, &key);
         let mut batch = Batch::new();
         for n in [3u8, 1, 2] {
-            batch.put(column, [b'k', n], [n; 40]);
+            batch.put(OPEN, [b'k', n], [n; 40]);
         }
-        batch.put(column, b"empty", b"");
-        batch.put(column, b"gone", b"x");
-        batch.delete(column, b"gone");
+        batch.put(OPEN, b"empty", b"");
+        batch.put(OPEN, b"gone", b"x");
+        batch.delete(OPEN, b"gone");
         kv.write(batch).unwrap();
         kv.persist().unwrap();
         // Another run reads what this one wrote.
-        let kv = SealedKv::new(inner.clone(), sealer(&key));
-        assert_eq!(kv.get(column, &[b'k', 2]).unwrap(), Some(vec![2; 40]));
-        assert_eq!(kv.get(column, b"empty").unwrap(), Some(Vec::new()));
-        assert_eq!(kv.get(column, b"gone").unwrap(), None);
-        let found = kv.prefix(column, b"k", false, 10).unwrap();
+        let kv = sealed_kv(&inner, &key);
+        assert_eq!(kv.get(OPEN, &[b'k', 2]).unwrap(), Some(vec![2; 40]));
+        assert_eq!(kv.get(OPEN, b"empty").unwrap(), Some(Vec::new()));
+        assert_eq!(kv.get(OPEN, b"gone").unwrap(), None);
+        let found = kv.prefix(OPEN, b"k", false, 10).unwrap();
         let expected: Vec<_> = (1..=3).map(|n| (vec![b'k', n], vec![n; 40])).collect();
         assert_eq!(found, expected);
         let last = kv
-            .range(column, Bound::Unbounded, Bound::Unbounded, true, 1)
+            .range(OPEN, Bound::Unbounded, Bound::Unbounded, true, 1)
             .unwrap();
         assert_eq!(last, expected[2..]);
-        let raw = inner.get(column, &[b'k', 2]).unwrap().unwrap();
+        let raw = inner.get(OPEN, &[b'k', 2]).unwrap().unwrap();
         assert!(!raw.windows(8).any(|window| window == [2; 8]));
 
         // A value under another key or in another column does not open.
         let mut moved = Batch::new();
-        moved.put(column, b"other", &raw);
-        moved.put(Column("others"), [b'k', 2], &raw);
+        moved.put(OPEN, b"other", &raw);
+        moved.put(SealedKv::COLUMN, [b'k', 2], &raw);
         inner.write(moved).unwrap();
-        for (column, key) in [(column, &b"other"[..]), (Column("others"), &[b'k', 2])] {
+        for (column, key) in [(OPEN, &b"other"[..]), (SealedKv::COLUMN, &[b'k', 2])] {
             let refused = kv.get(column, key);
             assert!(matches!(refused, Err(KvError::Sealed { .. })));
         }
+    }
+}
+
+#[test]
+fn hidden_keys_are_found_whole_and_leave_nothing_to_guess() {
+    for key in keys() {
+        let inner = Arc::new(MemKv::new());
+        let kv = sealed_kv(&inner, &key);
+        let address = |n: u8| [&b"an account "[..], &[n; 10]].concat();
+        let mut batch = Batch::new();
+        for n in 0..50 {
+            batch.put(POINTS, address(n), [n]);
+            for place in 0..5 {
+                batch.put(PLACES, [&address(n)[..], &[place, n]].concat(), [place]);
+            }
+        }
+        batch.delete(POINTS, address(7));
+        kv.write(batch).unwrap();
+        let kv = sealed_kv(&inner, &key);
+        assert_eq!(kv.get(POINTS, &address(8)).unwrap(), Some(vec![8]));
+        assert_eq!(kv.get(POINTS, &address(7)).unwrap(), None);
+        assert_eq!(kv.get(POINTS, &address(51)).unwrap(), None);
+        assert_eq!(raw_keys(&inner, POINTS).len(), 49);
+
+        // What lies there does not hold the key, differs between columns, and needs the data key.
+        let other = keys();
+        for column in [POINTS, PLACES] {
+            for raw in raw_keys(&inner, column) {
+                assert!(
+                    !raw.windows(4)
+                        .any(|part| b"an account ".windows(4).any(|x| x == part))
+                );
+            }
+        }
+        let heads: std::collections::BTreeSet<_> = raw_keys(&inner, PLACES)
+            .iter()
+            .map(|raw| raw[..24].to_vec())
+            .collect();
+        assert_eq!(heads.len(), 50);
+        assert!(
+            raw_keys(&inner, POINTS)
+                .iter()
+                .all(|raw| !heads.contains(raw))
+        );
+        let stranger = Arc::new(MemKv::new());
+        let kv2 = sealed_kv(&stranger, &other[0]);
+        let mut batch = Batch::new();
+        batch.put(POINTS, address(8), [8]);
+        kv2.write(batch).unwrap();
+        let guess = raw_keys(&stranger, POINTS);
+        assert!(!raw_keys(&inner, POINTS).contains(&guess[0]));
+
+        // Keys with one hidden part keep their order and come back whole.
+        let of = |n: u8| -> Vec<_> {
+            (0..5)
+                .map(|place| ([&address(n)[..], &[place, n]].concat(), vec![place]))
+                .collect()
+        };
+        assert_eq!(kv.prefix(PLACES, &address(3), false, 10).unwrap(), of(3));
+        let (from, to) = (
+            [&address(3)[..], &[1, 0]].concat(),
+            [&address(3)[..], &[3, 3]].concat(),
+        );
+        let range = |start, end, reverse, limit| kv.range(PLACES, start, end, reverse, limit);
+        let (start, end) = (Bound::Included(&from[..]), Bound::Included(&to[..]));
+        assert_eq!(range(start, end, false, 9).unwrap(), of(3)[1..4]);
+        assert_eq!(
+            range(start, Bound::Excluded(&to[..]), true, 1).unwrap(),
+            of(3)[2..3]
+        );
+
+        // There is no order among different hidden parts.
+        let far = [&address(4)[..], &[3, 3]].concat();
+        for refused in [
+            range(start, Bound::Included(&far[..]), false, 9),
+            range(start, Bound::Unbounded, false, 9),
+            kv.range(POINTS, start, end, false, 9),
+        ] {
+            assert!(
+                matches!(refused, Err(KvError::HiddenOrder(_))),
+                "{refused:?}"
+            );
+        }
+        assert!(matches!(
+            kv.get(Column("unknown"), b"x"),
+            Err(KvError::UnknownColumn("unknown"))
+        ));
+    }
+}
+
+#[test]
+fn a_store_whose_keys_lie_open_is_refused() {
+    for key in keys() {
+        let inner = Arc::new(MemKv::new());
+        let mut batch = Batch::new();
+        let sealed = sealer(&key)
+            .seal(&[b"points", b"an address"], b"v")
+            .unwrap();
+        batch.put(POINTS, b"an address", sealed);
+        inner.write(batch).unwrap();
+        let refused = SealedKv::open(inner, sealer(&key), &FORMS);
+        assert!(matches!(refused, Err(KvError::OpenKeys)));
+        let inner = Arc::new(MemKv::new());
+        drop(sealed_kv(&inner, &key));
+        let refused = SealedKv::open(inner, sealer(&keys()[0]), &FORMS);
+        assert!(matches!(refused, Err(KvError::Sealed { .. })));
     }
 }

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use hawser_network::{Probe, ProbeReport, ProbeSuite, probe};
+use hawser_network::{PeerId, Probe, ProbeReport, ProbeSuite, probe};
 use hawser_pki::{
     Algorithm, Certificate, Moment, PrivateKey, Purpose, Trust, TrustFolder, parse_certificates,
 };
 use serde_json::{Value, json};
 
-use super::{failure, inspect, passphrase_of, words};
+use super::{failure, inspect, passphrase_of, raw, words};
 use crate::exit::{Code, Failure, Result, fail};
 use crate::lang::Lang;
 use crate::output::Output;
@@ -18,21 +18,23 @@ use crate::passphrase::PassphraseArgs;
 use crate::{files, keyfile};
 
 /// Arguments of `cert check`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   hawser cert check certs/node.pem --trust certs/trust
   hawser cert check 10.0.0.2:9545 --trust certs/trust --certificate certs/node.pem --key keys/identity.pem
+  hawser cert check 10.0.0.2:9545 --config node.toml
   hawser cert check rpc.example:8545 --rpc --trust certs/trust
 
+With --config the check is made as that node would make it: with its key, certificate, trust and peers.
 Ends with 0 when everything is believed, with 5 otherwise, with 4 when nobody answers.")]
 pub(crate) struct CheckArgs {
     /// A PEM file with a chain, or HOST:PORT of a node or interface
     #[arg(value_name = "FILE|HOST:PORT")]
-    target: String,
+    pub(super) target: String,
     /// Trust folder: roots/, intermediates/, crls/
     #[arg(long, value_name = "DIR")]
-    trust: Option<PathBuf>,
+    pub(super) trust: Option<PathBuf>,
     /// What the certificate has to be good for [default: node, or server with --rpc]
     #[arg(long, value_enum)]
     purpose: Option<For>,
@@ -44,15 +46,18 @@ pub(crate) struct CheckArgs {
     suite: Option<Suites>,
     /// Certificate chain to present
     #[arg(long, value_name = "FILE", requires = "key")]
-    certificate: Option<PathBuf>,
-    /// Key of that certificate
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    key: Option<PathBuf>,
+    pub(super) certificate: Option<PathBuf>,
+    /// Key of that certificate; alone, an Ed25519 key to present to a node with raw keys
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// Configuration of a node of this machine, to check HOST:PORT as it would
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "rpc"])]
+    pub(super) config: Option<PathBuf>,
     /// Seconds to wait for each step
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
-    timeout: u64,
+    pub(super) timeout: u64,
     #[command(flatten)]
-    passphrase: PassphraseArgs,
+    pub(super) passphrase: PassphraseArgs,
 }
 
 /// What a certificate has to be good for.
@@ -86,14 +91,14 @@ impl For {
 }
 
 /// A sentence, whether it is good news, and its stable name.
-struct Finding {
+pub(super) struct Finding {
     good: bool,
     name: String,
     text: String,
 }
 
 impl Finding {
-    fn good(text: String) -> Self {
+    pub(super) fn good(text: String) -> Self {
         Self {
             good: true,
             name: "ok".to_owned(),
@@ -101,7 +106,7 @@ impl Finding {
         }
     }
 
-    fn bad(name: impl Into<String>, text: String) -> Self {
+    pub(super) fn bad(name: impl Into<String>, text: String) -> Self {
         Self {
             good: false,
             name: name.into(),
@@ -111,6 +116,15 @@ impl Finding {
 }
 
 pub(super) async fn run(args: &CheckArgs, output: Output, lang: Lang) -> Result<()> {
+    let node = args.config.as_deref().map(raw::Own::read).transpose()?;
+    let filled;
+    let args = match &node {
+        Some(node) => {
+            filled = node.fill(args);
+            &filled
+        }
+        None => args,
+    };
     let path = Path::new(&args.target);
     let is_address = args
         .target
@@ -119,7 +133,7 @@ pub(super) async fn run(args: &CheckArgs, output: Output, lang: Lang) -> Result<
     if path.exists() || !is_address {
         check_file(args, path, output, lang)
     } else {
-        check_address(args, output, lang).await
+        check_address(args, node.as_ref(), output, lang).await
     }
 }
 
@@ -141,7 +155,7 @@ fn check_file(args: &CheckArgs, path: &Path, output: Output, lang: Lang) -> Resu
             findings.push(Finding::bad("other_key", words::other_key(lang)));
         }
     }
-    finish(&findings, &chain, None, output, lang)
+    finish(&findings, &chain, (None, None), output, lang)
 }
 
 fn read_chain(path: &Path, lang: Lang) -> Result<Vec<Certificate>> {
@@ -187,7 +201,12 @@ fn judge(args: &CheckArgs, chain: &[Certificate], lang: Lang) -> Result<Finding>
     })
 }
 
-async fn check_address(args: &CheckArgs, output: Output, lang: Lang) -> Result<()> {
+async fn check_address(
+    args: &CheckArgs,
+    node: Option<&raw::Own>,
+    output: Output,
+    lang: Lang,
+) -> Result<()> {
     let presented = match (&args.certificate, &args.key) {
         (Some(certificate), Some(key)) => {
             Some((read_chain(certificate, lang)?, open_key(key, args)?))
@@ -228,9 +247,26 @@ async fn check_address(args: &CheckArgs, output: Output, lang: Lang) -> Result<(
             },
         );
     }
+    let silent = report.chain.is_empty() && report.cipher_suite.is_none() && !report.not_tls;
+    if silent && !args.rpc && args.suite.is_none() {
+        let (seen, findings) = raw::check(args, node, lang).await?;
+        if let Some(findings) = findings {
+            let suite = seen.cipher_suite.as_deref();
+            return finish(&findings, &[], (suite, seen.raw_key), output, lang);
+        }
+    }
     let mut findings = Vec::new();
-    if !report.chain.is_empty() {
+    if report.not_tls {
+        findings.push(Finding::bad("not_tls", words::not_tls(args.rpc, lang)));
+        return finish(&findings, &[], (None, None), output, lang);
+    }
+    if let Some(leaf) = report.chain.first() {
         findings.push(judge(args, &report.chain, lang)?);
+        let host = args.target.rsplit_once(':').map_or("", |(host, _)| host);
+        if let (true, Err(distrust)) = (args.rpc, leaf.check_host(host)) {
+            let text = words::distrust(&distrust, lang);
+            findings.push(Finding::bad(distrust.name(), text));
+        }
     }
     if let Some(failed) = &report.failure {
         let name = report
@@ -248,7 +284,7 @@ async fn check_address(args: &CheckArgs, output: Output, lang: Lang) -> Result<(
     finish(
         &findings,
         &report.chain,
-        report.cipher_suite.as_deref(),
+        (report.cipher_suite.as_deref(), None),
         output,
         lang,
     )
@@ -257,7 +293,7 @@ async fn check_address(args: &CheckArgs, output: Output, lang: Lang) -> Result<(
 fn finish(
     findings: &[Finding],
     chain: &[Certificate],
-    suite: Option<&str>,
+    (suite, raw_key): (Option<&str>, Option<PeerId>),
     output: Output,
     lang: Lang,
 ) -> Result<()> {
@@ -270,6 +306,7 @@ fn finish(
         "ok": good,
         "findings": list,
         "cipherSuite": suite,
+        "rawKey": raw_key,
         "chain": chain.iter().map(inspect::view).collect::<Vec<_>>(),
     });
     output.print(&value, |_| {

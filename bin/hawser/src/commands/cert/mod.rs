@@ -4,9 +4,10 @@ mod authority;
 mod check;
 mod holder;
 mod inspect;
+mod raw;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,7 @@ fn failure(error: &PkiError, lang: Lang) -> Failure {
 
 /// The passphrase of a key that exists. Keys of a local network open with the file that `hawser up`
 /// or `hawser init` left in the network's folder.
-fn passphrase_of(path: &Path, args: &PassphraseArgs) -> Result<Passphrase> {
+pub(crate) fn passphrase_of(path: &Path, args: &PassphraseArgs) -> Result<Passphrase> {
     if args.passphrase_file.is_none() {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let beside = absolute

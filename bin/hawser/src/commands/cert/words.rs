@@ -4,7 +4,7 @@ use hawser_pki::{Distrust, PkiError, Verified};
 
 use crate::lang::Lang;
 
-pub(super) fn problem(error: &PkiError, lang: Lang) -> String {
+pub(crate) fn problem(error: &PkiError, lang: Lang) -> String {
     if lang == Lang::En {
         return error.to_string();
     }
@@ -50,7 +50,7 @@ pub(super) fn problem(error: &PkiError, lang: Lang) -> String {
     }
 }
 
-pub(super) fn distrust(why: &Distrust, lang: Lang) -> String {
+pub(crate) fn distrust(why: &Distrust, lang: Lang) -> String {
     if lang == Lang::En {
         return why.to_string();
     }
@@ -111,6 +111,13 @@ pub(super) fn distrust(why: &Distrust, lang: Lang) -> String {
         Distrust::OtherOrganisation { claimed, authority } => format!(
             "证书所称机构为 `{claimed}`，却由 `{authority}` 的根签发；每个机构的证书机构只能为本机构成员签发"
         ),
+        Distrust::WrongName {
+            subject,
+            asked,
+            names,
+        } => format!(
+            "{subject} 的证书适用于 {names}，而不是 `{asked}`；请在地址中使用其中的名称，或签发包含该名称的证书"
+        ),
         other => other.to_string(),
     }
 }
@@ -131,6 +138,24 @@ pub(super) fn believed(verified: &Verified, lang: Lang) -> String {
             format!("证书链通向机构 `{organisation}` 的根证书（{chain}），有效期至 {until}")
         }
     }
+}
+
+pub(super) fn not_tls(rpc: bool, lang: Lang) -> String {
+    match (rpc, lang) {
+        (true, Lang::En) => {
+            "whoever answers does not speak TLS: this interface has no certificate \
+             (rpc.tls_certificate), or the port is another service's"
+        }
+        (true, Lang::Zh) => "对方未使用 TLS：该接口没有证书（rpc.tls_certificate），或端口属于其他服务",
+        (false, Lang::En) => {
+            "whoever answers does not speak TLS: it is no port of peers (network.listen). Use --rpc \
+             for an interface to clients"
+        }
+        (false, Lang::Zh) => {
+            "对方未使用 TLS：这不是对等节点端口（network.listen）。检查客户端接口请加 --rpc"
+        }
+    }
+    .to_owned()
 }
 
 pub(super) fn other_key(lang: Lang) -> String {

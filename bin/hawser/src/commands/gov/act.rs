@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use alloy_sol_types::SolCall;
-use hawser_governance::{ADDRESS, IGovernance, target_parts};
-use hawser_primitives::U256;
+use hawser_governance::{ADDRESS, IGovernance, Route, check_changes, target_parts};
+use hawser_primitives::{B256, U256};
 use serde_json::{Value, json};
 
 use super::{
-    CosignArgs, FreezeArgs, IdArgs, InspectArgs, ProposeArgs, UnfreezeArgs, VoteArgs, code,
-    document, governed, show,
+    CosignArgs, CosignaturesArgs, FreezeArgs, IdArgs, InspectArgs, ProposeArgs, UnfreezeArgs,
+    VoteArgs, code, document, governed, show,
 };
 use crate::client::{Client, NodeArgs};
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::output::{self, Output};
-use crate::quantity::{field, text};
+use crate::quantity::{field, text, utc};
 use crate::send::{self, Intent, SignerArgs};
+use crate::values::hex_bytes;
 
 /// Gas of an execution: 64 changes that write a large charter stay far below.
 const EXECUTE_GAS: u64 = 10_000_000;
@@ -73,6 +74,13 @@ pub(super) async fn propose(
     lang: Lang,
 ) -> Result<()> {
     let document = document::read(args)?;
+    let route = if recovery {
+        Route::Authorities
+    } else {
+        Route::Governors
+    };
+    // Says the same as the contract would, before anything is sent and paid for.
+    check_changes(&document.changes, route).or_fail(Code::Usage)?;
     let client = args.node.client()?;
     governed(&client, lang).await?;
     if args.dry_run {
@@ -232,11 +240,88 @@ pub(super) async fn cosign(args: &CosignArgs, output: Output, lang: Lang) -> Res
         until: later(&client, args.duration).await?,
     };
     let receipt = send(&client, &args.signer, &args.node, &call).await?;
-    let what = match lang {
-        Lang::En => format!("operation {} may be sent again", args.operation),
-        Lang::Zh => format!("操作 {} 可重新提交", args.operation),
+    let missing = stands(&client, args.operation).await?.missing;
+    let what = match (lang, missing.is_empty()) {
+        (Lang::En, true) => format!("operation {} may be sent again", args.operation),
+        (Lang::Zh, true) => format!("操作 {} 可重新提交", args.operation),
+        (Lang::En, false) => format!(
+            "operation {} has your co-signature; missing are {}",
+            args.operation,
+            missing.join(", ")
+        ),
+        (Lang::Zh, false) => format!(
+            "操作 {} 已获您的联签；尚缺 {}",
+            args.operation,
+            missing.join("、")
+        ),
     };
     report(&receipt, &what, output, lang)
+}
+
+/// What the contract says of an operation.
+async fn stands(client: &Client, operation: B256) -> Result<IGovernance::coSignaturesReturn> {
+    let data = IGovernance::coSignaturesCall { operation }.abi_encode();
+    let call = json!({ "to": ADDRESS, "input": format!("0x{}", hex::encode(data)) });
+    let answer = client.call("eth_call", json!([call, "latest"])).await?;
+    let bytes = hex_bytes(&answer)?;
+    IGovernance::coSignaturesCall::abi_decode_returns(&bytes).or_fail(Code::Refused)
+}
+
+pub(super) async fn cosignatures(
+    args: &CosignaturesArgs,
+    output: Output,
+    lang: Lang,
+) -> Result<()> {
+    let client = args.node.client()?;
+    governed(&client, lang).await?;
+    let found = stands(&client, args.operation).await?;
+    if found.parties.is_empty() {
+        let text = match lang {
+            Lang::En => format!(
+                "operation {} waits for no co-signature: it has run, or no rule has stopped it",
+                args.operation
+            ),
+            Lang::Zh => format!(
+                "操作 {} 未在等待联签：已执行，或尚未被规则拦下",
+                args.operation
+            ),
+        };
+        return fail(Code::NotFound, text);
+    }
+    let given: Vec<_> = found
+        .signers
+        .iter()
+        .zip(&found.until)
+        .map(|(account, until)| json!({ "account": account, "untilMs": until }))
+        .collect();
+    let value = json!({
+        "operation": args.operation,
+        "sender": found.sender,
+        "parties": found.parties,
+        "missing": found.missing,
+        "given": given,
+    });
+    output.print(&value, |_| {
+        let given = found.signers.iter().zip(&found.until);
+        let given = given.map(|(account, until)| format!("{account} ({})", utc(*until)));
+        let list = |items: Vec<String>| match items.is_empty() {
+            true => lang.pick("nobody", "无").to_owned(),
+            false => items.join(", "),
+        };
+        output::pairs(&[
+            (lang.pick("operation", "操作"), args.operation.to_string()),
+            (lang.pick("sender", "发送者"), found.sender.to_string()),
+            (
+                lang.pick("asked of", "须联签方"),
+                list(found.parties.clone()),
+            ),
+            (
+                lang.pick("given by (until)", "已联签（有效期至）"),
+                list(given.collect()),
+            ),
+            (lang.pick("missing", "尚缺"), list(found.missing.clone())),
+        ])
+    })
 }
 
 pub(super) async fn inspect(args: &InspectArgs, output: Output, lang: Lang) -> Result<()> {

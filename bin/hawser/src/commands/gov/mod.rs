@@ -55,6 +55,8 @@ pub(crate) enum GovCommand {
     Unfreeze(UnfreezeArgs),
     /// Co-sign an operation that a supervision rule stopped
     Cosign(CosignArgs),
+    /// Show who has to co-sign an operation, who has, and who is missing
+    Cosignatures(CosignaturesArgs),
     /// Put an inspection on the record
     Inspect(InspectArgs),
     /// Read, export and verify the audit trail
@@ -256,6 +258,17 @@ pub(crate) struct CosignArgs {
     node: NodeArgs,
 }
 
+/// Arguments of `gov cosignatures`.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  hawser gov cosignatures 0x…")]
+pub(crate) struct CosignaturesArgs {
+    /// The operation, as the refusal names it
+    #[arg(value_name = "OPERATION")]
+    operation: B256,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
 /// Arguments of `gov inspect`.
 #[derive(Args, Debug)]
 #[command(
@@ -375,6 +388,7 @@ pub(crate) async fn run(command: &GovCommand, output: Output, lang: Lang) -> Res
         GovCommand::Freeze(args) => act::freeze(args, output, lang).await,
         GovCommand::Unfreeze(args) => act::unfreeze(args, output, lang).await,
         GovCommand::Cosign(args) => act::cosign(args, output, lang).await,
+        GovCommand::Cosignatures(args) => act::cosignatures(args, output, lang).await,
         GovCommand::Inspect(args) => act::inspect(args, output, lang).await,
         GovCommand::Audit(AuditCommand::List(args)) => audit::list(args, output, lang).await,
         GovCommand::Audit(AuditCommand::Export(args)) => audit::export(args, output, lang).await,

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use hawser_crypto::{PublicKey, Suite};
 use hawser_ledger::Genesis;
 use hawser_network::PeerId;
-use hawser_node::config::PeerSection;
+use hawser_node::config::{NodeKind, PeerSection};
 use hawser_node::peers::{PEER_NAME_BYTES_MAX, PEERS_MAX};
 use hawser_primitives::{B256, ChainId, Time};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::trust::TrustFiles;
+use crate::lang::Lang;
 
 /// Largest invitation read, in bytes. A genesis may hold many accounts.
 pub(super) const BUNDLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -29,6 +30,38 @@ pub(crate) enum Role {
     Validator,
     /// Keeps a full copy and has no vote
     Observer,
+    /// Follows verified headers and asks for proofs; keeps no copy and has no vote
+    Light,
+}
+
+impl Role {
+    /// What its peers admit it as.
+    pub(super) const fn kind(self) -> NodeKind {
+        match self {
+            Self::Validator => NodeKind::Validator,
+            Self::Observer => NodeKind::Observer,
+            Self::Light => NodeKind::Light,
+        }
+    }
+
+    /// Its name for people.
+    pub(super) const fn name(self, lang: Lang) -> &'static str {
+        match self {
+            Self::Validator => lang.pick("validator", "验证者"),
+            Self::Observer => lang.pick("observer", "观察者"),
+            Self::Light => lang.pick("light", "轻节点"),
+        }
+    }
+}
+
+/// What a peer was admitted as, for people.
+pub(super) const fn kind_name(kind: Option<NodeKind>, lang: Lang) -> &'static str {
+    match kind {
+        None => lang.pick("full", "全节点"),
+        Some(NodeKind::Validator) => Role::Validator.name(lang),
+        Some(NodeKind::Observer) => Role::Observer.name(lang),
+        Some(NodeKind::Light) => Role::Light.name(lang),
+    }
 }
 
 /// An invitation: what a new node has to know, and nothing that has to stay secret.
@@ -65,7 +98,7 @@ pub(super) struct Request {
     pub(super) name: String,
     pub(super) id: PeerId,
     pub(super) address: String,
-    /// Public key of its votes; observers have none.
+    /// Public key of its votes; only validators have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) vote_key: Option<PublicKey>,
 }
@@ -189,6 +222,7 @@ impl Request {
             id: self.id,
             address: self.address.clone(),
             name: Some(self.name.clone()),
+            kind: Some(self.role.kind()),
         }
     }
 }
@@ -257,6 +291,7 @@ mod tests {
             id: PeerId([1; 32]),
             address: "host:1".to_owned(),
             name: Some("node0".to_owned()),
+            kind: None,
         };
         let times = (Time(10), Time(20));
         Invitation::new(

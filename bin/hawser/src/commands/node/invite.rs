@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use hawser_network::PeerId;
-use hawser_node::config::{NodeConfig, PeerSection};
+use hawser_node::config::{NodeConfig, NodeKind, NodeMode, PeerSection};
 use hawser_node::peers::PeerChanges;
 use hawser_pki::TrustFolder;
 use hawser_primitives::{ChainId, Time};
@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::bundle::{Invitation, Role, spoken};
 use super::trust::TrustFiles;
+use crate::acts::Act;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::read_genesis;
@@ -25,6 +26,7 @@ use crate::{files, keyfile};
 Examples:
   hawser node invite --config node.toml --address 10.0.0.1:9545
   hawser node invite --config node.toml --address 10.0.0.1:9545 --role validator --out bank-d.json
+  hawser node invite --config node.toml --address 10.0.0.1:9545 --kind light --out desk.json
 
 The file holds the genesis and the peers that this node knows, no secret. Send it by any way, and
 tell the printed hash by another one: whoever joins compares the two.")]
@@ -36,7 +38,7 @@ pub(crate) struct InviteArgs {
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
     /// What the new node is to be
-    #[arg(long, value_enum, default_value_t = Role::Observer)]
+    #[arg(long, visible_alias = "kind", value_enum, default_value_t = Role::Observer)]
     role: Role,
     /// The chain, where the node hosts several
     #[arg(long, value_name = "ID")]
@@ -110,6 +112,12 @@ fn own_address(config: &NodeConfig, given: Option<&String>) -> Result<String> {
 /// Runs the command.
 pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
     let config = super::config(&args.config)?;
+    if config.node.mode == NodeMode::Light {
+        return fail(
+            Code::Usage,
+            "this is a light node, which serves nobody: invite from a full node",
+        );
+    }
     let mut genesis = None;
     let mut ids = Vec::new();
     for section in &config.chains {
@@ -136,12 +144,20 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
         id: own_id(&config)?,
         address: own_address(&config, args.address.as_ref())?,
         name: Some(config.node.name.clone()),
+        kind: None,
     };
     let changes = PeerChanges::read(&config.node.data_dir).or_fail(Code::Config)?;
     let others = changes.apply(&config.network.peers);
     let id = own.id;
     let mut peers = vec![own];
-    peers.extend(others.into_iter().filter(|peer| peer.id != id));
+    // Light nodes serve nobody.
+    let serves = |peer: &PeerSection| peer.id != id && peer.kind != Some(NodeKind::Light);
+    peers.extend(
+        others
+            .into_iter()
+            .filter(serves)
+            .map(|peer| PeerSection { kind: None, ..peer }),
+    );
     let issued = now()?;
     let expires = issued.plus_ms(args.days.saturating_mul(86_400_000));
     let issuer = config.node.name.clone();
@@ -153,8 +169,12 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
     let invitation = Invitation::new(&genesis, args.role, issuer, known, (issued, expires))
         .or_fail(Code::Config)?;
     let text = serde_json::to_string_pretty(&invitation).or_fail(Code::Failed)?;
-    files::write_public(&args.out, &text)?;
     let hash = genesis.suite.hash(text.as_bytes());
+    // On its way to the record before there is an invitation.
+    let reason = format!("chain {}, hash {hash}", genesis.chain_id);
+    Act::now("node invite", args.out.display().to_string(), &reason)
+        .leave(&config.node.data_dir)?;
+    files::write_public(&args.out, &text)?;
     let value = json!({
         "file": args.out,
         "hash": hash,
@@ -170,6 +190,7 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
             (lang.pick("file", "文件"), file.clone()),
             (lang.pick("hash", "哈希"), spoken(hash)),
             (lang.pick("chain", "链"), genesis.chain_id.to_string()),
+            (lang.pick("kind", "类型"), args.role.name(lang).to_owned()),
             (
                 lang.pick("peers", "节点"),
                 invitation.peers.len().to_string(),

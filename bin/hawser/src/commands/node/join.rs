@@ -30,7 +30,8 @@ Examples:
 
 Makes keys, genesis.json, node.toml and request.json in the folder. The operators of the other nodes
 admit the node with request.json; then `hawser start --config DIR/node.toml` follows the chain. A
-validator votes once the consortium has also put its vote key into the committee.")]
+validator votes once the consortium has also put its vote key into the committee. A light node keeps
+verified headers only and needs to be admitted by the nodes that it is to ask.")]
 pub(crate) struct JoinArgs {
     /// The invitation
     #[arg(value_name = "BUNDLE")]
@@ -152,7 +153,7 @@ fn write(args: &JoinArgs, invitation: &Invitation, genesis: &Genesis) -> Result<
     };
     let vote = match invitation.role {
         Role::Validator => Some(generate(genesis.suite.vote_scheme())?),
-        Role::Observer => None,
+        Role::Observer | Role::Light => None,
     };
     let request = Request::new(
         invitation,
@@ -217,6 +218,7 @@ fn config(
     let certified = invitation.trust.is_some();
     document(&|path| match path {
         "node.name" => Some(quote(&args.name)),
+        "node.mode" if invitation.role == Role::Light => Some(quote("light")),
         "node.data_dir" => Some(quote("data")),
         "node.identity_key" => Some(quote("keys/identity.pem")),
         "node.passphrase_file" => passphrase.map(quote),
@@ -259,6 +261,10 @@ fn shown(home: &Path, request: &Request, genesis: &Genesis, hash: B256, lang: La
         ),
         (lang.pick("genesis", "创世哈希"), genesis.hash().to_string()),
         (lang.pick("invitation", "邀请文件哈希"), spoken(hash)),
+        (
+            lang.pick("kind", "类型"),
+            request.role.name(lang).to_owned(),
+        ),
         (lang.pick("node id", "节点标识"), request.id.to_string()),
         (lang.pick("reached at", "访问地址"), request.address.clone()),
         (
@@ -266,7 +272,7 @@ fn shown(home: &Path, request: &Request, genesis: &Genesis, hash: B256, lang: La
             key.map_or_else(String::new, ToString::to_string),
         ),
         (
-            lang.pick("validator", "验证者地址"),
+            lang.pick("validator", "验证节点地址"),
             key.map_or_else(String::new, |key| key.address().to_string()),
         ),
     ];
@@ -290,7 +296,7 @@ fn shown(home: &Path, request: &Request, genesis: &Genesis, hash: B256, lang: La
         out.push_str(lang.pick(
             "\n3. Once it has caught up, propose the vote key as a validator. Until the proposal has \
              passed, the node follows without a vote.",
-            "\n3. 同步完成后，提案将该投票公钥加入验证者集合；通过之前节点仅同步，不投票。",
+            "\n3. 同步完成后，提案将该投票公钥加入验证节点集合；通过之前节点仅同步，不投票。",
         ));
     }
     out

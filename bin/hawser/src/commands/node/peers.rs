@@ -9,12 +9,13 @@ use hawser_node::config::{NodeConfig, PeerSection};
 use hawser_node::peers::PeerChanges;
 use serde_json::{Value, json};
 
-use super::bundle::{REQUEST_BYTES_MAX, Request};
+use super::bundle::{REQUEST_BYTES_MAX, Request, Role, kind_name};
+use crate::acts::Act;
 use crate::client::Client;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::files;
 use crate::lang::Lang;
-use crate::local::{pidfile, read_genesis};
+use crate::local::{self, pidfile, read_genesis};
 use crate::output::{self, Output};
 
 /// Arguments of `node list`.
@@ -32,9 +33,10 @@ pub(crate) struct ListArgs {
 Examples:
   hawser node admit --config node.toml --request request.json
   hawser node admit --config node.toml --id 3f… --address 10.0.0.5:9545 --name bank-d
+  hawser node admit --config node.toml --request request.json --kind observer
 
 A node that runs takes the change over within a second. Admitting one that is admitted changes its
-address and name.")]
+address, name and kind.")]
 pub(crate) struct AdmitArgs {
     /// The configuration of the node that is to admit the peer
     #[arg(long, value_name = "FILE")]
@@ -52,6 +54,10 @@ pub(crate) struct AdmitArgs {
     /// Name for people; default: that of the request
     #[arg(long)]
     name: Option<String>,
+    /// What it is admitted as; default: that of the request. Admitting a light node again as an
+    /// observer promotes it
+    #[arg(long, value_enum)]
+    kind: Option<Role>,
 }
 
 /// Arguments of `node remove`.
@@ -72,17 +78,28 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
     let changes = PeerChanges::read(&config.node.data_dir).or_fail(Code::Config)?;
     let seen = seen(&config).await;
     let row = |peer: &PeerSection, from: &str| {
-        let found = seen.iter().flatten().find(|one| {
-            let id = one.get("id").and_then(Value::as_str);
-            id.is_some_and(|id| id == peer.id.to_string())
+        let of = |all: &[Value]| {
+            let is = |one: &&Value| {
+                let id = one.get("id").and_then(Value::as_str);
+                id.is_some_and(|id| id == peer.id.to_string())
+            };
+            all.iter().find(is).cloned()
+        };
+        let found = seen.as_ref().and_then(|seen| of(&seen.peers));
+        // A light peer has a link and no part in the chain.
+        let linked = seen.as_ref().map(|seen| {
+            let link = of(&seen.links);
+            let since = link.as_ref().and_then(|link| link.get("connectedSince"));
+            found.is_some() || since.is_some_and(|since| !since.is_null())
         });
         json!({
             "id": peer.id,
             "name": peer.name,
             "address": peer.address,
+            "kind": peer.kind,
             "from": from,
-            "connected": seen.as_ref().map(|_| found.is_some()),
-            "height": found.and_then(|one| one.get("height")),
+            "connected": linked,
+            "height": found.as_ref().and_then(|one| one.get("height")),
         })
     };
     let all = changes.apply(&config.network.peers);
@@ -97,6 +114,7 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
     output.print(&rows, |rows| {
         let head = [
             lang.pick("name", "名称"),
+            lang.pick("kind", "类型"),
             lang.pick("address", "地址"),
             lang.pick("link", "连接"),
             lang.pick("height", "高度"),
@@ -114,8 +132,11 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
                 "admitted" => lang.pick("admitted", "后续准入").to_owned(),
                 _ => lang.pick("configuration", "配置文件").to_owned(),
             };
+            let kind = row.get("kind").cloned();
+            let kind = kind.and_then(|kind| serde_json::from_value(kind).ok().flatten());
             vec![
                 text("name"),
+                kind_name(kind, lang).to_owned(),
                 text("address"),
                 link.to_owned(),
                 text("height"),
@@ -127,12 +148,26 @@ pub(super) async fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<
     })
 }
 
+/// What a running node tells of its peers.
+struct Seen {
+    /// Those that take part in the chain.
+    peers: Vec<Value>,
+    /// All links.
+    links: Vec<Value>,
+}
+
 /// The connected peers as the running node sees them; `None` where no node answers.
-async fn seen(config: &NodeConfig) -> Option<Vec<Value>> {
-    let address = config.rpc.http?;
-    let client = Client::new(&format!("http://{address}"), Duration::from_secs(2)).ok()?;
+async fn seen(config: &NodeConfig) -> Option<Seen> {
+    let url = local::rpc_url(config)?;
+    let client = Client::new(&url, Duration::from_secs(2), || local::tls(config)).ok()?;
     let status = client.call("hawser_status", json!([])).await.ok()?;
-    status.get("peers")?.as_array().cloned()
+    let links = client.call("hawser_links", json!([])).await.ok();
+    Some(Seen {
+        peers: status.get("peers")?.as_array().cloned()?,
+        links: links
+            .and_then(|links| links.as_array().cloned())
+            .unwrap_or_default(),
+    })
 }
 
 fn wanted(args: &AdmitArgs, config: &NodeConfig) -> Result<PeerSection> {
@@ -162,11 +197,13 @@ fn wanted(args: &AdmitArgs, config: &NodeConfig) -> Result<PeerSection> {
             id,
             address: address.clone(),
             name: None,
+            kind: None,
         },
         _ => return fail(Code::Usage, "give --request, or --id and --address"),
     };
     Ok(PeerSection {
         name: args.name.clone().or(peer.name),
+        kind: args.kind.map(Role::kind).or(peer.kind),
         ..peer
     })
 }
@@ -192,6 +229,7 @@ pub(super) fn admit(args: &AdmitArgs, output: Output, lang: Lang) -> Result<()> 
     changes
         .admit(configured, peer.clone())
         .or_fail(Code::Failed)?;
+    told(&config, "node admit", &peer)?;
     changes.write(&config.node.data_dir).or_fail(Code::Failed)?;
     done(&config, &peer, true, output, lang)
 }
@@ -203,8 +241,16 @@ pub(super) fn remove(args: &RemoveArgs, output: Output, lang: Lang) -> Result<()
     let peer = changes
         .remove(&config.network.peers, &args.peer)
         .or_fail(Code::NotFound)?;
+    told(&config, "node remove", &peer)?;
     changes.write(&config.node.data_dir).or_fail(Code::Failed)?;
     done(&config, &peer, false, output, lang)
+}
+
+/// Leaves word for the node's audit log; the node itself notices the change in the file.
+fn told(config: &NodeConfig, command: &str, peer: &PeerSection) -> Result<()> {
+    let name = peer.name.as_deref().unwrap_or_default();
+    let reason = format!("{} {name}", peer.address);
+    Act::now(command, peer.id.to_string(), reason.trim()).leave(&config.node.data_dir)
 }
 
 fn done(
@@ -224,6 +270,7 @@ fn done(
         "id": peer.id,
         "name": peer.name,
         "address": peer.address,
+        "kind": peer.kind,
         "admitted": admitted,
     });
     output.print(&value, |_| {

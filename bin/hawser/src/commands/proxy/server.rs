@@ -23,6 +23,8 @@ use crate::lang::Lang;
 pub(super) const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Requests and WebSockets at once.
 const AT_ONCE_MAX: usize = 256;
+/// What those beyond are told.
+const BUSY: &str = "256 requests are under way, the limit; retry shortly";
 /// Time for a body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// The code of JSON-RPC for what is not available now (EIP-1474).
@@ -63,9 +65,15 @@ impl Doors {
                 address.to_string(),
             ]
         };
+        // The node's own pages, such as its console, come through here and then ask here. Only names
+        // that nobody else can point here count.
+        let own = local()
+            .into_iter()
+            .filter(|_| !address.ip().is_unspecified())
+            .map(|host| format!("http://{host}"));
         Ok(Self {
             any_origin: origins.iter().any(|origin| origin == "*"),
-            origins: origins.to_vec(),
+            origins: origins.iter().cloned().chain(own).collect(),
             hosts: (!remote).then(local),
         })
     }
@@ -152,7 +160,24 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     response
 }
 
+/// Whether a request asks for a page rather than for JSON-RPC or a WebSocket.
+fn asks_for_page(request: &Request) -> bool {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    reads
+        && !request.headers().contains_key(header::UPGRADE)
+        && upstream::page(request.uri().path())
+}
+
 async fn answer(server: &Arc<Server>, request: Request) -> Response {
+    if asks_for_page(&request) {
+        let Ok(_place) = server.places.try_acquire() else {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, BUSY);
+        };
+        return match server.upstream.fetch_page(request.uri().path()).await {
+            Ok((status, headers, body)) => (status, headers, Body::from(body)).into_response(),
+            Err(trouble) => refuse(StatusCode::BAD_GATEWAY, &trouble.text(server.lang)),
+        };
+    }
     let Some(path) = upstream::path(request.uri().path()).map(str::to_owned) else {
         return refuse(
             StatusCode::NOT_FOUND,
@@ -167,8 +192,7 @@ async fn answer(server: &Arc<Server>, request: Request) -> Response {
         return (StatusCode::NO_CONTENT, headers).into_response();
     }
     let Ok(place) = Arc::clone(&server.places).try_acquire_owned() else {
-        let text = format!("{AT_ONCE_MAX} requests are under way, the limit; retry shortly");
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, &text);
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, BUSY);
     };
     if *request.method() == Method::POST {
         let response = post(server, &path, request).await;
@@ -281,6 +305,22 @@ mod tests {
             Some("http://127.0.0.1:3000")
         ));
         assert!(!admits(&strict, "127.0.0.1:8745", Some("null")));
+        for own in ["http://127.0.0.1:8745", "http://localhost:8745"] {
+            assert!(admits(&strict, "127.0.0.1:8745", Some(own)), "{own}");
+        }
+        assert!(!admits(
+            &strict,
+            "127.0.0.1:8745",
+            Some("https://127.0.0.1:8745")
+        ));
+        // A page of another name that points here is not the node's own page.
+        let open = Doors::new("0.0.0.0:8745".parse().unwrap(), true, &[]).unwrap();
+        assert!(!admits(
+            &open,
+            "evil.example:8745",
+            Some("http://evil.example:8745")
+        ));
+        assert!(!admits(&open, "0.0.0.0:8745", Some("http://0.0.0.0:8745")));
         assert!(!admits(&strict, "evil.example:8745", None));
         assert!(admits(
             &strict,

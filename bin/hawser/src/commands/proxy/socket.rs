@@ -9,12 +9,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::{self, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message as Up};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::server::{BODY_BYTES_MAX, Server};
 use super::upstream::{Token, Trouble};
@@ -28,7 +29,11 @@ const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Pause before another try to renew a token that could not be renewed.
 const RETRY: Duration = Duration::from_secs(5);
 
-type Node = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// What carries the messages to the node.
+trait Carrier: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Carrier for S {}
+
+type Node = WebSocketStream<Box<dyn Carrier>>;
 
 /// Opens a WebSocket to the node, then the one that was asked for.
 pub(super) async fn open(
@@ -70,7 +75,10 @@ async fn connect(server: &Server, path: &str) -> Result<(Node, Token), Trouble> 
     let config = WebSocketConfig::default()
         .max_message_size(Some(ANSWER_BYTES_MAX))
         .max_frame_size(Some(ANSWER_BYTES_MAX));
-    let connecting = connect_async_with_config(request, Some(config), true);
+    let connecting = async {
+        let stream = carrier(server, path).await?;
+        client_async_with_config(request, stream, Some(config)).await
+    };
     match tokio::time::timeout(CONNECT_TIME, connecting).await {
         Ok(Ok((node, _))) => Ok((node, token)),
         Ok(Err(tungstenite::Error::Http(response))) => Err(Trouble::Refused {
@@ -79,9 +87,26 @@ async fn connect(server: &Server, path: &str) -> Result<(Node, Token), Trouble> 
                 |body| String::from_utf8_lossy(body).into_owned(),
             ),
         }),
-        Ok(Err(error)) => Err(away(error.to_string())),
+        Ok(Err(error)) => Err(server
+            .upstream
+            .tls_trouble(&server.upstream.url(path), &error)
+            .unwrap_or_else(|| away(error.to_string()))),
         Err(_) => Err(away("it took too long".to_owned())),
     }
+}
+
+/// A connection to the node, with TLS where its address says so.
+async fn carrier(server: &Server, path: &str) -> std::io::Result<Box<dyn Carrier>> {
+    let url = server.upstream.url(path);
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    };
+    let tcp = TcpStream::connect(format!("{host}:{port}")).await?;
+    tcp.set_nodelay(true)?;
+    Ok(match &server.upstream.tls {
+        Some(tls) => Box::new(tls.connect(tcp, host).await?),
+        None => Box::new(tcp),
+    })
 }
 
 /// Passes messages both ways, and renews the token on the way.

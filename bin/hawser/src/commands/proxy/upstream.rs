@@ -6,18 +6,26 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use hawser_crypto::SecretKey;
-use reqwest::{StatusCode, Url, header};
+use hawser_network::ClientTls;
+use reqwest::{
+    StatusCode, Url,
+    header::{self, HeaderMap},
+};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use crate::client;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::quantity;
+use crate::tls;
 
 /// Most chains of a node that are used at once.
 const PATHS_MAX: usize = 64;
 /// Largest answer passed on, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Largest page passed on, in bytes.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bounds on what a token's life is taken for, whatever the clocks say.
 const LIFE_MIN: Duration = Duration::from_secs(3);
 const LIFE_MAX: Duration = Duration::from_secs(900);
@@ -34,6 +42,8 @@ pub(super) struct Token {
 pub(super) enum Trouble {
     /// No node there.
     Away { url: String, why: String },
+    /// There is no TLS with it; in words.
+    Tls { why: String },
     /// It answers, and does not let the account in.
     Refused { message: String },
     /// It answers with something else.
@@ -49,6 +59,7 @@ impl Trouble {
             (Self::Away { url, why }, Lang::Zh) => {
                 format!("节点 {url} 无应答：{why}。它是否在运行，--to 是否是它的地址？")
             }
+            (Self::Tls { why }, _) => why.clone(),
             (Self::Refused { message }, Lang::En) => {
                 format!("the node does not let this account in: {message}")
             }
@@ -67,6 +78,7 @@ impl Trouble {
 /// The node, and the account that reads there.
 pub(super) struct Upstream {
     http: reqwest::Client,
+    pub(super) tls: Option<ClientTls>,
     /// Without path.
     base: Url,
     /// What `/` of the proxy means at the node.
@@ -77,21 +89,20 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new(to: &str, key: SecretKey) -> Result<Self> {
-        let text = match to.strip_prefix("ws://") {
-            Some(rest) => format!("http://{rest}"),
-            None if to.contains("://") => to.to_owned(),
-            None => format!("http://{to}"),
-        };
+    pub(super) fn new(
+        to: &str,
+        key: SecretKey,
+        tls: impl FnOnce() -> Result<ClientTls>,
+    ) -> Result<Self> {
+        let text = client::address(to)?;
         let url = Url::parse(&text).context(Code::Usage, format!("--to {to}"))?;
-        if url.scheme() != "http" || url.host().is_none() {
+        if url.host().is_none() {
             return fail(
                 Code::Usage,
-                format!(
-                    "--to {to}: write http://host:port; run the proxy where the node's plain port is reached"
-                ),
+                format!("--to {to}: write http://host:port or https://host:port"),
             );
         }
+        let tls = (url.scheme() == "https").then(tls).transpose()?;
         let root = url.path().to_owned();
         if path(&root).is_none() {
             return fail(
@@ -102,14 +113,14 @@ impl Upstream {
         let mut base = url;
         base.set_path("/");
         base.set_query(None);
-        let http = reqwest::Client::builder()
+        let http = client::http(tls.as_ref())
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(120))
-            .no_proxy()
             .build()
             .context(Code::Failed, "cannot set up HTTP")?;
         Ok(Self {
             http,
+            tls,
             base,
             root,
             key,
@@ -118,7 +129,7 @@ impl Upstream {
     }
 
     /// The node's address for a path of the proxy.
-    fn url(&self, path: &str) -> Url {
+    pub(super) fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(if path == "/" { &self.root } else { path });
         url
@@ -127,8 +138,8 @@ impl Upstream {
     /// The node's WebSocket address for a path of the proxy.
     pub(super) fn socket_url(&self, path: &str) -> String {
         let url = self.url(path).to_string();
-        match url.strip_prefix("http://") {
-            Some(rest) => format!("ws://{rest}"),
+        match url.strip_prefix("http") {
+            Some(rest) => format!("ws{rest}"),
             None => url,
         }
     }
@@ -192,6 +203,19 @@ impl Upstream {
         })
     }
 
+    /// What TLS has to do with a failure.
+    pub(super) fn tls_trouble(
+        &self,
+        url: &Url,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Option<Trouble> {
+        let tls = self.tls.as_ref()?;
+        let failure = tls::explain(url.as_str(), tls, &tls.problem(error)?);
+        Some(Trouble::Tls {
+            why: failure.message,
+        })
+    }
+
     fn foreign(&self, path: &str, status: u16) -> Trouble {
         Trouble::Foreign {
             url: self.url(path).to_string(),
@@ -229,6 +253,9 @@ impl Upstream {
     ) -> std::result::Result<(StatusCode, Bytes), Trouble> {
         let url = self.url(path);
         let away = |error: reqwest::Error| {
+            if let Some(trouble) = self.tls_trouble(&url, &error) {
+                return trouble;
+            }
             let mut cause: &dyn std::error::Error = &error;
             while let Some(inner) = cause.source() {
                 cause = inner;
@@ -258,6 +285,38 @@ impl Upstream {
         Ok((status, all.into()))
     }
 
+    /// One of the node's pages. They are open to everybody, so no token goes along.
+    pub(super) async fn fetch_page(
+        &self,
+        path: &str,
+    ) -> std::result::Result<(StatusCode, HeaderMap, Bytes), Trouble> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let away = |error: reqwest::Error| Trouble::Away {
+            url: self.base.to_string(),
+            why: error.to_string(),
+        };
+        let mut response = self.http.get(url).send().await.map_err(away)?;
+        let (status, mut headers) = (response.status(), response.headers().clone());
+        for hop in [
+            header::CONNECTION,
+            header::TRANSFER_ENCODING,
+            header::CONTENT_LENGTH,
+            header::DATE,
+            header::SET_COOKIE,
+        ] {
+            headers.remove(hop);
+        }
+        let mut all = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(away)? {
+            if all.len().saturating_add(chunk.len()) > PAGE_BYTES_MAX {
+                return Err(self.foreign(path, status.as_u16()));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok((status, headers, all.into()))
+    }
+
     /// Sends a body on with a token; one that the node no longer takes is replaced once.
     pub(super) async fn post(
         &self,
@@ -275,6 +334,16 @@ impl Upstream {
     }
 }
 
+/// Whether a path can be one of the node's pages: its console and what belongs to it.
+pub(super) fn page(text: &str) -> bool {
+    let Some(name) = text.strip_prefix('/') else {
+        return false;
+    };
+    let file = name.strip_prefix("assets/").unwrap_or(name);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    file.chars().all(plain) && !file.starts_with('.')
+}
+
 /// A path that a node serves: `/` or `/chain/<chainId>`.
 pub(super) fn path(text: &str) -> Option<&str> {
     let chain = text.strip_prefix("/chain/");
@@ -288,7 +357,8 @@ mod tests {
     use hawser_crypto::Scheme;
 
     fn upstream(to: &str) -> Result<Upstream> {
-        Upstream::new(to, SecretKey::generate(Scheme::Ed25519).unwrap())
+        let key = SecretKey::generate(Scheme::Ed25519).unwrap();
+        Upstream::new(to, key, || crate::tls::TlsArgs::default().open())
     }
 
     #[test]
@@ -299,18 +369,34 @@ mod tests {
         let chain = upstream("ws://h:1/chain/7").unwrap();
         assert_eq!(chain.url("/").as_str(), "http://h:1/chain/7");
         assert_eq!(chain.url("/chain/8").as_str(), "http://h:1/chain/8");
-        for bad in [
-            "https://h:1",
-            "ftp://h",
-            "http://h/other",
-            "http://",
-            "http://h/chain/x",
-        ] {
+        let tls = upstream("https://h:1").unwrap();
+        assert_eq!(tls.socket_url("/"), "wss://h:1/");
+        for bad in ["ftp://h", "http://h/other", "http://", "http://h/chain/x"] {
             assert_eq!(
                 upstream(bad).err().map(|f| f.code),
                 Some(Code::Usage),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn pages_are_files_at_the_top_or_among_the_assets_and_nothing_else() {
+        for good in ["/", "/index.html", "/favicon.svg", "/assets/index-Bf3_d.js"] {
+            assert!(page(good), "{good}");
+        }
+        for bad in [
+            "",
+            "index.html",
+            "/chain/7",
+            "/assets/../x",
+            "/assets/a/b",
+            "/..",
+            "/.git",
+            "/%2e%2e",
+            "//h",
+        ] {
+            assert!(!page(bad), "{bad}");
         }
     }
 

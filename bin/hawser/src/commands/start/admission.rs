@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use hawser_node::NodeError;
 use hawser_node::config::{NodeConfig, PeerSection};
 use hawser_node::peers::PeerChanges;
-use hawser_node::{Admitter, Node};
 use tokio::task::JoinHandle;
 
 use crate::exit::{Code, OrFail, Result};
 
 /// How often the file of changes is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// Replaces the admitted peers of a node.
+pub(super) type Admit =
+    Box<dyn Fn(&[PeerSection]) -> std::result::Result<(), NodeError> + Send + Sync>;
 
 /// Ends the watch when dropped.
 pub(super) struct Watch(JoinHandle<()>);
@@ -23,16 +27,13 @@ impl Drop for Watch {
 }
 
 /// Admits the peers of configuration and file, then follows the file.
-pub(super) fn start(config: &NodeConfig, node: &Node) -> Result<Watch> {
+pub(super) fn start(config: &NodeConfig, admit: Admit) -> Result<Watch> {
     let data_dir = config.node.data_dir.clone();
     let configured = config.network.peers.clone();
     let stamp = stamp(&data_dir);
     let changes = PeerChanges::read(&data_dir).or_fail(Code::Config)?;
-    let admitter = node.admitter();
-    admitter
-        .set(&changes.apply(&configured))
-        .or_fail(Code::Config)?;
-    let task = follow(data_dir, configured, admitter, stamp);
+    admit(&changes.apply(&configured)).or_fail(Code::Config)?;
+    let task = follow(data_dir, configured, admit, stamp);
     Ok(Watch(tokio::spawn(task)))
 }
 
@@ -46,7 +47,7 @@ fn stamp(data_dir: &Path) -> Option<(SystemTime, u64, u64)> {
 async fn follow(
     data_dir: PathBuf,
     configured: Vec<PeerSection>,
-    admitter: Admitter,
+    admit: Admit,
     mut last: Option<(SystemTime, u64, u64)>,
 ) {
     loop {
@@ -63,7 +64,7 @@ async fn follow(
                 continue;
             }
         };
-        match admitter.set(&wanted) {
+        match admit(&wanted) {
             Ok(()) => tracing::info!(peers = wanted.len(), "admitted peers changed"),
             Err(error) => tracing::error!(%error, "the admitted peers stay as they were"),
         }

@@ -1,21 +1,30 @@
 //! Guards the node's interface: who may read, and the record of it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hawser_node::chain::ChainHandle;
-use hawser_node::config::{ChainSection, NodeConfig, ReadsMode};
-use hawser_ops::audit::{AuditLog, AuditOptions, Event, Kind, Sync};
+use hawser_node::config::{ChainSection, Loaded, NodeConfig, ReadsMode};
+use hawser_ops::audit::{
+    AuditLog, AuditOptions, Event, Kind, RefusalLimits, RefusalSource, RefusalWriter, Sync,
+};
 use hawser_rpc::auth::{
     Access, AnyAccount, AuditUnavailable, Decision, Durable, Governed, ReadAudit, ReadEvent,
     ReadGate, Reads, RevokedList,
 };
 
+use super::inventory::Stock;
+use super::record::{Record, Watch};
 use crate::exit::{Code, OrFail, Result};
 
-/// The audit log and what is needed to guard chains with it.
+/// The audit log, what is needed to guard chains with it, and what writes to it by itself.
 pub(super) struct Guard {
     log: Arc<AuditLog>,
+    /// Writes what governance refuses at the pools.
+    refusals: RefusalWriter,
+    /// Watches what operators change.
+    watch: Watch,
 }
 
 /// Puts decisions about reads into the node's log.
@@ -39,6 +48,7 @@ impl ReadAudit for ReadLog {
             rule: event.rule.into_owned(),
             reason: event.reason,
             request: Some(event.request),
+            ..Event::default()
         };
         let recorded = self.0.record(Kind::Read, event);
         recorded.map_err(|error| AuditUnavailable(error.to_string()))
@@ -47,7 +57,13 @@ impl ReadAudit for ReadLog {
 
 impl Guard {
     /// Opens the log. The first chain's suite hashes it.
-    pub(super) fn open(config: &NodeConfig, node: &str, chains: &[ChainHandle]) -> Result<Self> {
+    pub(super) fn open(
+        (file, loaded): (&Path, &Loaded),
+        node: &str,
+        (chains, folders): (&[ChainHandle], Vec<PathBuf>),
+        refused: RefusalSource,
+    ) -> Result<Self> {
+        let config = &loaded.config;
         let suite = chains.first().map_or(hawser_crypto::Suite::Intl, |chain| {
             chain.store().genesis().suite
         });
@@ -64,7 +80,8 @@ impl Guard {
         let log = Arc::new(AuditLog::open(options).or_fail(Code::Failed)?);
         let head = log.head();
         tracing::info!(entry = head.n, hash = %head.hash, "audit log");
-        let guard = Self { log };
+        let refusals = RefusalWriter::start(refused, Arc::clone(&log), RefusalLimits::default());
+        let refusals = refusals.context(Code::Failed, "cannot start a thread")?;
         let version = env!("CARGO_PKG_VERSION");
         let chains: Vec<_> = config
             .chains
@@ -78,11 +95,16 @@ impl Guard {
                 format!("chain {}: reads {reads}", chain.store().genesis().chain_id)
             })
             .collect();
-        guard.act(
-            "node start",
-            &format!("version {version}; {}", chains.join(", ")),
-        )?;
-        Ok(guard)
+        let stock = Stock::new(file, loaded, folders, suite);
+        let data_dir = &config.node.data_dir;
+        let (record, inventory) = Record::begin(Arc::clone(&log), data_dir, suite, stock)?;
+        let reason = format!("version {version}; {}; {inventory}", chains.join(", "));
+        act(&log, "node start", &reason)?;
+        Ok(Self {
+            log,
+            refusals,
+            watch: Watch::start(record)?,
+        })
     }
 
     /// How a chain's reads are guarded.
@@ -111,27 +133,38 @@ impl Guard {
         }
     }
 
-    /// Puts an administrative act on the record.
-    fn act(&self, command: &str, reason: &str) -> Result<()> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let event = Event {
-            time_ms: since.map_or(0, |time| {
-                u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-            }),
-            how: "operator".to_owned(),
-            method: command.to_owned(),
-            decision: "done".to_owned(),
-            reason: reason.to_owned(),
-            ..Event::default()
-        };
-        self.log.record(Kind::Admin, event).or_fail(Code::Failed)?;
-        Ok(())
-    }
-
     /// Notes why the node stops, and writes what waits.
     pub(super) fn stopped(self, why: &str) {
-        if let Err(failure) = self.act("node stop", why) {
+        let inventory = match self.watch.stop() {
+            Some(digest) => format!("{why}; inventory is {digest}"),
+            None => why.to_owned(),
+        };
+        // Writes what is counted so far, so that the stop is the last line.
+        drop(self.refusals);
+        if let Err(failure) = act(&self.log, "node stop", &inventory) {
             tracing::error!(%failure, "audit log");
         }
     }
+}
+
+/// Puts an administrative act on the record.
+fn act(log: &AuditLog, command: &str, reason: &str) -> Result<()> {
+    let event = Event {
+        time_ms: now_ms(),
+        how: "operator".to_owned(),
+        method: command.to_owned(),
+        decision: "done".to_owned(),
+        reason: reason.to_owned(),
+        ..Event::default()
+    };
+    log.record(Kind::Admin, event).or_fail(Code::Failed)?;
+    Ok(())
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |time| {
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    })
 }

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hawser_ledger::Outcome;
-use hawser_node::chain::{ChainHandle, ChainObserver};
+use hawser_light::LightHandle;
+use hawser_node::chain::{ChainHandle, ChainObserver, Denial, Source};
 use hawser_node::replica::Report;
 use hawser_node::store::ExecutedBlock;
+use hawser_ops::audit::{Refusal as Refused, RefusalSink};
 use hawser_ops::{ChainMetrics, Metrics, Readiness, RpcOutcome};
 use hawser_rpc::{CallOutcome, Refusal, RpcObserver};
 use parking_lot::RwLock;
@@ -16,15 +18,18 @@ use parking_lot::RwLock;
 pub(super) struct Observer {
     metrics: Metrics,
     chain: ChainMetrics,
+    /// What governance refuses, on its way to the audit log.
+    refusals: RefusalSink,
     /// Time of the last block in milliseconds, for the interval.
     last_time_ms: AtomicU64,
 }
 
 impl Observer {
-    pub(super) fn new(metrics: &Metrics, chain: ChainMetrics) -> Self {
+    pub(super) fn new(metrics: &Metrics, chain: ChainMetrics, refusals: RefusalSink) -> Self {
         Self {
             metrics: metrics.clone(),
             chain,
+            refusals,
             last_time_ms: AtomicU64::new(0),
         }
     }
@@ -68,6 +73,7 @@ impl ChainObserver for Observer {
             Report::WrongGenesis { .. } => self.chain.rejected("peer", "wrong_genesis"),
             Report::BlockRefused { .. } => self.chain.rejected("block", "refused"),
             Report::Misbehaviour { .. } => self.chain.rejected("block", "misbehaviour"),
+            Report::KeyElsewhere { .. } => self.chain.rejected("vote", "key_elsewhere"),
             Report::Round { .. } => self.chain.round_failed(),
             Report::Syncing { .. } => {}
         }
@@ -75,6 +81,21 @@ impl ChainObserver for Observer {
 
     fn refused(&self, reason: &'static str) {
         self.chain.rejected("transaction", reason);
+    }
+
+    fn denied(&self, denial: &Denial, source: Source) {
+        let transaction = &denial.transaction;
+        self.refusals.refused(Refused {
+            chain: transaction.block.chain_id.0,
+            who: transaction.sender.to_string(),
+            from: source.name(),
+            action: hawser_governance::actions(transaction),
+            resource: hawser_governance::targets(transaction),
+            rule: denial.finding.rule.clone(),
+            reason: denial.finding.reason.clone(),
+            code: "denied",
+            transaction: transaction.hash,
+        });
     }
 }
 
@@ -117,6 +138,8 @@ pub(super) enum Phase {
     Starting,
     /// Serving.
     Running(Vec<(ChainHandle, ChainMetrics)>),
+    /// Serving as a light node.
+    Light(LightHandle, ChainMetrics),
     /// Closing.
     Stopping,
 }
@@ -140,6 +163,18 @@ impl Health {
         let chains = match phase {
             Phase::Starting => return Readiness::waiting(vec!["the node is starting".to_owned()]),
             Phase::Stopping => return Readiness::waiting(vec!["the node is stopping".to_owned()]),
+            Phase::Light(handle, chain) => {
+                let status = handle.status();
+                chain.set_height(status.height);
+                chain.set_executed(status.executed);
+                chain.set_validators(status.validators);
+                let waiting = status.waiting.iter();
+                let named = |text| format!("chain {}: {text}", status.chain_id);
+                return Readiness {
+                    ready: status.ready,
+                    reasons: waiting.map(named).collect(),
+                };
+            }
             Phase::Running(chains) => chains,
         };
         let mut reasons = Vec::new();

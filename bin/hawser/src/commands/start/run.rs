@@ -1,39 +1,48 @@
 //! Puts the parts of a node together and runs them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hawser_ledger::Genesis;
 use hawser_network::{ListenerTls, NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
-use hawser_node::config::{ChainSection, NodeConfig};
+use hawser_node::config::{ChainSection, Loaded, NodeConfig, NodeMode, ReadsMode};
+use hawser_node::light::{LightLimits, LightReads, LightService};
 use hawser_node::{Node, store};
+use hawser_ops::audit::{self, RefusalSink, RefusalSource};
 use hawser_ops::http::{self, Probe};
 use hawser_ops::{ChainMetrics, Metrics, NodeInfo};
 use hawser_primitives::ChainId;
 use hawser_rpc::{Chains, Cors, Page, RpcConfig, RpcLimits, RpcServer};
-use hawser_storage::{Disk, FjallKv, Kv, OsDisk, SealedDisk, SealedKv};
+use hawser_storage::{Disk, FjallKv, Kv, KvError, OsDisk, SealedDisk, SealedKv};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::guard::Guard;
 use super::observe::{Calls, Health, Observer, Phase};
-use super::{Keys, admission};
+use super::{Keys, admission, light};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::local::read_genesis;
 use crate::passphrase::Passphrase;
 use crate::{datafolder, files};
 
 /// Runs a node until a signal or a failure.
-pub(super) fn run(config: NodeConfig, keys: Keys) -> Result<()> {
+pub(super) fn run(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("hawser")
         .build()
         .context(Code::Failed, "cannot start threads")?
-        .block_on(serve(config, keys))
+        .block_on(async {
+            match loaded.config.node.mode {
+                NodeMode::Full => serve(file, loaded, keys).await,
+                NodeMode::Light => light::serve(&loaded.config, keys).await,
+            }
+        })
 }
 
-async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
+async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
+    let config = &loaded.config;
     let metrics = Metrics::new();
     let own = keys.credential.peer_id();
     metrics.set_node(&NodeInfo {
@@ -55,15 +64,26 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     let node = Node::start(network).await.or_fail(Code::Failed)?;
     tracing::info!(node = %config.node.name, id = %own, listen = %config.network.listen,
         version = env!("CARGO_PKG_VERSION"), "node starts");
-    let _admission = admission::start(&config, &node)?;
+    let admitter = node.admitter();
+    let _admission = admission::start(config, Box::new(move |peers| admitter.set(peers)))?;
     let health = Health::new();
-    serve_operators(&config, &node, &metrics, &health).await?;
+    serve_operators(config, node.network(), &metrics, &health).await?;
 
-    let started = start_chains(&config, keys.votes, &keys.passphrase, &node, &metrics);
+    // What is refused before the log is open waits for it.
+    let (sink, refused) = audit::refusals();
+    let secrets = (keys.votes, &keys.passphrase);
+    let started = start_chains(config, secrets, &node, &metrics, &sink);
     let served = match started {
         Ok(chains) => {
             let id = own.to_string();
-            guarded(&config, (&id, &node), chains, &metrics, keys.rpc_tls).await
+            guarded(
+                (file, loaded),
+                (&id, &node),
+                (chains, refused),
+                &metrics,
+                keys.rpc_tls,
+            )
+            .await
         }
         Err(failure) => Err(failure),
     };
@@ -94,10 +114,11 @@ async fn serve(config: NodeConfig, keys: Keys) -> Result<()> {
     if let Some(rpc) = rpc {
         rpc.stop().await;
     }
-    guard.stopped(&match &ended {
+    let why = match &ended {
         Ok(signal) => (*signal).to_owned(),
         Err((chain, reason)) => format!("chain {chain}: {reason}"),
-    });
+    };
+    tokio::task::block_in_place(|| guard.stopped(&why));
     let stopped = node.stop().await;
     if let Err((chain, reason)) = ended {
         return fail(Code::Failed, format!("chain {chain} stopped: {reason}"));
@@ -111,14 +132,21 @@ type Served = (Vec<(ChainHandle, ChainMetrics)>, Option<RpcServer>, Guard);
 
 /// Opens the audit log, then serves clients.
 async fn guarded(
-    config: &NodeConfig,
+    (file, loaded): (&Path, &Loaded),
     (id, node): (&str, &Node),
-    chains: Vec<(ChainHandle, ChainMetrics)>,
+    (chains, refused): (Vec<(ChainHandle, ChainMetrics)>, RefusalSource),
     metrics: &Metrics,
     tls: Option<ListenerTls>,
 ) -> Result<Served> {
     let handles: Vec<_> = chains.iter().map(|(handle, _)| handle.clone()).collect();
-    let guard = Guard::open(config, id, &handles)?;
+    let config = &loaded.config;
+    let folder = |(section, chain): (&ChainSection, &ChainHandle)| {
+        chain_dir(config, section, chain.store().genesis().chain_id)
+    };
+    let folders = config.chains.iter().zip(&handles).map(folder).collect();
+    let guard = tokio::task::block_in_place(|| {
+        Guard::open((file, loaded), id, (&handles, folders), refused)
+    })?;
     let rpc = interface(config, (id, node), &handles, &guard, metrics, tls).await?;
     Ok((chains, rpc, guard))
 }
@@ -132,13 +160,24 @@ async fn interface(
     metrics: &Metrics,
     tls: Option<ListenerTls>,
 ) -> Result<Option<RpcServer>> {
-    let Some(listen) = config.rpc.http else {
-        return Ok(None);
-    };
     let offered = Chains::new();
     for (handle, section) in chains.iter().zip(&config.chains) {
         offered.insert_guarded(handle.clone(), guard.access(config, section, handle));
     }
+    listen(config, (id, node.network()), offered, metrics, tls).await
+}
+
+/// Listens for clients of the chains offered, if the configuration says so.
+pub(super) async fn listen(
+    config: &NodeConfig,
+    (id, links): (&str, &NetworkHandle),
+    offered: Chains,
+    metrics: &Metrics,
+    tls: Option<ListenerTls>,
+) -> Result<Option<RpcServer>> {
+    let Some(listen) = config.rpc.http else {
+        return Ok(None);
+    };
     let section = &config.rpc;
     let limits = RpcLimits {
         connections_max: section.connections_max,
@@ -173,7 +212,7 @@ async fn interface(
         node: Some(id.to_owned()),
         pages: Some(Arc::new(console)),
         tls,
-        links: Some(node.network().clone()),
+        links: Some(links.clone()),
         ..RpcConfig::new(listen)
     };
     let server = hawser_rpc::serve(rpc, offered, std::future::pending())
@@ -208,9 +247,9 @@ fn cors(origins: &[String]) -> Cors {
     }
 }
 
-async fn serve_operators(
+pub(super) async fn serve_operators(
     config: &NodeConfig,
-    node: &Node,
+    network: &NetworkHandle,
     metrics: &Metrics,
     health: &Health,
 ) -> Result<()> {
@@ -221,7 +260,7 @@ async fn serve_operators(
         Code::Failed,
         format!("cannot listen on {address}, which metrics.listen names"),
     )?;
-    let network = node.network().clone();
+    let network = network.clone();
     let health = health.clone();
     let probe: Probe = Arc::new(move |metrics: Metrics| {
         network_numbers(&metrics, &network);
@@ -269,10 +308,10 @@ fn network_numbers(metrics: &Metrics, network: &NetworkHandle) {
 
 fn start_chains(
     config: &NodeConfig,
-    votes: Vec<Option<hawser_crypto::SecretKey>>,
-    passphrase: &Passphrase,
+    (votes, passphrase): (Vec<Option<hawser_crypto::SecretKey>>, &Passphrase),
     node: &Node,
     metrics: &Metrics,
+    refusals: &RefusalSink,
 ) -> Result<Vec<(ChainHandle, ChainMetrics)>> {
     if config.chains.is_empty() {
         return fail(
@@ -296,8 +335,7 @@ fn start_chains(
             section,
             &genesis,
             (key, passphrase),
-            metrics,
-            &chain,
+            Observer::new(metrics, chain.clone(), refusals.clone()),
         )?;
         let id = genesis.chain_id;
         let handle = tokio::task::block_in_place(|| {
@@ -309,6 +347,16 @@ fn start_chains(
         })
         .or_fail(Code::Failed)?;
         note_membership(&handle, own);
+        let service = LightService {
+            // A link proves which node asks, not which member: it opens nothing that a reader
+            // would have to sign for.
+            reads: match config.reads_of(section) {
+                ReadsMode::Open => LightReads::Open,
+                ReadsMode::Signed => LightReads::HeadersOnly,
+            },
+            limits: LightLimits::default(),
+        };
+        node.serve_light(id, service).or_fail(Code::Failed)?;
         let head = handle.store().head().id();
         tracing::info!(chain = %id, name = %genesis.name, suite = %genesis.suite,
             height = %head.height, "chain runs");
@@ -360,7 +408,11 @@ fn note_membership(handle: &ChainHandle, own: Option<hawser_primitives::Address>
 }
 
 /// Folder of a chain's data.
-fn chain_dir(config: &NodeConfig, section: &ChainSection, id: ChainId) -> std::path::PathBuf {
+pub(crate) fn chain_dir(
+    config: &NodeConfig,
+    section: &ChainSection,
+    id: ChainId,
+) -> std::path::PathBuf {
     match &section.dir {
         Some(dir) => dir.clone(),
         None => config.node.data_dir.join(format!("chain-{id}")),
@@ -369,7 +421,7 @@ fn chain_dir(config: &NodeConfig, section: &ChainSection, id: ChainId) -> std::p
 
 /// Refuses to begin a new chain where the only configured one used to be another: a genesis whose
 /// chain id was changed by mistake would otherwise start an empty chain beside it.
-fn refuse_changed_chain(config: &NodeConfig, dir: &std::path::Path) -> Result<()> {
+pub(super) fn refuse_changed_chain(config: &NodeConfig, dir: &std::path::Path) -> Result<()> {
     if dir.exists() || config.chains.len() != 1 {
         return Ok(());
     }
@@ -398,8 +450,7 @@ fn setup(
     section: &ChainSection,
     genesis: &Arc<Genesis>,
     (key, passphrase): (Option<hawser_crypto::SecretKey>, &Passphrase),
-    metrics: &Metrics,
-    chain: &ChainMetrics,
+    observer: Observer,
 ) -> Result<ChainSetup> {
     let dir = chain_dir(config, section, genesis.chain_id);
     refuse_changed_chain(config, &dir)?;
@@ -413,7 +464,9 @@ fn setup(
     let sealer = datafolder::sealer(&dir, &config.storage, genesis.suite, passphrase)?;
     let disk = OsDisk::new(&dir.join("log")).map_err(|error| open(&error))?;
     let cache = config.storage.kv_cache_bytes();
-    let kv = FjallKv::open(&dir.join("kv"), &store::columns(), cache).map_err(|error| {
+    let mut columns = store::columns();
+    columns.extend(sealer.is_some().then_some(SealedKv::COLUMN));
+    let kv_error = |error: KvError| {
         let reason = format!(
             "{error}. If files in {kv} are damaged, move that folder and the files state-* in {log} \
              away and start the node again: state and indexes are made anew from the blocks in {log}",
@@ -421,11 +474,12 @@ fn setup(
             log = dir.join("log").display(),
         );
         open(&reason)
-    })?;
+    };
+    let kv = FjallKv::open(&dir.join("kv"), &columns, cache).map_err(kv_error)?;
     let (disk, kv): (Arc<dyn Disk>, Arc<dyn Kv>) = match sealer {
         Some(sealer) => (
             Arc::new(SealedDisk::new(Arc::new(disk), Arc::clone(&sealer))),
-            Arc::new(SealedKv::new(Arc::new(kv), sealer)),
+            Arc::new(SealedKv::open(Arc::new(kv), sealer, &store::key_forms()).map_err(kv_error)?),
         ),
         None => (Arc::new(disk), Arc::new(kv)),
     };
@@ -441,6 +495,6 @@ fn setup(
         disk,
         kv,
         verifiers: processors.saturating_sub(1).clamp(1, 8),
-        observer: Arc::new(Observer::new(metrics, chain.clone())),
+        observer: Arc::new(observer),
     })
 }

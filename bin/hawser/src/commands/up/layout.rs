@@ -5,11 +5,13 @@ use std::fs::{self, File};
 
 use hawser_crypto::Suite;
 use hawser_ledger::ChainParameters;
+use hawser_node::config::Encryption;
 use rustix::fs::{FlockOperation, flock};
 
 use super::super::init::{CHAIN_ID, P2P_PORT, RPC_PORT};
 use super::{UpArgs, conflict};
 use crate::exit::{Code, OrFail, Result, fail};
+use crate::lang::Lang;
 use crate::local::generate::{self, NodePlan, Plan, Ports, Protection};
 use crate::local::{Home, LocalNode, ports};
 
@@ -55,6 +57,7 @@ pub(super) fn create(home: &Home, args: &UpArgs) -> Result<Vec<LocalNode>> {
         accounts: BTreeMap::new(),
         test_account: true,
         governance: args.governance,
+        encryption: args.encryption.wanted(),
     }
     .write(&|_| {})?;
     home.nodes()
@@ -100,6 +103,25 @@ pub(super) fn resume(home: &Home, args: &UpArgs) -> Result<Vec<LocalNode>> {
         &genesis.chain_id.0,
     )?;
     conflict(home, "nodes", args.nodes.as_ref(), &count)?;
+    let open = |node: &&LocalNode| node.config.storage.encryption == Encryption::None;
+    if let (true, Some(node)) = (args.encryption.encrypt, nodes.iter().find(open)) {
+        let config = node.config_path();
+        let config = config.display();
+        return fail(
+            Code::Usage,
+            match Lang::current() {
+                Lang::En => format!(
+                    "the network in {} exists and its data is not encrypted. Stop it, and encrypt \
+                     it node by node: hawser storage encrypt --config {config}",
+                    home.path().display()
+                ),
+                Lang::Zh => format!(
+                    "{} 中已有网络，其数据未加密。请先停止网络，再逐个节点加密：hawser storage encrypt --config {config}",
+                    home.path().display()
+                ),
+            },
+        );
+    }
     let moves = moves(&nodes, args)?;
     if moves.is_empty() {
         return Ok(nodes);

@@ -6,7 +6,7 @@ use hawser_storage::{Batch, Kv};
 use super::history::prune;
 use super::{META, StateError, store_error};
 
-const KEY: &[u8] = b"base";
+pub(super) const KEY: &[u8] = b"base";
 const FORMAT: u32 = 3;
 const BYTES_MAX: usize = 256;
 

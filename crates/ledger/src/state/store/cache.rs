@@ -73,18 +73,6 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         shard.add(key, value, bytes, self.generation_bytes_max);
     }
 
-    /// Forgets an entry.
-    pub(super) fn remove(&self, key: &K) {
-        let Some(shard) = self.shard(key) else {
-            return;
-        };
-        let mut shard = shard.lock();
-        shard.old.remove(key);
-        if let Some((_, bytes)) = shard.young.remove(key) {
-            shard.young_bytes = shard.young_bytes.saturating_sub(bytes);
-        }
-    }
-
     #[cfg(test)]
     #[expect(
         clippy::disallowed_methods,

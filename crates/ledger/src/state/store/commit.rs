@@ -1,6 +1,6 @@
 use hawser_primitives::{B256, Bytes, Height};
 
-use super::overlay::{Layer, Overlay, Value, Versions};
+use super::overlay::{Layer, Value, Versions};
 use super::{Inner, STATE_VALUE_BYTES_MAX, StateError, value_len};
 use crate::state::page::{Page, Update, value_hash};
 use crate::state::tree::{self, Nodes, TreeChange};
@@ -122,13 +122,7 @@ impl Inner {
             bytes,
         } = overlay.trunk.add(tree);
         for (id, _) in &gone_buckets {
-            if let Some(bucket) = overlay
-                .trunk
-                .bucket(*id)
-                .filter(|bucket| bucket.is_stored())
-            {
-                self.caches.pages.remove(&bucket.place.id());
-            }
+            overlay.trunk.forget(*id);
         }
         layer.node = node;
         layer.buckets = buckets;
@@ -167,9 +161,8 @@ impl Nodes for HeadNodes<'_> {
     }
 
     fn page(&self, id: u32, depth: usize) -> Result<Page, StateError> {
-        let found = |overlay: &Overlay| overlay.trunk.bucket(id).map(|b| (b.clone(), depth));
         self.0
-            .page_of(&|| Ok(found(&self.0.overlay.read())))?
+            .page_of(&|_| Ok(Some((id, depth))))?
             .ok_or_else(|| StateError::Corrupt("a page of the state tree is missing".into()))
     }
 }

@@ -93,12 +93,11 @@ fn parse(mut bytes: &[u8], entries: &mut Vec<Entry>) -> Option<()> {
     Some(())
 }
 
-/// Builds the nodes above the pages from all parts in order. `found` sees each page's place.
-pub(super) fn build(
-    suite: Suite,
+/// The pages that all parts in order name, sorted. `found` sees each page's place.
+pub(super) fn entries(
     parts: Vec<Vec<u8>>,
     found: &mut dyn FnMut(PagePlace) -> Result<(), StateError>,
-) -> Result<(Trunk, NodeRef), StateError> {
+) -> Result<Vec<(Position, Stored)>, StateError> {
     let mut entries = Vec::new();
     for part in parts {
         parse(&part, &mut entries)
@@ -113,8 +112,19 @@ pub(super) fn build(
             kept.push((*at, *stored));
         }
     }
-    drop(entries);
-    let mut trunk = Trunk::new();
+    Ok(kept)
+}
+
+/// Builds the nodes above the pages from all parts in order. `found` sees each page's place; the
+/// tree will keep at most so many bytes of pages.
+pub(super) fn build(
+    suite: Suite,
+    parts: Vec<Vec<u8>>,
+    cached_bytes_max: usize,
+    found: &mut dyn FnMut(PagePlace) -> Result<(), StateError>,
+) -> Result<(Trunk, NodeRef), StateError> {
+    let kept = entries(parts, found)?;
+    let mut trunk = Trunk::new(cached_bytes_max);
     let root = grow(suite, &mut trunk, Position::ROOT, &kept)
         .ok_or_else(|| StateError::Corrupt("pages of the index overlap".into()))?;
     Ok((trunk, root))
@@ -130,12 +140,11 @@ fn grow(
     match pages {
         [] => return Some(NodeRef::EMPTY),
         [(position, stored)] if *position == at => {
-            return Some(NodeRef::bucket(trunk.add_bucket(Bucket {
-                hash: stored.hash,
-                count: stored.count,
-                place: stored.place,
-                page: None,
-            })));
+            return Some(NodeRef::bucket(trunk.add_bucket(Bucket::stored(
+                stored.hash,
+                stored.count,
+                stored.place,
+            ))));
         }
         _ if pages.iter().any(|(position, _)| position.depth <= at.depth) => return None,
         _ => {}

@@ -15,6 +15,11 @@
 mod base;
 mod cache;
 mod commit;
+mod convert;
+mod copy;
+mod fill;
+#[cfg(test)]
+mod fill_tests;
 mod flush;
 mod history;
 mod index;
@@ -29,7 +34,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Bytes, Height};
-use hawser_storage::{Column, Disk, Kv, KvError, LogError, PageStore, PageStoreOptions, PageUsage};
+use hawser_storage::{
+    Column, Disk, KeyForm, Kv, KvError, LogError, PageStore, PageStoreOptions, PageUsage,
+};
 use parking_lot::{Mutex, RwLock};
 
 use super::proof::{ProofEnd, StateProof};
@@ -37,6 +44,8 @@ use super::{Changes, StateError, StateKey};
 use cache::Cache;
 use overlay::Overlay;
 
+pub use convert::StateProgress;
+pub use fill::{StateSource, part_of};
 pub use read::StateView;
 
 /// Largest value of a key, in bytes. Larger content belongs into blobs.
@@ -49,6 +58,9 @@ const META: Column = Column("state.meta");
 const BLOBS: Column = Column("state.blobs");
 const HISTORY: Column = Column("state.history");
 const CHANGED: Column = Column("state.changed");
+/// Used by format 2; emptied by its conversion.
+const VALUES: Column = Column("state.values");
+const PAGES: Column = Column("state.pages");
 
 /// How much a [`StateStore`] keeps. None of it changes roots or proofs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +125,23 @@ struct Inner {
 
 struct Caches {
     values: Cache<StateKey, Option<Bytes>>,
-    /// By the number of their place.
-    pages: Cache<u64, super::page::Page>,
 }
 
 impl StateStore {
     /// The columns that the key-value store must have.
-    pub const COLUMNS: [Column; 4] = [META, BLOBS, HISTORY, CHANGED];
+    pub const COLUMNS: [Column; 6] = [META, BLOBS, HISTORY, CHANGED, VALUES, PAGES];
+
+    /// What of their keys lies open in an encrypted store: heights, never accounts, slots or hashes of
+    /// code.
+    pub const KEY_FORMS: [(Column, KeyForm); 6] = [
+        (META, KeyForm::Open),
+        (BLOBS, KeyForm::Hidden { tail: 0 }),
+        // The history of one key is read in order of height.
+        (HISTORY, KeyForm::Hidden { tail: 8 }),
+        (CHANGED, KeyForm::Open),
+        (VALUES, KeyForm::Hidden { tail: 0 }),
+        (PAGES, KeyForm::Hidden { tail: 0 }),
+    ];
 
     /// Opens the state, or an empty one. Pages are on `disk` in files named `state-*`, the rest in
     /// the key-value store. A state of another suite or format, one whose pages do not lead to its
@@ -130,8 +152,27 @@ impl StateStore {
         suite: Suite,
         options: StateOptions,
     ) -> Result<Self, StateError> {
-        let opened = PageStore::open(disk, PREFIX, options.pages);
-        let (pages, commit) = opened.map_err(|error| log_error(&error))?;
+        Self::open_any(kv, disk, suite, options, &mut |_, _| {})
+    }
+
+    /// The same, following the conversion of a state of the format before, which is made once.
+    pub fn open_any(
+        kv: Arc<dyn Kv>,
+        disk: Arc<dyn Disk>,
+        suite: Suite,
+        options: StateOptions,
+        progress: StateProgress<'_>,
+    ) -> Result<Self, StateError> {
+        let open = || {
+            let opened = PageStore::open(Arc::clone(&disk), PREFIX, options.pages);
+            opened.map_err(|error| log_error(&error))
+        };
+        let (mut pages, mut commit) = open()?;
+        let committed = commit.as_ref().map(|commit| commit.meta.as_slice());
+        if convert::convert(&*kv, &pages, committed, suite, progress)? {
+            drop(pages);
+            (pages, commit) = open()?;
+        }
         let base = base::load(
             &*kv,
             commit.as_ref().map(|commit| commit.meta.as_slice()),
@@ -139,7 +180,7 @@ impl StateStore {
         )?;
         let parts = commit.map(|commit| commit.parts).unwrap_or_default();
         let adopt = &mut |place| pages.adopt(place).map_err(|error| log_error(&error));
-        let (trunk, node) = index::build(suite, parts, adopt)?;
+        let (trunk, node) = index::build(suite, parts, options.page_cache_bytes, adopt)?;
         let (found, expected) = (
             trunk.hash(node),
             base.as_ref().map_or(B256::ZERO, |b| b.root),
@@ -168,7 +209,6 @@ impl StateStore {
                 overlay: RwLock::new(Overlay::new(base, trunk, node)),
                 caches: Caches {
                     values: Cache::new(options.value_cache_bytes),
-                    pages: Cache::new(options.page_cache_bytes),
                 },
                 committing: Mutex::new(()),
                 flushing: Mutex::new(()),

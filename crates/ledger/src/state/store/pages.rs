@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hawser_storage::{PageIndex, PageMove, PagePlace};
+use hawser_storage::{LogError, PageIndex, PageMove, PagePlace};
 
 use super::base::Base;
 use super::index::{Parts, Stored};
@@ -33,37 +33,15 @@ impl Inner {
     pub(super) fn flush_pages(&self, base: Base) -> Result<(), StateError> {
         let plan = self.plan(&base);
         let written = self.write_pages(&base, &plan);
-        let (written, moved) = self.durable_pages(written)?;
+        let written = self.durable_pages(written)?;
         // From here on the pages can be read from where they stand.
-        let written: Vec<(u32, PagePlace)> = written.into_iter().collect();
         for chunk in written.chunks(NODES_AT_ONCE) {
             let mut overlay = self.overlay.write();
             for (id, place) in chunk {
-                let Some(bucket) = overlay.trunk.bucket_mut(*id) else {
-                    continue;
-                };
-                bucket.place = *place;
-                if let Some(page) = bucket.page.take() {
-                    let bytes = page.bytes().len();
-                    self.caches.pages.put(place.id(), page, bytes);
-                }
+                overlay.trunk.place(*id, *place);
             }
         }
-        for chunk in moved.chunks(NODES_AT_ONCE) {
-            let mut overlay = self.overlay.write();
-            for PageMove { tag, from, to } in chunk {
-                if let Some(page) = self.caches.pages.get(&from.id()) {
-                    let bytes = page.bytes().len();
-                    self.caches.pages.remove(&from.id());
-                    self.caches.pages.put(to.id(), page, bytes);
-                }
-                if let Some((id, _)) = overlay.trunk.find(plan.node, *tag)
-                    && let Some(bucket) = overlay.trunk.bucket_mut(id)
-                {
-                    bucket.place = *to;
-                }
-            }
-        }
+        self.sweep();
         let mut overlay = self.overlay.write();
         overlay.base_node = plan.node;
         overlay.base = Some(base);
@@ -86,7 +64,7 @@ impl Inner {
         write.sort_unstable_by_key(|(_, at)| *at);
         let stored = |(id, at): &(u32, Position)| {
             let bucket = overlay.trunk.bucket(*id)?;
-            bucket.is_stored().then_some((bucket.place, *at))
+            bucket.is_stored().then_some((bucket.place(), *at))
         };
         Plan {
             write,
@@ -95,12 +73,9 @@ impl Inner {
         }
     }
 
-    /// Writes pages, reclaims, and commits. Returns where buckets stand now, and what was moved.
-    fn write_pages(
-        &self,
-        base: &Base,
-        plan: &Plan,
-    ) -> Result<(BTreeMap<u32, PagePlace>, Vec<PageMove>), hawser_storage::LogError> {
+    /// Writes pages, reclaims, and commits. Returns where the buckets stand now that were written or
+    /// moved.
+    fn write_pages(&self, base: &Base, plan: &Plan) -> Result<Vec<(u32, PagePlace)>, LogError> {
         let mut writer = self.pages.write()?;
         let mut parts = Parts::default();
         let replaced = |at: &Position| plan.write.binary_search_by_key(at, |(_, at)| *at).is_ok();
@@ -112,32 +87,39 @@ impl Inner {
         }
         let mut written = BTreeMap::new();
         for (id, at) in &plan.write {
-            let Some(bucket) = self.overlay.read().trunk.bucket(*id).cloned() else {
+            let Some(bucket) = self.overlay.read().trunk.bucket(*id).map(Bucket::see) else {
                 continue;
             };
             let page = bucket.page.as_ref().map_or(&[][..], |page| page.bytes());
             let place = writer.append(at.prefix, page)?;
-            parts.put(*at, &stored(&bucket, place));
+            parts.put(
+                *at,
+                &Stored {
+                    hash: bucket.hash,
+                    count: bucket.count,
+                    place,
+                },
+            );
             written.insert(*id, place);
         }
         let most = writer.appended_bytes().saturating_mul(RECLAIM_PER_BYTE);
         let most = most.saturating_add(RECLAIM_BYTES_MIN);
-        let find = |tag| {
-            let overlay = self.overlay.read();
-            let (id, depth) = overlay.trunk.find(plan.node, tag)?;
-            Some((id, depth, overlay.trunk.bucket(id)?.clone()))
-        };
-        let is_live = |tag, place| find(tag).is_some_and(|(_, _, bucket)| bucket.place == place);
-        let moved = writer.reclaim(most, &is_live)?;
+        let moved = writer.reclaim(most)?;
         let mut places = BTreeMap::new();
-        for PageMove { tag, to, .. } in &moved {
-            if let Some((id, depth, bucket)) = find(*tag) {
-                let at = Position {
-                    prefix: *tag,
-                    depth: u8::try_from(depth).unwrap_or(u8::MAX),
-                };
-                parts.put(at, &stored(&bucket, *to));
-                places.insert(id, *to);
+        for chunk in moved.chunks(NODES_AT_ONCE) {
+            let overlay = self.overlay.read();
+            for PageMove { tag, from, to } in chunk {
+                if let Some((id, depth)) = overlay.trunk.find(plan.node, *tag)
+                    && let Some(bucket) = overlay.trunk.bucket(id)
+                    && bucket.place() == *from
+                {
+                    let at = Position {
+                        prefix: *tag,
+                        depth: u8::try_from(depth).unwrap_or(u8::MAX),
+                    };
+                    parts.put(at, &stored(bucket, *to));
+                    places.insert(id, *to);
+                }
             }
         }
         let meta = base.tree_record(self.suite);
@@ -148,7 +130,8 @@ impl Inner {
         } else {
             writer.commit(PageIndex::Changes(&mut parts.finish()), &meta)?;
         }
-        Ok((written, moved))
+        written.append(&mut places);
+        Ok(written.into_iter().collect())
     }
 
     /// The whole index of a tree; `place_of` knows the places that changed.
@@ -175,7 +158,7 @@ impl Inner {
                     }
                     Kind::Bucket(id) => {
                         if let Some(bucket) = overlay.trunk.bucket(id) {
-                            let place = place_of(id).unwrap_or(bucket.place);
+                            let place = place_of(id).unwrap_or(bucket.place());
                             parts.put(at, &stored(bucket, place));
                         }
                     }
@@ -188,8 +171,8 @@ impl Inner {
 
 const fn stored(bucket: &Bucket, place: PagePlace) -> Stored {
     Stored {
-        hash: bucket.hash,
-        count: bucket.count,
+        hash: bucket.hash(),
+        count: bucket.count(),
         place,
     }
 }

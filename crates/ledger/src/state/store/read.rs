@@ -2,10 +2,11 @@ use std::sync::Arc;
 
 use hawser_primitives::{B256, Bytes, Height};
 
+use super::overlay::Overlay;
 use super::{BLOBS, Inner, StateError, log_error, store_error, value_len};
 use crate::state::page::Page;
 use crate::state::tree::{self, Descent, Nodes};
-use crate::state::trunk::{Bucket, BucketFacts, Inner as InnerNode, NodeRef, prefix_of};
+use crate::state::trunk::{BucketFacts, Inner as InnerNode, NodeRef, prefix_of};
 use crate::state::{StateKey, StateRead};
 
 /// The state after one height. Cheap to clone.
@@ -86,10 +87,11 @@ impl Inner {
             }
             let path = key.path(self.suite);
             let prefix = prefix_of(&path);
-            let page = self.page_of(&|| {
-                let overlay = self.overlay.read();
-                let found = overlay.trunk.find(overlay.base_node, prefix);
-                Ok(found.and_then(|(id, depth)| Some((overlay.trunk.bucket(id)?.clone(), depth))))
+            // Of that height, or of the base for one below: the pages changed last are in memory.
+            let at = height.max(base);
+            let page = self.page_of(&|overlay| {
+                let node = overlay.node(at).unwrap_or_default();
+                Ok(overlay.trunk.find(node, prefix))
             })?;
             let stored = page.and_then(|page| page.value(&path));
             let overlay = self.overlay.read();
@@ -116,39 +118,57 @@ impl Inner {
         descent
     }
 
-    /// The page of the bucket that `find` finds, with its depth; `None` when it finds none.
+    /// The page of the bucket that `find` finds, with its number and depth; `None` when it finds none.
     pub(super) fn page_of(
         &self,
-        find: &dyn Fn() -> Result<Option<(Bucket, usize)>, StateError>,
+        find: &dyn Fn(&Overlay) -> Result<Option<(u32, usize)>, StateError>,
     ) -> Result<Option<Page>, StateError> {
         for _ in 0..FINDS_MAX {
-            let Some((bucket, depth)) = find()? else {
-                return Ok(None);
+            let (id, depth, seen) = {
+                let overlay = self.overlay.read();
+                let Some((id, depth)) = find(&overlay)? else {
+                    return Ok(None);
+                };
+                let Some(bucket) = overlay.trunk.bucket(id) else {
+                    return Ok(None);
+                };
+                (id, depth, bucket.see())
             };
-            if bucket.page.is_some() {
-                return Ok(bucket.page);
+            if seen.page.is_some() {
+                return Ok(seen.page);
             }
-            let place = bucket.place;
-            if let Some(page) = self.caches.pages.get(&place.id()) {
-                return Ok(Some(page));
-            }
-            let stored = self.pages.read(place);
+            let stored = self.pages.read(seen.place);
             let Some(bytes) = stored.map_err(|error| log_error(&error))? else {
                 // Its segment was reclaimed meanwhile: the page has moved.
                 continue;
             };
             let page = Page::decode(bytes, depth)?;
-            if page.hash(self.suite) != bucket.hash {
+            if page.hash(self.suite) != seen.hash {
                 let reason = format!("the page of node {depth} is not the one committed to");
                 return Err(StateError::Corrupt(reason));
             }
-            let bytes = page.bytes().len();
-            self.caches.pages.put(place.id(), page.clone(), bytes);
+            self.overlay.read().trunk.keep(id, seen.place, page.clone());
+            self.sweep();
             return Ok(Some(page));
         }
         Err(StateError::Corrupt("a page stands where nothing is".into()))
     }
+
+    /// Makes room for pages, if it is time.
+    pub(super) fn sweep(&self) {
+        // Each step looks at some thousand buckets; it takes two rounds to find one that is not in use.
+        for _ in 0..SWEEPS_MAX {
+            let overlay = self.overlay.read();
+            if !overlay.trunk.is_over() {
+                return;
+            }
+            overlay.trunk.sweep();
+        }
+    }
 }
+
+/// Steps of the hand in one call. What is still too much then, the next call takes.
+const SWEEPS_MAX: usize = 64;
 
 /// How often a page is looked for that moves while it is read. Each time, a whole segment was
 /// reclaimed and a flush made durable.
@@ -184,13 +204,9 @@ impl Nodes for NodesAt<'_> {
     }
 
     fn page(&self, id: u32, depth: usize) -> Result<Page, StateError> {
-        let page = self.inner.page_of(&|| {
-            let overlay = self.inner.overlay.read();
+        let page = self.inner.page_of(&|overlay| {
             overlay.check_provable(self.height)?;
-            Ok(overlay
-                .trunk
-                .bucket(id)
-                .map(|bucket| (bucket.clone(), depth)))
+            Ok(Some((id, depth)))
         })?;
         page.ok_or_else(|| StateError::Corrupt("a page of the state tree is missing".into()))
     }

@@ -419,11 +419,10 @@ fn the_wrong_suite_and_pages_that_do_not_lead_to_the_root_are_refused() {
 }
 
 #[test]
-fn a_folder_of_an_earlier_version_is_refused_with_what_to_do() {
+fn a_folder_of_an_unknown_version_is_refused_with_what_to_do() {
     let folder = Folder::new();
-    // Format 2 kept pages and values in the key-value store.
     let mut batch = hawser_storage::Batch::new();
-    batch.put(META, b"base", [&2u32.to_le_bytes()[..], &[0; 73]].concat());
+    batch.put(META, b"base", [&9u32.to_le_bytes()[..], &[0; 73]].concat());
     folder.kv.write(batch).unwrap();
     let wrong = folder
         .try_open(Suite::Intl, SMALL)
@@ -431,7 +430,7 @@ fn a_folder_of_an_earlier_version_is_refused_with_what_to_do() {
         .unwrap()
         .to_string();
     assert!(
-        wrong.contains("format 2") && wrong.contains("Move the key-value folder"),
+        wrong.contains("format 9") && wrong.contains("Move the key-value folder"),
         "{wrong}"
     );
 }
@@ -714,6 +713,8 @@ fn the_index_read_at_start_is_the_one_in_memory_and_waste_is_reclaimed() {
             let usage = store.page_usage();
             let most = 2 * usage.live_bytes + 6 * SMALL.pages.segment_bytes_max;
             assert!(usage.bytes <= most, "{usage:?}");
+            let cached = store.inner.overlay.read().trunk.cached_bytes();
+            assert!(cached <= SMALL.page_cache_bytes, "{cached} bytes of pages");
         }
         if height % 40 == 39 {
             store.flush(Height(height)).unwrap();
