@@ -1,7 +1,7 @@
 //! One workload on several authenticated stores: how fast they take durable updates and answer
 //! reads, and what a proof, the disk and the memory cost.
 //!
-//! `cargo run --release -- compare [--keys 100000,1000000] [--engines ours,nomt] [--seconds 15]
+//! `cargo run --release -- compare [--keys 100000,1000000] [--engines ours,nomt] [--seconds 15] [--batches 96]
 //! [--out results.json]` runs each combination in a process of its own, prints a table and writes
 //! JSON. Progress goes to standard error.
 
@@ -47,6 +47,8 @@ struct Arguments {
     keys: Vec<u64>,
     engines: Vec<String>,
     seconds: f64,
+    /// Batches after the first `seconds`, at least.
+    batches: usize,
     out: Option<PathBuf>,
     folder: PathBuf,
 }
@@ -56,6 +58,7 @@ fn parse() -> Result<(String, Arguments)> {
         keys: vec![100_000, 1_000_000],
         engines: ENGINES.iter().map(|(name, _)| (*name).to_owned()).collect(),
         seconds: 10.0,
+        batches: 96,
         out: None,
         folder: std::env::temp_dir(),
     };
@@ -74,6 +77,7 @@ fn parse() -> Result<(String, Arguments)> {
             }
             "--engines" => arguments.engines = value.split(',').map(str::to_owned).collect(),
             "--seconds" => arguments.seconds = value.parse()?,
+            "--batches" => arguments.batches = value.parse()?,
             "--out" => arguments.out = Some(value.into()),
             "--folder" => arguments.folder = value.into(),
             _ => bail!("unknown flag {flag}; see the head of src/main.rs"),
@@ -103,6 +107,7 @@ fn compare(arguments: &Arguments) -> Result<()> {
             let output = Command::new(std::env::current_exe()?)
                 .args(["run", "--engines", engine, "--keys", &keys.to_string()])
                 .args(["--seconds", &arguments.seconds.to_string()])
+                .args(["--batches", &arguments.batches.to_string()])
                 .arg("--folder")
                 .arg(&folder)
                 .stderr(Stdio::inherit())
@@ -130,17 +135,18 @@ fn run(arguments: &Arguments) -> Result<()> {
     let ([engine], [keys]) = (arguments.engines.as_slice(), arguments.keys.as_slice()) else {
         bail!("run takes one engine and one number of keys");
     };
-    let (keys, seconds, folder) = (*keys, arguments.seconds, arguments.folder.as_path());
+    let (keys, folder) = (*keys, arguments.folder.as_path());
+    let length = (arguments.seconds, arguments.batches);
     std::fs::create_dir_all(folder)?;
-    let figures = engine_run(engine, keys, seconds, folder)?;
+    let figures = engine_run(engine, keys, length, folder)?;
     println!("{}", serde_json::to_string(&figures)?);
     Ok(())
 }
 
-fn engine_run(engine: &str, keys: u64, seconds: f64, folder: &Path) -> Result<Figures> {
+fn engine_run(engine: &str, keys: u64, length: (f64, usize), folder: &Path) -> Result<Figures> {
     use futures_executor::block_on;
     use hawser_crypto::Suite;
-    let measure = |opened| block_on(measure::measure(engine, opened, keys, seconds, folder));
+    let measure = |opened| block_on(measure::measure(engine, opened, keys, length, folder));
     match engine {
         "ours" => measure(ours::Ours::open(folder, ours::Mode::default())?),
         "ours-sm" => measure(ours::Ours::open(
@@ -173,14 +179,14 @@ fn engine_run(engine: &str, keys: u64, seconds: f64, folder: &Path) -> Result<Fi
         )?),
         "nomt" => {
             let opened = nomt_engine::Engine::<nomt_engine::Keccak>::open(folder, keys)?;
-            block_on(measure::measure(engine, opened, keys, seconds, folder))
+            block_on(measure::measure(engine, opened, keys, length, folder))
         }
         "nomt-blake3" => {
             let opened = nomt_engine::Engine::<nomt_engine::Blake3>::open(folder, keys)?;
-            block_on(measure::measure(engine, opened, keys, seconds, folder))
+            block_on(measure::measure(engine, opened, keys, length, folder))
         }
-        "qmdb" => qmdb::by_hash::run(engine, keys, seconds, folder),
-        "qmdb-ordered" => qmdb::by_key::run(engine, keys, seconds, folder),
+        "qmdb" => qmdb::by_hash::run(engine, keys, length, folder),
+        "qmdb-ordered" => qmdb::by_key::run(engine, keys, length, folder),
         _ => bail!("no engine '{engine}'"),
     }
 }

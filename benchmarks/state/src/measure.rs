@@ -12,6 +12,8 @@ use crate::workload::{BATCH, NEW, Random, Update, batch};
 const LOAD_BATCH: u64 = 20_000;
 const READS: u64 = 100_000;
 const PROOFS: u64 = 1_000;
+/// Key and value of an update.
+const UPDATE_BYTES: u64 = 53 + 32;
 
 /// A store under measurement. A batch reads every key before it writes it, commits to the result and
 /// is durable as the engine's mode says.
@@ -25,6 +27,10 @@ pub trait Engine {
     async fn settle(&mut self) -> Result<()>;
     /// Called between loading and updating.
     fn loaded(&mut self) {}
+    /// Closes the store and opens it again; milliseconds that opening took.
+    async fn reopen_ms(&mut self) -> Result<Option<f64>> {
+        Ok(None)
+    }
     /// Anything to say besides, for the record.
     fn notes(&self) -> String {
         String::new()
@@ -46,6 +52,11 @@ pub struct Figures {
     pub batch_ms_max: f64,
     pub reads_per_second: f64,
     pub proofs_per_second: f64,
+    /// Bytes that the process sent to the disk for each byte of updated keys and values, background
+    /// work included.
+    pub write_amplification: f64,
+    /// Opening the store again, if the engine can.
+    pub open_ms: Option<f64>,
     pub proof_bytes: f64,
     pub disk_mb: f64,
     /// Memory of its own at the end of the updates, and the most ever with mapped files.
@@ -58,7 +69,7 @@ pub async fn measure<E: Engine>(
     name: &str,
     mut engine: E,
     keys: u64,
-    seconds: f64,
+    (seconds, batches): (f64, usize),
     folder: &Path,
 ) -> Result<Figures> {
     let mut random = Random(keys);
@@ -83,8 +94,9 @@ pub async fn measure<E: Engine>(
     let mut current = keys;
     let mut times = Vec::new();
     let mut last = None;
+    let written = written_bytes()?;
     let (start, cpu) = (Instant::now(), cpu_seconds()?);
-    while start.elapsed().as_secs_f64() < seconds {
+    while start.elapsed().as_secs_f64() < seconds || times.len() < batches {
         let updates = batch(&mut random, current);
         let began = Instant::now();
         engine.batch(&updates).await?;
@@ -94,6 +106,7 @@ pub async fn measure<E: Engine>(
     }
     let (elapsed, cpu) = (start.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
     let updated = times.len() as f64 * BATCH as f64;
+    let written = written_bytes()?.saturating_sub(written);
     let anonymous_mb = status_mb("RssAnon:")?;
     eprintln!(
         "  {} batches, {:.0} updates/s",
@@ -126,6 +139,13 @@ pub async fn measure<E: Engine>(
     let proofs_per_second = PROOFS as f64 / start.elapsed().as_secs_f64();
 
     engine.settle().await?;
+    let open_ms = engine.reopen_ms().await?;
+    if let Some((n, value)) = last {
+        ensure!(
+            engine.read(n).await? == Some(value),
+            "the last write is not read back after opening"
+        );
+    }
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
     Ok(Figures {
         engine: name.to_owned(),
@@ -139,6 +159,8 @@ pub async fn measure<E: Engine>(
         batch_ms_max: at(1.0),
         reads_per_second,
         proofs_per_second,
+        write_amplification: written as f64 / (updated * UPDATE_BYTES as f64),
+        open_ms,
         proof_bytes: proof_bytes as f64 / PROOFS as f64,
         disk_mb: disk_bytes(folder)? as f64 / 1e6,
         anonymous_mb,
@@ -158,6 +180,16 @@ fn cpu_seconds() -> Result<f64> {
         .filter_map(|n| n.parse::<f64>().ok())
         .sum();
     Ok(ticks / 100.0)
+}
+
+/// Bytes that this process caused to be written to the disk.
+fn written_bytes() -> Result<u64> {
+    let io = std::fs::read_to_string("/proc/self/io")?;
+    let line = io
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes:"))
+        .unwrap_or_default();
+    Ok(line.trim().parse()?)
 }
 
 fn status_mb(name: &str) -> Result<f64> {
@@ -188,12 +220,12 @@ fn disk_bytes(folder: &Path) -> Result<u64> {
 pub fn table(all: &[Figures]) -> String {
     let mut out = String::from(
         "| keys | engine | load s | updates/s | CPU µs/update | batch ms p50 / p99 / max | reads/s \
-         | proofs/s | proof B | disk MB | memory MB (peak) |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+         | proofs/s | proof B | disk MB | memory MB (peak) | bytes written per byte | open ms |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for f in all {
         writeln!(
             out,
-            "| {} | {} | {:.0} | {:.0} | {:.1} | {:.0} / {:.0} / {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} ({:.0}) |",
+            "| {} | {} | {:.0} | {:.0} | {:.1} | {:.0} / {:.0} / {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} ({:.0}) | {:.0} | {} |",
             f.keys,
             f.engine,
             f.load_seconds,
@@ -208,6 +240,9 @@ pub fn table(all: &[Figures]) -> String {
             f.disk_mb,
             f.anonymous_mb,
             f.peak_mb,
+            f.write_amplification,
+            f.open_ms
+                .map_or_else(|| "–".to_owned(), |ms| format!("{ms:.0}")),
         )
         .expect("writing to a string");
     }

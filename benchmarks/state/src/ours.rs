@@ -1,12 +1,12 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hawser_crypto::Suite;
 use hawser_ledger::state::{Changes, StateOptions, StateRead, StateStore, StorageValue};
 use hawser_primitives::{B256, Domain, Height};
-use hawser_storage::FjallKv;
+use hawser_storage::{FjallKv, OsDisk};
 
 use crate::measure::Engine;
 use crate::workload::{Update, key};
@@ -32,7 +32,8 @@ impl Default for Mode {
 
 /// The node's own state. Flushes run in the thread that commits, so that nothing is hidden.
 pub struct Ours {
-    store: StateStore,
+    store: Option<StateStore>,
+    folder: PathBuf,
     mode: Mode,
     next: u64,
     /// While the store is filled, batches are large and each is flushed.
@@ -45,6 +46,23 @@ pub struct Ours {
 
 impl Ours {
     pub fn open(folder: &Path, mode: Mode) -> Result<Self> {
+        let store = Some(Self::store(folder, &mode)?);
+        let zero = Duration::ZERO;
+        let (reading, committing, flushing) = (zero, zero, zero);
+        Ok(Self {
+            store,
+            folder: folder.to_owned(),
+            mode,
+            next: 0,
+            loading: true,
+            reading,
+            committing,
+            flushing,
+            updates: 0,
+        })
+    }
+
+    fn store(folder: &Path, mode: &Mode) -> Result<StateStore> {
         let options = StateOptions {
             history_blocks: mode.history_blocks,
             ..StateOptions::default()
@@ -62,26 +80,24 @@ impl Ours {
                 128 << 20,
             )
         };
-        let kv = FjallKv::open(folder, &StateStore::COLUMNS, kv_cache)?;
-        let store = StateStore::open(Arc::new(kv), mode.suite, options)?;
-        let zero = Duration::ZERO;
-        let (reading, committing, flushing) = (zero, zero, zero);
-        Ok(Self {
-            store,
-            mode,
-            next: 0,
-            loading: true,
-            reading,
-            committing,
-            flushing,
-            updates: 0,
-        })
+        let kv = FjallKv::open(&folder.join("kv"), &StateStore::COLUMNS, kv_cache)?;
+        let disk = OsDisk::new(&folder.join("log"))?;
+        Ok(StateStore::open(
+            Arc::new(kv),
+            Arc::new(disk),
+            mode.suite,
+            options,
+        )?)
+    }
+
+    fn open_store(&self) -> Result<&StateStore> {
+        self.store.as_ref().context("closed")
     }
 
     fn flush(&mut self, height: Height) -> Result<()> {
         let start = thread_cpu()?;
-        self.store.flush(height)?;
-        self.store.persist()?;
+        self.open_store()?.flush(height)?;
+        self.open_store()?.persist()?;
         self.flushing += thread_cpu()?.saturating_sub(start);
         Ok(())
     }
@@ -94,7 +110,11 @@ impl Engine for Ours {
         let view = self
             .next
             .checked_sub(1)
-            .map(|head| self.store.view(Height(head)))
+            .map(|head| {
+                self.open_store()?
+                    .view(Height(head))
+                    .map_err(anyhow::Error::from)
+            })
             .transpose()?;
         for (n, value) in updates {
             let key = key(*n);
@@ -109,24 +129,24 @@ impl Engine for Ours {
         self.next += 1;
         let read = thread_cpu()?;
         self.reading += read.saturating_sub(start);
-        self.store.commit(height, &changes)?;
+        self.open_store()?.commit(height, &changes)?;
         self.committing += thread_cpu()?.saturating_sub(read);
         self.updates += updates.len();
         if self.loading {
-            self.store.flush(height)?;
+            self.open_store()?.flush(height)?;
             return Ok(());
         }
         let due = if self.mode.every_batch {
             Some(height)
         } else {
-            self.store.flush_due()
+            self.open_store()?.flush_due()
         };
         due.map_or(Ok(()), |due| self.flush(due))
     }
 
     async fn read(&mut self, n: u64) -> Result<Option<[u8; 32]>> {
-        let (head, _) = self.store.head().context("empty")?;
-        let value = self.store.view(head)?.get(&key(n))?;
+        let (head, _) = self.open_store()?.head().context("empty")?;
+        let value = self.open_store()?.view(head)?.get(&key(n))?;
         Ok(value
             .map(|value| StorageValue::decode(&value))
             .transpose()?
@@ -134,16 +154,24 @@ impl Engine for Ours {
     }
 
     async fn proof_bytes(&mut self, n: u64) -> Result<usize> {
-        let (head, root) = self.store.head().context("empty")?;
-        let proof = self.store.prove(head, &key(n))?;
+        let (head, root) = self.open_store()?.head().context("empty")?;
+        let proof = self.open_store()?.prove(head, &key(n))?;
         let value = proof.verify(self.mode.suite, &root, &key(n))?;
         ensure!(value.is_some(), "no value in the proof");
         Ok(proof.encode().len() - 32)
     }
 
     async fn settle(&mut self) -> Result<()> {
-        let (head, _) = self.store.head().context("empty")?;
+        let (head, _) = self.open_store()?.head().context("empty")?;
         self.flush(head)
+    }
+
+    async fn reopen_ms(&mut self) -> Result<Option<f64>> {
+        // Whoever is still flushing in the background lets go of the folder first.
+        self.store = None;
+        let start = Instant::now();
+        self.store = Some(Self::store(&self.folder, &self.mode)?);
+        Ok(Some(start.elapsed().as_secs_f64() * 1000.0))
     }
 
     fn loaded(&mut self) {
@@ -167,8 +195,15 @@ impl Engine for Ours {
             .saturating_sub(start)
             .as_nanos()
             / 100_000;
+        let usage = self
+            .open_store()
+            .map(|store| (store.page_usage(), store.nodes()));
+        let (usage, (inners, pages)) = usage.unwrap_or_default();
         format!(
-            "inner hash {hash} ns; CPU µs per update in the thread: read {:.2}, commit {:.2}, flush {:.2}",
+            "{pages} pages, {inners} inner nodes, {} segments of {} MB, {} MB live; inner hash {hash} ns; CPU µs per update in the thread: read {:.2}, commit {:.2}, flush {:.2}",
+            usage.segments,
+            usage.bytes / 1_000_000,
+            usage.live_bytes / 1_000_000,
             each(self.reading),
             each(self.committing),
             each(self.flushing)

@@ -43,7 +43,12 @@ macro_rules! engine {
                 batches: u64,
             }
 
-            pub fn run(name: &str, keys: u64, seconds: f64, folder: &Path) -> Result<Figures> {
+            pub fn run(
+                name: &str,
+                keys: u64,
+                length: (f64, usize),
+                folder: &Path,
+            ) -> Result<Figures> {
                 let config = Config::new()
                     .with_storage_directory(folder)
                     .with_worker_threads(2);
@@ -55,7 +60,7 @@ macro_rules! engine {
                         store: Some(store),
                         batches: 0,
                     };
-                    measure(name, engine, keys, seconds, folder).await
+                    measure(name, engine, keys, length, folder).await
                 })
             }
 

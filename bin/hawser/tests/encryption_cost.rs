@@ -20,7 +20,7 @@ use hawser_crypto::datakey::DataKey;
 use hawser_ledger::state::{Changes, StateKey, StateOptions, StateRead, StateStore};
 use hawser_node::store;
 use hawser_primitives::{Address, B256, Bytes, Height};
-use hawser_storage::{FjallKv, Kv, SealedKv, Sealer};
+use hawser_storage::{Disk, FjallKv, Kv, OsDisk, SealedDisk, SealedKv, Sealer};
 
 const PAIRS: usize = 5;
 const BLOCKS: u64 = 60;
@@ -53,13 +53,18 @@ fn state(suite: Suite, sealed: bool) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let mut columns = store::columns();
     columns.push(SealedKv::COLUMN);
-    let kv: Arc<dyn Kv> = Arc::new(FjallKv::open(folder.path(), &columns, 64 << 20).unwrap());
-    let kv = if sealed {
+    let kv: Arc<dyn Kv> =
+        Arc::new(FjallKv::open(&folder.path().join("kv"), &columns, 64 << 20).unwrap());
+    let sealer = sealed.then(|| {
         let key = DataKey::generate(Cipher::of(suite)).unwrap();
-        let sealer = Arc::new(Sealer::new(key).unwrap());
-        Arc::new(SealedKv::open(kv, sealer, &store::key_forms()).unwrap())
-    } else {
-        kv
+        Arc::new(Sealer::new(key).unwrap())
+    });
+    let kv = match &sealer {
+        Some(sealer) => {
+            let sealer = Arc::clone(sealer);
+            Arc::new(SealedKv::open(kv, sealer, &store::key_forms()).unwrap())
+        }
+        None => kv,
     };
     let options = StateOptions {
         overlay_blocks: 8,
@@ -68,7 +73,12 @@ fn state(suite: Suite, sealed: bool) -> (f64, f64) {
         value_cache_bytes: 1 << 20,
         ..StateOptions::default()
     };
-    let state = StateStore::open(kv, suite, options).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk::new(&folder.path().join("log")).unwrap());
+    let disk = match sealer {
+        Some(sealer) => Arc::new(SealedDisk::new(disk, sealer)),
+        None => disk,
+    };
+    let state = StateStore::open(kv, disk, suite, options).unwrap();
     state.commit(Height(0), &Changes::default()).unwrap();
     let start = Instant::now();
     for block in 1..=BLOCKS {

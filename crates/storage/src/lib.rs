@@ -1,12 +1,13 @@
 //! Durable storage: key-value columns, synced logs, numbered segments.
 //!
 //! For: everything that a node keeps. [`Kv`] holds state and indexes, [`SyncedLog`] what must be on
-//! disk before a vote leaves, [`Segments`] the blocks. All of them run on seams ([`Kv`], [`Disk`])
+//! disk before a vote leaves, [`Segments`] the blocks, [`PageStore`] pages that are replaced again and
+//! again. All of them run on seams ([`Kv`], [`Disk`])
 //! with a real implementation ([`FjallKv`], [`OsDisk`]) and one for simulation with injectable
 //! faults ([`MemKv`], [`MemDisk`]). [`SealedKv`] and [`SealedDisk`] encrypt what passes through them.
 //! Not for: what the bytes mean.
 //!
-//! Entry types: [`Kv`], [`SyncedLog`], [`Segments`].
+//! Entry types: [`Kv`], [`SyncedLog`], [`Segments`], [`PageStore`].
 //!
 //! Invariants: what was acknowledged by a sync or a persist survives any crash; a read returns what
 //! was written or an error, never something else; after a durable write failed, the handle refuses
@@ -25,6 +26,7 @@ mod disk;
 mod error;
 mod kv;
 mod log;
+mod pages;
 mod record;
 mod sealed;
 mod seed;
@@ -37,6 +39,10 @@ pub use kv::{
     prefix_bounds,
 };
 pub use log::{LogOptions, LogRecovery, SyncedLog};
+pub use pages::{
+    PAGE_BYTES_MAX, PAGE_PART_BYTES_MAX, PageCommit, PageIndex, PageMove, PagePlace, PageStore,
+    PageStoreOptions, PageUsage, PageWriter,
+};
 pub use record::TornTail;
 pub use sealed::{KeyForm, SEALED_BYTES, SealedDisk, SealedKv, Sealer};
 pub use segments::{SegmentOptions, SegmentRecovery, Segments};

@@ -10,7 +10,9 @@
 //! from damage: bytes that no crash could have lost lie before the `synced` of a later record.
 //! On a disk that encrypts, the payload is sealed ([`crate::sealed`]) and the checksum is over that.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use hawser_crypto::Prf;
 
 use crate::{Disk, DiskError, DiskFile, LogError, SEALED_BYTES, Sealer};
 
@@ -44,6 +46,8 @@ pub(crate) struct Record {
     pub(crate) offset: u64,
     pub(crate) tag: u64,
     pub(crate) payload: Vec<u8>,
+    /// Length in the file, header included.
+    pub(crate) bytes: u64,
 }
 
 fn checksum(offset: u64, len: u32, tag: u64, synced: u64, payload: &[u8]) -> u32 {
@@ -64,6 +68,8 @@ fn checksum(offset: u64, len: u32, tag: u64, synced: u64, payload: &[u8]) -> u32
 pub(crate) struct Keeping {
     name: String,
     sealer: Option<Arc<Sealer>>,
+    /// Hides tags, once it is asked to.
+    tags: OnceLock<Prf>,
 }
 
 impl Keeping {
@@ -72,6 +78,7 @@ impl Keeping {
         Self {
             name: name.to_owned(),
             sealer: disk.sealer(),
+            tags: OnceLock::new(),
         }
     }
 
@@ -97,6 +104,19 @@ impl Keeping {
     /// Bytes that a payload may have in the file above its largest size.
     fn overhead(&self) -> usize {
         self.sealer.as_ref().map_or(0, |_| SEALED_BYTES)
+    }
+
+    /// The number that stands for a tag that tells something, in a record at `offset`, and back: on a
+    /// disk that encrypts, a keyed function of file and offset is added to it, bit by bit.
+    pub(crate) fn hide_tag(&self, offset: u64, tag: u64) -> u64 {
+        let Some(sealer) = &self.sealer else {
+            return tag;
+        };
+        let tags = self.tags.get_or_init(|| sealer.blinding(&self.name));
+        let mask = tags.value(&offset.to_le_bytes());
+        tag ^ mask
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     fn failed(&self, offset: u64) -> impl FnOnce(hawser_crypto::cipher::CipherError) -> DiskError {
@@ -142,6 +162,21 @@ pub(crate) fn encode(
     payload: &[u8],
     max: usize,
 ) -> Result<Vec<u8>, LogError> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(payload.len()));
+    let place = (offset, tag, synced);
+    encode_into(&mut bytes, keeping, place, payload, max)?;
+    Ok(bytes)
+}
+
+/// The same, added to a buffer; `place` is offset, tag and the length known to be durable. Returns
+/// the length of the record.
+pub(crate) fn encode_into(
+    bytes: &mut Vec<u8>,
+    keeping: &Keeping,
+    (offset, tag, synced): (u64, u64, u64),
+    payload: &[u8],
+    max: usize,
+) -> Result<u32, LogError> {
     let too_large = || LogError::RecordSize {
         len: payload.len(),
         max,
@@ -158,13 +193,29 @@ pub(crate) fn encode(
         None => payload,
     };
     let len = u32::try_from(payload.len()).map_err(|_| too_large())?;
-    let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(payload.len()));
-    bytes.extend(len.to_le_bytes());
-    bytes.extend(checksum(offset, len, tag, synced, payload).to_le_bytes());
-    bytes.extend(tag.to_le_bytes());
-    bytes.extend(synced.to_le_bytes());
-    bytes.extend(payload);
-    Ok(bytes)
+    let whole = len.checked_add(HEADER_BYTES as u32).ok_or_else(too_large)?;
+    bytes.reserve(HEADER_BYTES.saturating_add(payload.len()));
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(&checksum(offset, len, tag, synced, payload).to_le_bytes());
+    bytes.extend_from_slice(&tag.to_le_bytes());
+    bytes.extend_from_slice(&synced.to_le_bytes());
+    bytes.extend_from_slice(payload);
+    Ok(whole)
+}
+
+/// Whether `bytes` are exactly one record, by its checksum.
+pub(crate) fn is_whole(offset: u64, bytes: &[u8]) -> bool {
+    let fits = |header: Header| {
+        let payload = bytes.get(HEADER_BYTES..)?;
+        Some(payload.len() == header.len && header.matches(offset, payload))
+    };
+    Header::read(bytes).and_then(fits).unwrap_or(false)
+}
+
+/// The length of the record that `bytes` begin with, its header included, and its tag.
+pub(crate) fn peek(bytes: &[u8]) -> Option<(usize, u64)> {
+    let header = Header::read(bytes)?;
+    Some((header.len.checked_add(HEADER_BYTES)?, header.tag))
 }
 
 /// The tag and payload of a record that stands at `offset`; `None` unless `bytes` is exactly one.
@@ -273,6 +324,7 @@ impl<'a> Scanner<'a> {
                 offset,
                 tag,
                 payload,
+                bytes,
             });
             offset = offset.saturating_add(bytes);
         }

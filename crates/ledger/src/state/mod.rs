@@ -12,11 +12,14 @@ mod store;
 mod tree;
 #[cfg(test)]
 mod tree_tests;
+mod trunk;
 
 pub use keys::{Account, StateKey, StorageValue};
 pub use memory::MemoryState;
 pub use proof::{ProofEnd, ProofError, STATE_PROOF_BYTES_MAX, StateProof};
-pub use store::{STATE_VALUE_BYTES_MAX, StateOptions, StateStore, StateView};
+pub use store::{
+    STATE_VALUE_BYTES_MAX, StateOptions, StateProgress, StateSource, StateStore, StateView, part_of,
+};
 
 use std::collections::BTreeMap;
 

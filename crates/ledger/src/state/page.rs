@@ -1,25 +1,36 @@
-//! Pages: how the nodes of the state tree are kept.
+//! Pages: how the leaves of the state tree are kept, with the hashes between them.
 //!
-//! A page holds four levels of the binary tree below one node: sixteen slots, each empty, a leaf, or
-//! an inner node whose children are on the page below. A leaf stands in the page's slot of its path
-//! and belongs to the tree at the shallowest level where it is alone, which follows from the slots.
+//! A page holds all leaves below one node of the binary tree, in path order, with their values and
+//! the hashes of the inner nodes among them. Tree and proofs are a function of the leaves alone;
+//! where one page ends and the next begins is a matter of sizes.
+//!
+//! ```text
+//! page = leaves (u32) ‖ inner nodes (u32) ‖ end of each value (u32) ‖ path of each leaf (32)
+//!        ‖ hash of each inner node (32), a node before those below it, left before right ‖ values
+//! ```
+//! Integers are little endian. A leaf's hash is not kept: it follows from path and value.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use hawser_crypto::Suite;
-use hawser_primitives::{B256, Domain};
+use hawser_primitives::{B256, Bytes, Domain};
 
 use super::StateError;
 
-/// Levels of the binary tree in a page.
-pub(super) const PAGE_LEVELS: usize = 4;
-/// Slots of a page.
-pub(super) const SLOTS: usize = 1 << PAGE_LEVELS;
-/// Pages from the root to the deepest leaf.
-pub(super) const DEPTH_MAX: usize = 256 / PAGE_LEVELS;
-/// Heap positions: 1 is the page's own node, the children of `i` are `2i` and `2i + 1`, the slots
-/// are 16 to 31.
-const POSITIONS: usize = 2 * SLOTS;
+/// Bytes of a page above which it is split, if it has two leaves or more.
+const SPLIT_BYTES: usize = 2048;
+/// Bytes of two pages below which they become one.
+pub(super) const MERGE_BYTES: usize = 1024;
+/// Bits that lead to a page, at most. Below, a page grows: its leaves share 64 bits, which costs
+/// whoever wants that 2^64 hashes for each.
+pub(super) const PAGE_DEPTH_MAX: usize = 64;
+/// Levels of the tree: bits of a path.
+const LEVELS: usize = 256;
+const HEAD_BYTES: usize = 8;
+
+/// Hash words as they stand in a page.
+type Word = [u8; 32];
 
 /// The hash of an inner node.
 pub(super) fn inner_hash(suite: Suite, left: &B256, right: &B256) -> B256 {
@@ -29,6 +40,30 @@ pub(super) fn inner_hash(suite: Suite, left: &B256, right: &B256) -> B256 {
 /// The hash of a value.
 pub(super) fn value_hash(suite: Suite, value: &[u8]) -> B256 {
     suite.hash_domain(Domain::StateValue, &[value])
+}
+
+/// The bit of a path that chooses the side below `level`; true is right.
+pub(super) fn bit(path: &B256, level: usize) -> bool {
+    bit_of(&path.0, level)
+}
+
+fn bit_of(path: &Word, level: usize) -> bool {
+    path.get(level / 8)
+        .is_some_and(|byte| byte & (0x80 >> (level % 8)) != 0)
+}
+
+/// Bits that two paths share from the first.
+fn common_bits(a: &Word, b: &Word) -> usize {
+    let (a, b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    let mut bits = 0usize;
+    for (a, b) in a.iter().zip(b) {
+        let differ = u64::from_be_bytes(*a) ^ u64::from_be_bytes(*b);
+        bits = bits.saturating_add(differ.leading_zeros() as usize);
+        if differ != 0 {
+            break;
+        }
+    }
+    bits
 }
 
 /// What a leaf commits to.
@@ -45,397 +80,472 @@ impl Leaf {
     }
 }
 
-/// A node of the tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Node {
-    /// Nothing below.
-    Empty,
-    /// One leaf below.
-    Leaf(Leaf),
-    /// Several leaves below; the hash over them.
-    Inner(B256),
-}
-
-/// Place of a page: how many pages are above it, and the path that leads to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct PageId {
-    depth: u8,
-    /// The first `4 × depth` bits; the rest is zero.
-    prefix: B256,
-}
-
-impl PageId {
-    pub(super) const ROOT: Self = Self {
-        depth: 0,
-        prefix: B256::ZERO,
-    };
-
-    pub(super) const fn depth(&self) -> usize {
-        self.depth as usize
-    }
-
-    /// The page under a slot. Paths end below depth 63, where two paths differ at last.
-    pub(super) fn child(&self, slot: usize) -> Self {
-        let mut prefix = self.prefix;
-        if let Some(byte) = prefix.get_mut(self.depth() / 2) {
-            let nibble = (slot & 15) as u8;
-            *byte |= if self.depth.is_multiple_of(2) {
-                nibble << 4
-            } else {
-                nibble
-            };
-        }
-        Self {
-            depth: self.depth.saturating_add(1),
-            prefix,
-        }
-    }
-
-    /// Key in the store: depth, then the bytes that hold the prefix.
-    pub(super) fn key(&self) -> Vec<u8> {
-        let bytes = self.depth().div_ceil(2);
-        let prefix = self.prefix.iter().take(bytes).copied();
-        std::iter::once(self.depth).chain(prefix).collect()
-    }
-}
-
-/// The slot of a path in its page at `depth`.
-pub(super) fn slot_of(path: &B256, depth: usize) -> usize {
-    let byte = path.get(depth / 2).copied().unwrap_or_default();
-    usize::from(if depth.is_multiple_of(2) {
-        byte >> 4
-    } else {
-        byte & 15
-    })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Empty,
-    Leaf,
-    Inner,
-}
-
-impl Kind {
-    const fn above(left: Self, right: Self) -> Self {
-        match (left, right) {
-            (Self::Empty, Self::Empty) => Self::Empty,
-            (Self::Leaf, Self::Empty) | (Self::Empty, Self::Leaf) => Self::Leaf,
-            _ => Self::Inner,
-        }
-    }
-}
-
-/// A page at rest: what is not empty, packed.
-///
-/// Words in order: for each slot that is not empty its hash, or path, value hash and hash of its
-/// leaf; then the hash of each position 1 to 15 that is an inner node. Hashes within a cold quarter
-/// are zero.
-///
-/// A clone is the same page. The first word holds the kinds of the slots, two bits each, the first
-/// slot lowest: 0 empty, 1 leaf, 2 inner; then a byte with a bit for each cold quarter.
+/// A change to one path: its new value with the value's hash, or its removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Page(Arc<[B256]>);
-
-/// Most words of a page: kinds, leaves in all slots, inner nodes above them.
-const WORDS_MAX: usize = 1 + 3 * SLOTS + SLOTS - 1;
-
-/// A page taken apart, to be read or changed.
-pub(super) struct OpenPage {
-    kinds: [Kind; POSITIONS],
-    hashes: [B256; POSITIONS],
-    leaves: [Leaf; SLOTS],
-    /// Positions that changed, one bit each.
-    dirty: u32,
-    /// Quarters (four slots each) below whose top the hashes are not computed yet, one bit each. A
-    /// page comes cold from the store, and a change or a proof needs one quarter only.
-    cold: u8,
+pub(super) struct Update {
+    pub(super) path: B256,
+    pub(super) change: Option<(B256, Bytes)>,
 }
 
-/// Slots of a quarter, and the position of the first quarter's top.
-const QUARTER: usize = 4;
+/// A page. A clone is the same page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page(Arc<Vec<u8>>);
 
-impl OpenPage {
-    pub(super) fn empty() -> Self {
-        Self {
-            kinds: [Kind::Empty; POSITIONS],
-            hashes: [B256::ZERO; POSITIONS],
-            leaves: [Leaf::default(); SLOTS],
-            dirty: 0,
-            cold: 0,
-        }
+/// The parts of a page.
+#[derive(Clone, Copy, Default)]
+struct View<'a> {
+    ends: &'a [[u8; 4]],
+    paths: &'a [Word],
+    inners: &'a [Word],
+    values: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let u32_of = |bytes: &[u8; 4]| usize::try_from(u32::from_le_bytes(*bytes)).ok();
+        let (count, rest) = bytes.split_first_chunk::<4>()?;
+        let (inners, rest) = rest.split_first_chunk::<4>()?;
+        let (count, inners) = (u32_of(count)?, u32_of(inners)?);
+        let (ends, rest) = rest.split_at_checked(count.checked_mul(4)?)?;
+        let (paths, rest) = rest.split_at_checked(count.checked_mul(32)?)?;
+        let (inners, values) = rest.split_at_checked(inners.checked_mul(32)?)?;
+        Some(Self {
+            ends: ends.as_chunks().0,
+            paths: paths.as_chunks().0,
+            inners: inners.as_chunks().0,
+            values,
+        })
     }
 
-    fn kind(&self, position: usize) -> Kind {
-        self.kinds.get(position).copied().unwrap_or(Kind::Empty)
-    }
-
-    /// Hash at a position; zero where it is empty.
-    pub(super) fn hash(&self, position: usize) -> B256 {
-        self.hashes.get(position).copied().unwrap_or_default()
-    }
-
-    fn put(&mut self, position: usize, kind: Kind, hash: B256) {
-        if let (Some(to_kind), Some(to_hash)) =
-            (self.kinds.get_mut(position), self.hashes.get_mut(position))
-        {
-            *to_kind = kind;
-            *to_hash = hash;
-        }
-    }
-
-    /// The node at a position: 1 to 15 within the page, 16 and up for the slots.
-    pub(super) fn node(&self, position: usize) -> Node {
-        match self.kind(position) {
-            Kind::Empty => Node::Empty,
-            Kind::Inner => Node::Inner(self.hash(position)),
-            Kind::Leaf => {
-                let mut at = position;
-                while at < SLOTS {
-                    at = at.saturating_mul(2);
-                    if self.kind(at) == Kind::Empty {
-                        at = at.saturating_add(1);
-                    }
-                }
-                let leaf = self.leaves.get(at.saturating_sub(SLOTS));
-                leaf.map_or(Node::Empty, |leaf| Node::Leaf(*leaf))
-            }
-        }
-    }
-
-    pub(super) fn slot(&self, slot: usize) -> Node {
-        self.node(SLOTS.saturating_add(slot))
-    }
-
-    /// Computes the hashes of a slot's quarter if they are not known.
-    pub(super) fn warm(&mut self, suite: Suite, slot: usize) {
-        let quarter = slot / QUARTER;
-        let bit = 1u8.wrapping_shl(quarter as u32);
-        if self.cold & bit == 0 {
-            return;
-        }
-        self.cold &= !bit;
-        let first = SLOTS.saturating_add(quarter.saturating_mul(QUARTER));
-        for position in first..first.saturating_add(QUARTER) {
-            if let Node::Leaf(leaf) = self.node(position) {
-                self.put(position, Kind::Leaf, leaf.hash(suite));
-            }
-        }
-        let pair = SLOTS / 2 + 2 * quarter;
-        self.combine(suite, pair);
-        self.combine(suite, pair.saturating_add(1));
-    }
-
-    pub(super) fn set_slot(&mut self, suite: Suite, slot: usize, node: Node) {
-        self.warm(suite, slot);
-        let position = SLOTS.saturating_add(slot);
-        match node {
-            Node::Empty => self.put(position, Kind::Empty, B256::ZERO),
-            Node::Inner(hash) => self.put(position, Kind::Inner, hash),
-            Node::Leaf(leaf) => {
-                self.put(position, Kind::Leaf, leaf.hash(suite));
-                if let Some(to) = self.leaves.get_mut(slot) {
-                    *to = leaf;
-                }
-            }
-        }
-        self.dirty |= 1u32.wrapping_shl(position as u32);
-    }
-
-    /// Computes the hashes above the slots that changed, and no others.
-    pub(super) fn rehash(&mut self, suite: Suite) {
-        for position in (1..SLOTS).rev() {
-            if self.dirty.wrapping_shr(2 * position as u32) & 3 != 0 {
-                self.combine(suite, position);
-                self.dirty |= 1u32.wrapping_shl(position as u32);
-            }
-        }
-        self.dirty = 0;
-    }
-
-    /// Sets a position from the two below it.
-    fn combine(&mut self, suite: Suite, position: usize) {
-        let (left, right) = below(position);
-        let kind = Kind::above(self.kind(left), self.kind(right));
-        let hash = match kind {
-            Kind::Empty => B256::ZERO,
-            // The empty side is zero.
-            Kind::Leaf => self.hash(left) | self.hash(right),
-            Kind::Inner => inner_hash(suite, &self.hash(left), &self.hash(right)),
+    fn value(&self, leaf: usize) -> Option<&'a [u8]> {
+        let end = |leaf: usize| {
+            self.ends
+                .get(leaf)
+                .map(|end| u32::from_le_bytes(*end) as usize)
         };
-        self.put(position, kind, hash);
-    }
-
-    /// Sets the kinds above the slots.
-    fn raise_kinds(&mut self) {
-        for position in (1..SLOTS).rev() {
-            let (left, right) = below(position);
-            let kind = Kind::above(self.kind(left), self.kind(right));
-            self.put(position, kind, B256::ZERO);
-        }
-    }
-
-    /// Packs the page. Its hashes must be up to date.
-    pub(super) fn close(&self) -> Page {
-        let mut kinds = 0u32;
-        let mut words = [B256::ZERO; WORDS_MAX];
-        let mut used = 1usize;
-        let mut push = |word: &B256| {
-            if let Some(to) = words.get_mut(used) {
-                *to = *word;
-            }
-            used = used.saturating_add(1);
+        let start = match leaf.checked_sub(1) {
+            Some(before) => end(before)?,
+            None => 0,
         };
-        for (slot, leaf) in self.leaves.iter().enumerate() {
-            let position = SLOTS.saturating_add(slot);
-            let kind = match self.kind(position) {
-                Kind::Empty => continue,
-                Kind::Leaf => {
-                    push(&leaf.path);
-                    push(&leaf.value_hash);
-                    1
-                }
-                Kind::Inner => 2u32,
-            };
-            push(&self.hash(position));
-            kinds |= kind.wrapping_shl(2 * slot as u32);
-        }
-        for position in (1..SLOTS).filter(|position| self.kind(*position) == Kind::Inner) {
-            push(&self.hash(position));
-        }
-        if let Some((first, _)) = words.split_first_mut() {
-            *first = head_word(kinds, self.cold);
-        }
-        Page(words.get(..used).unwrap_or_default().into())
+        self.values.get(start..end(leaf)?)
+    }
+
+    fn leaf(&self, suite: Suite, leaf: usize) -> Option<Leaf> {
+        Some(Leaf {
+            path: B256::from(*self.paths.get(leaf)?),
+            value_hash: value_hash(suite, self.value(leaf)?),
+        })
+    }
+
+    fn hash_at(&self, inner: usize) -> Option<B256> {
+        self.inners.get(inner).map(|hash| B256::from(*hash))
     }
 }
 
-const fn below(position: usize) -> (usize, usize) {
-    let left = position.saturating_mul(2);
-    (left, left.saturating_add(1))
+/// Where the leaves to the right of a node begin.
+fn middle(leaves: &Range<usize>, level: usize, path: impl Fn(usize) -> bool) -> usize {
+    debug_assert!(level < LEVELS);
+    leaves
+        .clone()
+        .find(|leaf| path(*leaf))
+        .unwrap_or(leaves.end)
 }
 
-fn head_word(kinds: u32, cold: u8) -> B256 {
-    let mut word = B256::ZERO;
-    let head = kinds.to_le_bytes().into_iter().chain([cold]);
-    for (to, from) in word.iter_mut().zip(head) {
-        *to = from;
+/// Number of inner nodes over leaves with these paths below a node at `depth`: each prefix of at
+/// least that length that two of them share.
+fn inner_count<'a>(paths: impl Iterator<Item = &'a Word>, depth: usize) -> usize {
+    let (mut count, mut known, mut last) = (0usize, depth, None);
+    for path in paths {
+        if let Some(last) = last {
+            let common = common_bits(last, path).saturating_add(1);
+            count = count.saturating_add(common.saturating_sub(known));
+            known = common.max(depth);
+        }
+        last = Some(path);
     }
-    word
+    count
 }
 
 impl Page {
-    /// `None` when the words do not fit the kinds, which [`OpenPage::close`] rules out.
-    fn try_open(&self) -> Option<OpenPage> {
-        let mut page = OpenPage::empty();
-        let (head, words) = self.0.split_first()?;
-        let mut words = words.iter().copied();
-        let kinds = u32::from_le_bytes(*head.first_chunk()?);
-        for slot in 0..SLOTS {
-            let position = SLOTS.saturating_add(slot);
-            match kinds.wrapping_shr(2 * slot as u32) & 3 {
-                0 => {}
-                1 => {
-                    let (path, value_hash) = (words.next()?, words.next()?);
-                    *page.leaves.get_mut(slot)? = Leaf { path, value_hash };
-                    page.put(position, Kind::Leaf, words.next()?);
-                }
-                2 => page.put(position, Kind::Inner, words.next()?),
-                _ => return None,
-            }
+    /// Takes stored bytes as the page of a node at `depth`, after checking that they are one.
+    pub(super) fn decode(bytes: Vec<u8>, depth: usize) -> Result<Self, StateError> {
+        let view = View::of(&bytes).filter(|view| {
+            let ordered = view
+                .paths
+                .iter()
+                .zip(view.paths.iter().skip(1))
+                .all(|(a, b)| a < b);
+            let last = view
+                .ends
+                .last()
+                .map_or(0, |end| u32::from_le_bytes(*end) as usize);
+            let valued = (0..view.ends.len()).all(|leaf| view.value(leaf).is_some());
+            let inners = inner_count(view.paths.iter(), depth);
+            !view.paths.is_empty()
+                && ordered
+                && valued
+                && last == view.values.len()
+                && inners == view.inners.len()
+        });
+        if view.is_none() {
+            return Err(StateError::Corrupt(format!(
+                "page of {} bytes",
+                bytes.len()
+            )));
         }
-        page.raise_kinds();
-        for position in 1..SLOTS {
-            if page.kind(position) == Kind::Inner {
-                page.put(position, Kind::Inner, words.next()?);
-            }
-        }
-        for position in (1..SLOTS)
-            .rev()
-            .filter(|at| page.kinds.get(*at) == Some(&Kind::Leaf))
-        {
-            let (left, right) = below(position);
-            let hash = *page.hashes.get(left)? | *page.hashes.get(right)?;
-            *page.hashes.get_mut(position)? = hash;
-        }
-        page.cold = *head.get(4)?;
-        words.next().is_none().then_some(page)
+        Ok(Self(Arc::new(bytes)))
     }
 
-    /// Takes the page apart.
-    pub(super) fn open(&self) -> OpenPage {
-        self.try_open().unwrap_or_else(OpenPage::empty)
+    fn pack<'a>(leaves: impl Iterator<Item = Item<'a>> + Clone, inners: &[Word]) -> Self {
+        let mut bytes = Vec::with_capacity(packed_bytes(leaves.clone(), inners.len()));
+        let number = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
+        bytes.extend_from_slice(&number(leaves.clone().count()));
+        bytes.extend_from_slice(&number(inners.len()));
+        let mut end = 0usize;
+        for leaf in leaves.clone() {
+            end = end.saturating_add(leaf.value.len());
+            bytes.extend_from_slice(&number(end));
+        }
+        for leaf in leaves.clone() {
+            bytes.extend_from_slice(leaf.path);
+        }
+        bytes.extend_from_slice(inners.as_flattened());
+        for leaf in leaves {
+            bytes.extend_from_slice(leaf.value);
+        }
+        Self(Arc::new(bytes))
     }
 
-    /// Stored form: kinds (u32, little endian); for each slot that is not empty the hash of its
-    /// inner node, or path and value hash of its leaf; the hash of each quarter that is an inner
-    /// node. Writing the other hashes too would cost more than computing those that are needed.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let open = self.open();
-        let mut bytes = Vec::with_capacity(self.0.len().saturating_mul(32));
-        bytes.extend(self.0.iter().take(1).flat_map(|head| head.iter().take(4)));
-        for slot in 0..SLOTS {
-            match open.slot(slot) {
-                Node::Empty => {}
-                Node::Inner(hash) => bytes.extend_from_slice(hash.as_slice()),
-                Node::Leaf(Leaf { path, value_hash }) => {
-                    bytes.extend_from_slice(path.as_slice());
-                    bytes.extend_from_slice(value_hash.as_slice());
-                }
-            }
-        }
-        for position in QUARTER..2 * QUARTER {
-            if let Node::Inner(hash) = open.node(position) {
-                bytes.extend_from_slice(hash.as_slice());
-            }
-        }
-        bytes
+    fn view(&self) -> View<'_> {
+        View::of(&self.0).unwrap_or_default()
     }
 
-    /// Inverse of [`Self::encode`].
-    pub(super) fn decode(suite: Suite, bytes: &[u8]) -> Result<Self, StateError> {
-        Self::try_decode(suite, bytes)
-            .ok_or_else(|| StateError::Corrupt(format!("page of {} bytes", bytes.len())))
+    /// The bytes to be stored.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
-    fn try_decode(suite: Suite, bytes: &[u8]) -> Option<Self> {
-        let (kinds, rest) = bytes.split_first_chunk::<4>()?;
-        let kinds = u32::from_le_bytes(*kinds);
-        let (words, tail) = rest.as_chunks::<32>();
-        let mut words = words.iter().map(|word| B256::from(*word));
-        let mut page = OpenPage::empty();
-        for slot in 0..SLOTS {
-            let position = SLOTS.saturating_add(slot);
-            match kinds.wrapping_shr(2 * slot as u32) & 3 {
-                0 => {}
-                1 => {
-                    let (path, value_hash) = (words.next()?, words.next()?);
-                    *page.leaves.get_mut(slot)? = Leaf { path, value_hash };
-                    page.put(position, Kind::Leaf, B256::ZERO);
-                }
-                2 => page.put(position, Kind::Inner, words.next()?),
-                _ => return None,
-            }
-        }
-        page.raise_kinds();
-        page.cold = 0b1111;
-        for quarter in 0..QUARTER {
-            let top = QUARTER.saturating_add(quarter);
-            if page.kind(top) == Kind::Inner {
-                page.put(top, Kind::Inner, words.next()?);
+    /// Number of leaves.
+    pub(super) fn count(&self) -> usize {
+        self.view().paths.len()
+    }
+
+    /// The value at a path.
+    pub(super) fn value(&self, path: &B256) -> Option<Bytes> {
+        let view = self.view();
+        let leaf = view.paths.binary_search(&path.0).ok()?;
+        view.value(leaf).map(Bytes::copy_from_slice)
+    }
+
+    /// The hash of the node that the page stands for.
+    pub(super) fn hash(&self, suite: Suite) -> B256 {
+        let view = self.view();
+        let leaf = || view.leaf(suite, 0).map(|leaf| leaf.hash(suite));
+        view.hash_at(0).or_else(leaf).unwrap_or_default()
+    }
+
+    /// Follows a path through the page of a node at `depth`: adds the siblings on the way, and
+    /// returns the leaf where it ends, of this or another path.
+    pub(super) fn descend(
+        &self,
+        suite: Suite,
+        path: &B256,
+        depth: usize,
+        siblings: &mut Vec<B256>,
+    ) -> Option<Leaf> {
+        let view = self.view();
+        let (mut leaves, mut inner, mut level) = (0..view.paths.len(), 0usize, depth);
+        while leaves.len() > 1 {
+            let side = |leaf| view.paths.get(leaf).is_some_and(|path| bit_of(path, level));
+            let mid = middle(&leaves, level, side);
+            let (left, right) = (leaves.start..mid, mid..leaves.end);
+            let below = level.saturating_add(1);
+            let left_inner = inner.saturating_add(1);
+            let in_left = inner_count(
+                view.paths.get(left.clone()).unwrap_or_default().iter(),
+                below,
+            );
+            let right_inner = left_inner.saturating_add(in_left);
+            let hash = |leaves: &Range<usize>, inner| match leaves.len() {
+                0 => None,
+                1 => view.leaf(suite, leaves.start).map(|leaf| leaf.hash(suite)),
+                _ => view.hash_at(inner),
+            };
+            if bit(path, level) {
+                siblings.push(hash(&left, left_inner).unwrap_or_default());
+                (leaves, inner) = (right, right_inner);
             } else {
-                page.warm(suite, quarter.saturating_mul(QUARTER));
-                page.combine(suite, top);
+                siblings.push(hash(&right, right_inner).unwrap_or_default());
+                (leaves, inner) = (left, left_inner);
             }
+            level = below;
         }
-        for position in (1..QUARTER).rev() {
-            page.combine(suite, position);
-        }
-        (words.next().is_none() && tail.is_empty()).then(|| page.close())
+        leaves.next().and_then(|leaf| view.leaf(suite, leaf))
     }
 
-    /// Bytes held in memory, about.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.0.len().saturating_mul(32).saturating_add(16)
+    /// The page of a node from those of its two sides; `hash` is the node's.
+    pub(super) fn join(left: Option<&Self>, right: Option<&Self>, hash: &B256) -> Option<Self> {
+        let views = [left, right].map(|page| page.map(Self::view).unwrap_or_default());
+        let mut leaves = Vec::new();
+        for view in &views {
+            for (leaf, path) in view.paths.iter().enumerate() {
+                leaves.push(Item {
+                    path,
+                    value: view.value(leaf)?,
+                    value_hash: None,
+                });
+            }
+        }
+        let own = (leaves.len() > 1).then_some(&hash.0);
+        let inners = own
+            .into_iter()
+            .chain(views.iter().flat_map(|view| view.inners));
+        let inners: Vec<Word> = inners.copied().collect();
+        (!leaves.is_empty()).then(|| Self::pack(leaves.iter().copied(), &inners))
+    }
+}
+
+/// A leaf of a page to be.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    path: &'a Word,
+    value: &'a [u8],
+    /// Where it is known already.
+    value_hash: Option<B256>,
+}
+
+impl Item<'_> {
+    fn hash(&self, suite: Suite) -> B256 {
+        let leaf = Leaf {
+            path: B256::from(*self.path),
+            value_hash: self
+                .value_hash
+                .unwrap_or_else(|| value_hash(suite, self.value)),
+        };
+        leaf.hash(suite)
+    }
+}
+
+fn packed_bytes<'a>(leaves: impl Iterator<Item = Item<'a>>, inners: usize) -> usize {
+    let leaf = |sum: usize, leaf: Item<'_>| sum.saturating_add(leaf.value.len()).saturating_add(36);
+    leaves.fold(HEAD_BYTES.saturating_add(inners.saturating_mul(32)), leaf)
+}
+
+/// What a node with all below it became, before it is cut into pages.
+pub(super) struct Draft<'a> {
+    suite: Suite,
+    old: View<'a>,
+    updates: &'a [Update],
+    scratch: &'a mut Scratch,
+}
+
+/// What a draft works on, kept from one to the next.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// Leaves of the old page by number, and updates by number from [`NEW`] on.
+    leaves: Vec<u32>,
+    inners: Vec<Word>,
+}
+
+/// Numbers of leaves from here on mean updates.
+const NEW: u32 = 1 << 31;
+
+/// A part of a draft: all that is below one node.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    leaves: Range<usize>,
+    inners: Range<usize>,
+    depth: usize,
+}
+
+/// What is below a node of the draft.
+enum Below {
+    Nothing,
+    Leaf(u32),
+    Inner(B256),
+}
+
+/// What a piece becomes.
+pub(super) enum Cut {
+    /// Nothing is left.
+    Empty,
+    /// A page and the hash of its node.
+    Page(B256, Page),
+    /// An inner node with its hash, and what is on its sides.
+    Split(B256, Piece, Piece),
+}
+
+impl<'a> Draft<'a> {
+    /// Applies updates in strict path order to the page of a node at `depth`, if there is one. A
+    /// hash is computed only where something below it changed.
+    pub(super) fn new(
+        suite: Suite,
+        old: Option<&'a Page>,
+        updates: &'a [Update],
+        depth: usize,
+        scratch: &'a mut Scratch,
+    ) -> Result<(Self, Piece), StateError> {
+        let old = old.map(Page::view).unwrap_or_default();
+        scratch.leaves.clear();
+        scratch.inners.clear();
+        let mut draft = Self {
+            suite,
+            old,
+            updates,
+            scratch,
+        };
+        draft
+            .build(0..old.paths.len(), 0, 0..updates.len(), depth)
+            .ok_or_else(|| StateError::Corrupt("a page does not fit its leaves".into()))?;
+        let (leaves, inners) = (0..draft.scratch.leaves.len(), 0..draft.scratch.inners.len());
+        let piece = Piece {
+            leaves,
+            inners,
+            depth,
+        };
+        Ok((draft, piece))
+    }
+
+    /// A leaf by its number in the draft.
+    fn item(&self, number: u32) -> Option<Item<'a>> {
+        if let Some(at) = number.checked_sub(NEW) {
+            let update = self.updates.get(at as usize)?;
+            let (hash, value) = update.change.as_ref()?;
+            return Some(Item {
+                path: &update.path.0,
+                value,
+                value_hash: Some(*hash),
+            });
+        }
+        Some(Item {
+            path: self.old.paths.get(number as usize)?,
+            value: self.old.value(number as usize)?,
+            value_hash: None,
+        })
+    }
+
+    fn items(&self, leaves: Range<usize>) -> impl Iterator<Item = Item<'a>> + Clone {
+        let leaves = self.scratch.leaves.get(leaves).unwrap_or_default();
+        leaves.iter().filter_map(|number| self.item(*number))
+    }
+
+    /// `None` when the page is damaged or two keys have one path.
+    fn build(
+        &mut self,
+        old: Range<usize>,
+        old_inner: usize,
+        updates: Range<usize>,
+        depth: usize,
+    ) -> Option<Below> {
+        if updates.is_empty() {
+            return self.keep(old, old_inner, depth);
+        }
+        let all = self.updates;
+        let view = self.old;
+        if updates.len() == 1 && old.len() < 2 {
+            let update = all.get(updates.start)?;
+            let same = old.is_empty() || view.paths.get(old.start)? == &update.path.0;
+            if same {
+                return Some(match &update.change {
+                    None => Below::Nothing,
+                    Some(_) => self.push(u32::try_from(updates.start).ok()?.checked_add(NEW)?),
+                });
+            }
+        }
+        if depth >= LEVELS {
+            return None;
+        }
+        let old_side = |leaf| view.paths.get(leaf).is_some_and(|path| bit_of(path, depth));
+        let old_mid = middle(&old, depth, old_side);
+        let new_side = |at| {
+            all.get(at)
+                .is_some_and(|update: &Update| bit(&update.path, depth))
+        };
+        let mid = middle(&updates, depth, new_side);
+        let below = depth.saturating_add(1);
+        let left_inner = old_inner.saturating_add(1);
+        let in_left = inner_count(view.paths.get(old.start..old_mid)?.iter(), below);
+        let right_inner = left_inner.saturating_add(in_left);
+        let at = self.scratch.inners.len();
+        self.scratch.inners.push([0; 32]);
+        let left = self.build(old.start..old_mid, left_inner, updates.start..mid, below)?;
+        let right = self.build(old_mid..old.end, right_inner, mid..updates.end, below)?;
+        match (left, right) {
+            // What is alone belongs to the level above.
+            (Below::Nothing, alone @ (Below::Nothing | Below::Leaf(_)))
+            | (alone @ Below::Leaf(_), Below::Nothing) => {
+                self.scratch.inners.truncate(at);
+                Some(alone)
+            }
+            (left, right) => {
+                let (left, right) = (self.hash(&left)?, self.hash(&right)?);
+                let hash = inner_hash(self.suite, &left, &right);
+                *self.scratch.inners.get_mut(at)? = hash.0;
+                Some(Below::Inner(hash))
+            }
+        }
+    }
+
+    fn keep(&mut self, old: Range<usize>, inner: usize, depth: usize) -> Option<Below> {
+        let view = self.old;
+        let mut last = Below::Nothing;
+        for leaf in old.clone() {
+            last = self.push(u32::try_from(leaf).ok().filter(|leaf| *leaf < NEW)?);
+        }
+        if old.len() < 2 {
+            return Some(last);
+        }
+        let count = inner_count(view.paths.get(old)?.iter(), depth);
+        let kept = view.inners.get(inner..inner.checked_add(count)?)?;
+        self.scratch.inners.extend_from_slice(kept);
+        view.hash_at(inner).map(Below::Inner)
+    }
+
+    fn push(&mut self, number: u32) -> Below {
+        self.scratch.leaves.push(number);
+        Below::Leaf(number)
+    }
+
+    fn hash(&self, below: &Below) -> Option<B256> {
+        match below {
+            Below::Nothing => Some(B256::ZERO),
+            Below::Leaf(leaf) => self.item(*leaf).map(|leaf| leaf.hash(self.suite)),
+            Below::Inner(hash) => Some(*hash),
+        }
+    }
+
+    /// Makes a page of a piece, or splits it where it is too large for one.
+    pub(super) fn cut(&self, piece: &Piece) -> Cut {
+        let inners = self.scratch.inners.get(piece.inners.clone());
+        let inners = inners.unwrap_or_default();
+        let top = inners.first().map(|hash| B256::from(*hash));
+        let leaves = self.items(piece.leaves.clone());
+        let alone = || leaves.clone().next().map(|leaf| leaf.hash(self.suite));
+        let Some(hash) = top.or_else(alone) else {
+            return Cut::Empty;
+        };
+        let large =
+            piece.leaves.len() > 1 && packed_bytes(leaves.clone(), inners.len()) > SPLIT_BYTES;
+        if !large || piece.depth >= PAGE_DEPTH_MAX {
+            return Cut::Page(hash, Page::pack(leaves, inners));
+        }
+        let right = leaves.take_while(|leaf| !bit_of(leaf.path, piece.depth));
+        let mid = piece.leaves.start.saturating_add(right.count());
+        let depth = piece.depth.saturating_add(1);
+        let in_left = self.items(piece.leaves.start..mid);
+        let count = inner_count(in_left.map(|leaf| leaf.path), depth);
+        let first = piece.inners.start.saturating_add(1);
+        let inner_mid = first.saturating_add(count);
+        let left = Piece {
+            leaves: piece.leaves.start..mid,
+            inners: first..inner_mid,
+            depth,
+        };
+        let right = Piece {
+            leaves: mid..piece.leaves.end,
+            inners: inner_mid..piece.inners.end,
+            depth,
+        };
+        Cut::Split(hash, left, right)
     }
 }

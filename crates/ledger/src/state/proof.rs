@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::StateKey;
-use super::page::{Leaf, inner_hash, value_hash};
+use super::page::{Leaf, bit, inner_hash, value_hash};
 use super::store::STATE_VALUE_BYTES_MAX;
 
 /// Levels of the tree: bits of a path.
@@ -209,10 +209,4 @@ impl StateProof {
             .get(level / 8)
             .is_some_and(|byte| byte & (0x80 >> (level % 8)) != 0)
     }
-}
-
-/// The bit of a path that chooses the side below `level`; true is right.
-fn bit(path: &B256, level: usize) -> bool {
-    path.get(level / 8)
-        .is_some_and(|byte| byte & (0x80 >> (level % 8)) != 0)
 }

@@ -10,225 +10,322 @@ use hawser_crypto::Suite;
 use hawser_primitives::B256;
 
 use super::StateError;
-use super::page::{DEPTH_MAX, Leaf, Node, OpenPage, PAGE_LEVELS, Page, PageId, SLOTS, slot_of};
+use super::page::{Cut, Draft, Leaf, MERGE_BYTES, Page, Piece, Scratch, Update, bit, inner_hash};
+use super::trunk::{BucketFacts, Inner, Kind, NodeRef, Position};
 
-/// Where pages are found.
-pub(super) trait Pages {
-    /// The page at a place; `None` when there is none.
-    fn page(&self, id: &PageId) -> Result<Option<Page>, StateError>;
+/// Where nodes are found.
+pub(super) trait Nodes {
+    fn inner(&self, id: u32) -> Option<Inner>;
+    fn bucket(&self, id: u32) -> Option<BucketFacts>;
+    /// The page of a bucket at a depth.
+    fn page(&self, id: u32, depth: usize) -> Result<Page, StateError>;
 }
 
-/// A change to one path: the hash of its new value, or its removal.
+/// A child of a new node: one that was there, or another new one by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Update {
-    pub(super) path: B256,
-    pub(super) value_hash: Option<B256>,
+pub(super) enum Child {
+    Old(NodeRef),
+    NewInner(u32),
+    NewBucket(u32),
+}
+
+/// A new inner node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewInner {
+    pub(super) hash: B256,
+    pub(super) left: Child,
+    pub(super) right: Child,
+}
+
+/// A new bucket.
+#[derive(Debug)]
+pub(super) struct NewBucket {
+    pub(super) hash: B256,
+    pub(super) position: Position,
+    pub(super) page: Page,
 }
 
 /// What updates did to the tree.
 #[derive(Debug)]
 pub(super) struct TreeChange {
-    pub(super) root: B256,
-    /// Pages that changed, each once; `None` for those that are no more.
-    pub(super) pages: Vec<(PageId, Option<Page>)>,
+    pub(super) root: Child,
+    pub(super) root_hash: B256,
+    /// Each after those below it.
+    pub(super) inners: Vec<NewInner>,
+    /// `None` for one that another took in.
+    pub(super) buckets: Vec<Option<NewBucket>>,
+    /// What the new tree no longer needs.
+    pub(super) gone_inners: Vec<u32>,
+    pub(super) gone_buckets: Vec<(u32, Position)>,
 }
 
-/// Applies updates, which are in strict path order.
+/// Applies updates, which are in strict path order, to the tree of a root.
 pub(super) fn apply(
     suite: Suite,
-    pages: &dyn Pages,
+    nodes: &dyn Nodes,
+    root: NodeRef,
+    updates: &[Update],
+) -> Result<TreeChange, StateError> {
+    apply_at(suite, nodes, root, Position::ROOT, updates)
+}
+
+/// The same for the tree of a node that stands elsewhere.
+pub(super) fn apply_at(
+    suite: Suite,
+    nodes: &dyn Nodes,
+    root: NodeRef,
+    at: Position,
     updates: &[Update],
 ) -> Result<TreeChange, StateError> {
     let mut walk = Walk {
         suite,
-        pages,
-        changed: Vec::new(),
+        nodes,
+        scratch: Scratch::default(),
+        change: TreeChange {
+            root: Child::Old(root),
+            root_hash: B256::ZERO,
+            inners: Vec::new(),
+            buckets: Vec::new(),
+            gone_inners: Vec::new(),
+            gone_buckets: Vec::new(),
+        },
     };
-    let root = pages.page(&PageId::ROOT)?;
-    let root = walk.update(PageId::ROOT, root, updates)?;
-    let root = match root {
-        Node::Empty => B256::ZERO,
-        Node::Leaf(leaf) => leaf.hash(suite),
-        Node::Inner(hash) => hash,
-    };
+    let root = walk.update(root, at, updates)?;
+    let root_hash = walk.facts(root)?.hash;
     Ok(TreeChange {
         root,
-        pages: walk.changed,
+        root_hash,
+        ..walk.change
     })
-}
-
-/// The root of the tree whose root page is given.
-pub(super) fn root_of(page: Option<&Page>) -> B256 {
-    page.map_or(B256::ZERO, |page| page.open().hash(1))
 }
 
 struct Walk<'a> {
     suite: Suite,
-    pages: &'a dyn Pages,
-    changed: Vec<(PageId, Option<Page>)>,
+    nodes: &'a dyn Nodes,
+    scratch: Scratch,
+    change: TreeChange,
 }
+
+/// A node's hash; leaves and bytes of its page if it has one, and zero for nothing.
+struct Facts {
+    hash: B256,
+    page: Option<(usize, usize)>,
+}
+
+const NOTHING: Child = Child::Old(NodeRef::EMPTY);
 
 impl Walk<'_> {
-    /// Updates a page and all below it; returns the node that it now stands for.
+    /// Updates a node and all below it.
     fn update(
         &mut self,
-        id: PageId,
-        page: Option<Page>,
+        node: NodeRef,
+        at: Position,
         updates: &[Update],
-    ) -> Result<Node, StateError> {
-        let mut open = page
-            .as_ref()
-            .map_or_else(OpenPage::empty, |page| page.open());
-        let mut changed = false;
-        let slot = |update: &Update| slot_of(&update.path, id.depth());
-        for group in updates.chunk_by(|a, b| slot(a) == slot(b)) {
-            let Some(first) = group.first() else { continue };
-            let slot = slot(first);
-            let before = open.slot(slot);
-            let after = match before {
-                Node::Empty => self.plant(id.child(slot), None, group)?,
-                Node::Leaf(leaf) => self.plant(id.child(slot), Some(leaf), group)?,
-                Node::Inner(_) => {
-                    let child = id.child(slot);
-                    let page = self.pages.page(&child)?.ok_or_else(|| missing(&child))?;
-                    self.update(child, Some(page), group)?
-                }
-            };
-            if after != before {
-                open.set_slot(self.suite, slot, after);
-                changed = true;
+    ) -> Result<Child, StateError> {
+        if updates.is_empty() {
+            return Ok(Child::Old(node));
+        }
+        let depth = usize::from(at.depth);
+        match node.kind() {
+            Kind::Empty => self.rebuild(None, at, updates),
+            Kind::Bucket(id) => {
+                let page = self.nodes.page(id, depth)?;
+                self.change.gone_buckets.push((id, at));
+                self.rebuild(Some(&page), at, updates)
+            }
+            Kind::Inner(id) => {
+                let inner = self.nodes.inner(id).ok_or_else(missing)?;
+                let mid = updates.partition_point(|update| !bit(&update.path, depth));
+                let (first, second) = updates.split_at(mid);
+                let left = self.update(inner.left, at.child(false), first)?;
+                let right = self.update(inner.right, at.child(true), second)?;
+                self.change.gone_inners.push(id);
+                self.join(at, left, right)
             }
         }
-        if !changed {
-            return Ok(open.node(1));
-        }
-        open.rehash(self.suite);
-        let node = open.node(1);
-        let needed = match node {
-            Node::Empty => false,
-            // A lone leaf is kept by the page above; the root page has none above.
-            Node::Leaf(_) => id == PageId::ROOT,
-            Node::Inner(_) => true,
-        };
-        if needed {
-            self.changed.push((id, Some(open.close())));
-        } else if page.is_some() {
-            self.changed.push((id, None));
-        }
-        Ok(node)
     }
 
-    /// What a slot with at most one leaf becomes. `child` is the page that several would need.
-    fn plant(
+    fn rebuild(
         &mut self,
-        child: PageId,
-        leaf: Option<Leaf>,
+        page: Option<&Page>,
+        at: Position,
         updates: &[Update],
-    ) -> Result<Node, StateError> {
-        let mut all: Vec<Update> = updates
-            .iter()
-            .filter(|update| update.value_hash.is_some())
-            .copied()
-            .collect();
-        let untouched = leaf.filter(|leaf| {
-            updates
-                .binary_search_by_key(&leaf.path, |u| u.path)
-                .is_err()
-        });
-        if let Some(Leaf { path, value_hash }) = untouched {
-            let at = all.partition_point(|update| update.path < path);
-            all.insert(
-                at,
-                Update {
-                    path,
-                    value_hash: Some(value_hash),
-                },
-            );
-        }
-        match all.as_slice() {
-            [] => Ok(Node::Empty),
-            [
-                Update {
-                    path,
-                    value_hash: Some(value_hash),
-                },
-            ] => Ok(Node::Leaf(Leaf {
-                path: *path,
-                value_hash: *value_hash,
-            })),
-            _ if child.depth() >= DEPTH_MAX => {
-                Err(StateError::Corrupt("two keys have one path".into()))
+    ) -> Result<Child, StateError> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let depth = at.depth.into();
+        let (draft, piece) = Draft::new(self.suite, page, updates, depth, &mut scratch)?;
+        let planted = self.plant(&draft, &piece, at);
+        self.scratch = scratch;
+        Ok(planted)
+    }
+
+    /// Cuts a draft into buckets.
+    fn plant(&mut self, draft: &Draft<'_>, piece: &Piece, at: Position) -> Child {
+        match draft.cut(piece) {
+            Cut::Empty => NOTHING,
+            Cut::Page(hash, page) => self.add_bucket(NewBucket {
+                hash,
+                position: at,
+                page,
+            }),
+            Cut::Split(hash, left, right) => {
+                let left = self.plant(draft, &left, at.child(false));
+                let right = self.plant(draft, &right, at.child(true));
+                self.add_inner(NewInner { hash, left, right })
             }
-            several => self.update(child, None, several),
         }
+    }
+
+    /// The node over two sides: one page where they are small, and always for a lone leaf.
+    fn join(&mut self, at: Position, left: Child, right: Child) -> Result<Child, StateError> {
+        let (on_left, on_right) = (self.facts(left)?, self.facts(right)?);
+        if let (Some((a, a_bytes)), Some((b, b_bytes))) = (on_left.page, on_right.page) {
+            let leaves = a.saturating_add(b);
+            if leaves == 0 {
+                return Ok(NOTHING);
+            }
+            if leaves == 1 || a_bytes.saturating_add(b_bytes) <= MERGE_BYTES {
+                let hash = match leaves {
+                    1 => on_left.hash | on_right.hash,
+                    _ => inner_hash(self.suite, &on_left.hash, &on_right.hash),
+                };
+                let left = self.take(left, at.child(false))?;
+                let right = self.take(right, at.child(true))?;
+                let page = Page::join(left.as_ref(), right.as_ref(), &hash).ok_or_else(missing)?;
+                return Ok(self.add_bucket(NewBucket {
+                    hash,
+                    position: at,
+                    page,
+                }));
+            }
+        }
+        let hash = inner_hash(self.suite, &on_left.hash, &on_right.hash);
+        Ok(self.add_inner(NewInner { hash, left, right }))
+    }
+
+    fn facts(&self, child: Child) -> Result<Facts, StateError> {
+        let of_bucket = |facts: BucketFacts| Facts {
+            hash: facts.hash,
+            page: Some((facts.count, facts.bytes)),
+        };
+        let facts = match child {
+            Child::Old(node) => match node.kind() {
+                Kind::Empty => Some(Facts {
+                    hash: B256::ZERO,
+                    page: Some((0, 0)),
+                }),
+                Kind::Inner(id) => self.nodes.inner(id).map(|inner| Facts {
+                    hash: inner.hash,
+                    page: None,
+                }),
+                Kind::Bucket(id) => self.nodes.bucket(id).map(of_bucket),
+            },
+            Child::NewInner(at) => self.change.inners.get(at as usize).map(|inner| Facts {
+                hash: inner.hash,
+                page: None,
+            }),
+            Child::NewBucket(at) => {
+                let bucket = self
+                    .change
+                    .buckets
+                    .get(at as usize)
+                    .and_then(Option::as_ref);
+                bucket.map(|bucket| Facts {
+                    hash: bucket.hash,
+                    page: Some((bucket.page.count(), bucket.page.bytes().len())),
+                })
+            }
+        };
+        facts.ok_or_else(missing)
+    }
+
+    /// The page of a bucket that another takes in.
+    fn take(&mut self, child: Child, at: Position) -> Result<Option<Page>, StateError> {
+        match child {
+            Child::Old(node) => match node.kind() {
+                Kind::Empty => Ok(None),
+                Kind::Bucket(id) => {
+                    let page = self.nodes.page(id, at.depth.into())?;
+                    self.change.gone_buckets.push((id, at));
+                    Ok(Some(page))
+                }
+                Kind::Inner(_) => Err(missing()),
+            },
+            Child::NewBucket(at) => {
+                let bucket = self
+                    .change
+                    .buckets
+                    .get_mut(at as usize)
+                    .and_then(Option::take);
+                bucket.map(|bucket| Some(bucket.page)).ok_or_else(missing)
+            }
+            Child::NewInner(_) => Err(missing()),
+        }
+    }
+
+    fn add_inner(&mut self, inner: NewInner) -> Child {
+        self.change.inners.push(inner);
+        Child::NewInner(last(self.change.inners.len()))
+    }
+
+    fn add_bucket(&mut self, bucket: NewBucket) -> Child {
+        self.change.buckets.push(Some(bucket));
+        Child::NewBucket(last(self.change.buckets.len()))
     }
 }
 
-/// Where a path ends: the siblings on the way, the root's first, and the node found.
+fn last(len: usize) -> u32 {
+    u32::try_from(len.saturating_sub(1)).unwrap_or(u32::MAX)
+}
+
+/// Where a path ends: the siblings on the way, the root's first, and the leaf found, of this or
+/// another path.
 pub(super) struct Descent {
     pub(super) siblings: Vec<B256>,
-    /// Empty, or the leaf of this or another path.
     pub(super) end: Option<Leaf>,
 }
 
-/// Follows a path from the root.
-pub(super) fn descend(suite: Suite, pages: &dyn Pages, path: &B256) -> Result<Descent, StateError> {
-    let mut siblings = Vec::new();
-    let mut id = PageId::ROOT;
-    let Some(mut page) = pages.page(&id)? else {
-        return Ok(Descent {
-            siblings,
-            end: None,
-        });
+/// Follows a path from a root.
+pub(super) fn descend(
+    suite: Suite,
+    nodes: &dyn Nodes,
+    root: NodeRef,
+    path: &B256,
+) -> Result<Descent, StateError> {
+    let hash_of = |node: NodeRef| match node.kind() {
+        Kind::Empty => Ok(B256::ZERO),
+        Kind::Inner(id) => nodes.inner(id).map(|inner| inner.hash).ok_or_else(missing),
+        Kind::Bucket(id) => nodes.bucket(id).map(|facts| facts.hash).ok_or_else(missing),
     };
+    let mut siblings = Vec::new();
+    let (mut node, mut depth) = (root, 0usize);
     loop {
-        let mut open = page.open();
-        let slot = slot_of(path, id.depth());
-        open.warm(suite, slot);
-        let mut position = 1usize;
-        for level in (0..PAGE_LEVELS).rev() {
-            match open.node(position) {
-                Node::Empty => {
-                    return Ok(Descent {
-                        siblings,
-                        end: None,
-                    });
-                }
-                Node::Leaf(leaf) => {
-                    return Ok(Descent {
-                        siblings,
-                        end: Some(leaf),
-                    });
-                }
-                Node::Inner(_) => {
-                    let bit = (slot >> level) & 1;
-                    let left = position.saturating_mul(2);
-                    siblings.push(open.hash(left.saturating_add(1 - bit)));
-                    position = left.saturating_add(bit);
-                }
-            }
-        }
-        match open.node(position) {
-            Node::Empty => {
+        match node.kind() {
+            Kind::Empty => {
                 return Ok(Descent {
                     siblings,
                     end: None,
                 });
             }
-            Node::Leaf(leaf) => {
-                return Ok(Descent {
-                    siblings,
-                    end: Some(leaf),
-                });
+            Kind::Bucket(id) => {
+                let page = nodes.page(id, depth)?;
+                let end = page.descend(suite, path, depth, &mut siblings);
+                return Ok(Descent { siblings, end });
             }
-            Node::Inner(_) => {
-                id = id.child(position.saturating_sub(SLOTS));
-                page = pages.page(&id)?.ok_or_else(|| missing(&id))?;
+            Kind::Inner(id) => {
+                let inner = nodes.inner(id).ok_or_else(missing)?;
+                let (next, other) = match bit(path, depth) {
+                    false => (inner.left, inner.right),
+                    true => (inner.right, inner.left),
+                };
+                siblings.push(hash_of(other)?);
+                node = next;
+                depth = depth.saturating_add(1);
             }
         }
     }
 }
 
-fn missing(id: &PageId) -> StateError {
-    StateError::Corrupt(format!("page {} is missing", hex::encode(id.key())))
+fn missing() -> StateError {
+    StateError::Corrupt("a node of the state tree is missing".into())
 }

@@ -3,64 +3,100 @@ use hawser_primitives::{B256, Bytes};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-use super::page::{Leaf, Page, PageId, inner_hash, value_hash};
+use super::page::{Leaf, Page, Update, inner_hash, value_hash};
 use super::proof::{ProofEnd, ProofError, StateProof};
-use super::tree::{self, Pages, Update};
+use super::tree::{self, Nodes};
+use super::trunk::{BucketFacts, Inner, Kind, NodeRef, Position, Trunk};
 use super::{StateError, StateKey};
 
-/// Pages in a map, in their stored form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct PageMap(BTreeMap<PageId, Vec<u8>>, Suite);
+/// A tree that is all in memory.
+struct Tree {
+    trunk: Trunk,
+    root: NodeRef,
+    suite: Suite,
+}
 
-impl Pages for PageMap {
-    fn page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
-        self.0
-            .get(id)
-            .map(|bytes| Page::decode(self.1, bytes))
-            .transpose()
+impl Nodes for Tree {
+    fn inner(&self, id: u32) -> Option<Inner> {
+        self.trunk.inner(id).copied()
+    }
+
+    fn bucket(&self, id: u32) -> Option<BucketFacts> {
+        self.trunk.bucket(id).map(BucketFacts::from)
+    }
+
+    fn page(&self, id: u32, depth: usize) -> Result<Page, StateError> {
+        let page = self.trunk.bucket(id).and_then(|bucket| bucket.see().page);
+        let page = page.ok_or_else(|| StateError::Corrupt("gone".into()))?;
+        // As if it had been stored.
+        Page::decode(page.bytes().to_vec(), depth)
     }
 }
 
-impl PageMap {
+impl Tree {
     fn new(suite: Suite) -> Self {
-        Self(BTreeMap::new(), suite)
+        let (trunk, root) = (Trunk::new(0), NodeRef::EMPTY);
+        Self { trunk, root, suite }
     }
 
-    fn apply(&mut self, suite: Suite, changes: &BTreeMap<B256, Option<Bytes>>) -> B256 {
-        let updates: Vec<_> = changes
-            .iter()
-            .map(|(path, value)| {
-                let value_hash = value.as_ref().map(|value| value_hash(suite, value));
-                Update {
-                    path: *path,
-                    value_hash,
-                }
-            })
-            .collect();
-        let change = tree::apply(suite, self, &updates).unwrap();
-        let mut seen = std::collections::BTreeSet::new();
-        for (id, page) in change.pages {
-            assert!(seen.insert(id), "a page is written once");
-            match page {
-                Some(page) => self.0.insert(id, page.encode()),
-                None => Some(
-                    self.0
-                        .remove(&id)
-                        .expect("only pages that exist are removed"),
-                ),
-            };
+    fn apply(&mut self, changes: &BTreeMap<B256, Option<Bytes>>) -> B256 {
+        let update = |(path, value): (&B256, &Option<Bytes>)| Update {
+            path: *path,
+            change: value
+                .as_ref()
+                .map(|value| (value_hash(self.suite, value), value.clone())),
+        };
+        let updates: Vec<_> = changes.iter().map(update).collect();
+        let change = tree::apply(self.suite, self, self.root, &updates).unwrap();
+        let root = change.root_hash;
+        let added = self.trunk.add(change);
+        self.root = added.root;
+        for id in added.gone_inners {
+            self.trunk.remove_inner(id);
         }
-        change.root
+        for (id, _) in added.gone_buckets {
+            self.trunk.remove_bucket(id);
+        }
+        root
     }
 
     fn prove(&self, path: &B256, contents: &BTreeMap<B256, Bytes>) -> StateProof {
-        let descent = tree::descend(self.1, self, path).unwrap();
+        let descent = tree::descend(self.suite, self, self.root, path).unwrap();
         let end = match descent.end {
             None => ProofEnd::Empty,
             Some(leaf) if leaf.path == *path => ProofEnd::Value(contents[path].clone()),
             Some(Leaf { path, value_hash }) => ProofEnd::OtherLeaf { path, value_hash },
         };
         StateProof::new(end, &descent.siblings)
+    }
+
+    /// Pages with their depths, after checking that every node in use is reached once.
+    fn pages(&self) -> Vec<(usize, Page)> {
+        let (mut pages, mut inners) = (Vec::new(), 0);
+        let mut open = vec![(self.root, Position::ROOT)];
+        while let Some((node, at)) = open.pop() {
+            match node.kind() {
+                Kind::Empty => {}
+                Kind::Inner(id) => {
+                    let inner = self.trunk.inner(id).unwrap();
+                    inners += 1;
+                    open.push((inner.left, at.child(false)));
+                    open.push((inner.right, at.child(true)));
+                }
+                Kind::Bucket(id) => {
+                    let depth = usize::from(at.depth);
+                    let page = self.trunk.bucket(id).unwrap().see().page.unwrap();
+                    assert_eq!(page.hash(self.suite), self.trunk.hash(node).unwrap());
+                    pages.push((depth, page));
+                }
+            }
+        }
+        assert_eq!(
+            self.trunk.used(),
+            (inners, pages.len()),
+            "nodes are left over"
+        );
+        pages
     }
 }
 
@@ -118,13 +154,13 @@ fn changes() -> impl Strategy<Value = BTreeMap<B256, Option<Bytes>>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
-    fn root_pages_and_proofs_follow_from_the_contents_alone(
+    fn root_and_proofs_follow_from_the_contents_alone(
         batches in prop::collection::vec(changes(), 1..8),
         clear in any::<bool>(),
         sm in any::<bool>(),
     ) {
         let suite = if sm { Suite::Sm } else { Suite::Intl };
-        let mut pages = PageMap::new(suite);
+        let mut tree = Tree::new(suite);
         let mut contents: BTreeMap<B256, Bytes> = BTreeMap::new();
         let mut all_paths = Vec::new();
         for batch in &batches {
@@ -135,16 +171,16 @@ proptest! {
                     None => contents.remove(path),
                 };
             }
-            let root = pages.apply(suite, batch);
+            let root = tree.apply(batch);
             prop_assert_eq!(root, naive(suite, &contents));
 
-            let mut fresh = PageMap::new(suite);
+            let mut fresh = Tree::new(suite);
             let whole = contents.iter().map(|(p, v)| (*p, Some(v.clone()))).collect();
-            prop_assert_eq!(fresh.apply(suite, &whole), root);
-            prop_assert_eq!(&fresh, &pages, "no page is left over or missing");
+            prop_assert_eq!(fresh.apply(&whole), root);
+            prop_assert!(tree.pages().len() <= contents.len());
 
             for path in &all_paths {
-                let proof = pages.prove(path, &contents);
+                let proof = tree.prove(path, &contents);
                 let proof = StateProof::decode(&proof.encode()).unwrap();
                 let proven = proof.verify_path(suite, &root, path).unwrap();
                 prop_assert_eq!(proven.as_ref(), contents.get(path));
@@ -152,14 +188,14 @@ proptest! {
         }
         if clear {
             let gone = contents.keys().map(|path| (*path, None)).collect();
-            prop_assert_eq!(pages.apply(suite, &gone), B256::ZERO);
-            prop_assert_eq!(pages, PageMap::new(suite));
+            prop_assert_eq!(tree.apply(&gone), B256::ZERO);
+            prop_assert!(tree.pages().is_empty());
         }
     }
 }
 
 /// A tree in which all three ends and empty siblings occur, and its paths.
-fn sample() -> (PageMap, BTreeMap<B256, Bytes>, B256) {
+fn sample() -> (Tree, BTreeMap<B256, Bytes>, B256) {
     let mut contents = BTreeMap::new();
     for byte in [0x00u8, 0x01, 0x0f, 0x80, 0x81, 0xc0] {
         contents.insert(B256::repeat_byte(byte), Bytes::from(vec![byte; 4]));
@@ -167,18 +203,18 @@ fn sample() -> (PageMap, BTreeMap<B256, Bytes>, B256) {
     let mut deep = B256::repeat_byte(0xc0);
     deep[31] ^= 1;
     contents.insert(deep, Bytes::from_static(b"deep"));
-    let mut pages = PageMap::new(Suite::Intl);
+    let mut tree = Tree::new(Suite::Intl);
     let all = contents
         .iter()
         .map(|(path, value)| (*path, Some(value.clone())))
         .collect();
-    let root = pages.apply(Suite::Intl, &all);
-    (pages, contents, root)
+    let root = tree.apply(&all);
+    (tree, contents, root)
 }
 
 #[test]
 fn a_proof_changed_in_any_bit_is_refused() {
-    let (pages, contents, root) = sample();
+    let (tree, contents, root) = sample();
     let mut absent = B256::repeat_byte(0xc0);
     absent[20] ^= 4;
     let paths = [
@@ -188,7 +224,7 @@ fn a_proof_changed_in_any_bit_is_refused() {
         absent,
     ];
     for path in paths {
-        let proof = pages.prove(&path, &contents);
+        let proof = tree.prove(&path, &contents);
         let expected = contents.get(&path).cloned();
         assert_eq!(
             proof.verify_path(Suite::Intl, &root, &path).unwrap(),
@@ -309,8 +345,8 @@ fn both_sides_of_the_value_limit() {
 
 #[test]
 fn serde_and_borsh_carry_a_proof_alike() {
-    let (pages, contents, _) = sample();
-    let proof = pages.prove(&B256::repeat_byte(0x01), &contents);
+    let (tree, contents, _) = sample();
+    let proof = tree.prove(&B256::repeat_byte(0x01), &contents);
     let json = serde_json::to_string(&proof).unwrap();
     assert_eq!(serde_json::from_str::<StateProof>(&json).unwrap(), proof);
     assert!(
@@ -323,29 +359,85 @@ fn serde_and_borsh_carry_a_proof_alike() {
 
 #[test]
 fn pages_that_were_not_written_here_are_refused() {
-    let (pages, ..) = sample();
-    for bytes in pages.0.values() {
-        assert!(Page::decode(Suite::Intl, bytes).is_ok());
-        assert!(Page::decode(Suite::Intl, &bytes[..bytes.len() - 1]).is_err());
-        assert!(Page::decode(Suite::Intl, &bytes[..bytes.len() - 32]).is_err());
-        assert!(Page::decode(Suite::Intl, &[bytes, &[0; 32][..]].concat()).is_err());
-        let mut kind3 = bytes.clone();
-        kind3[0] |= 3;
-        assert!(Page::decode(Suite::Intl, &kind3).is_err());
+    let (tree, ..) = sample();
+    for (depth, page) in tree.pages() {
+        let bytes = page.bytes();
+        let refused = |bytes: &[u8]| Page::decode(bytes.to_vec(), depth).is_err();
+        assert_eq!(Page::decode(bytes.to_vec(), depth).unwrap(), page);
+        assert!(refused(&bytes[..bytes.len() - 1]));
+        assert!(refused(&bytes[..bytes.len() - 32]));
+        assert!(refused(&[bytes, &[0; 32][..]].concat()));
+        let mut counts = bytes.to_vec();
+        counts[0] ^= 1;
+        assert!(refused(&counts), "another number of leaves");
+        let mut order = bytes.to_vec();
+        order.copy_within(
+            8 + 4 * page.count()..8 + 4 * page.count() + 32,
+            8 + 4 * page.count() + 32,
+        );
+        assert!(refused(&order), "a path twice");
+        assert!(
+            Page::decode(bytes.to_vec(), depth + 1).is_err(),
+            "of another node"
+        );
     }
-    assert!(Page::decode(Suite::Intl, &[]).is_err());
+    assert!(Page::decode(Vec::new(), 0).is_err());
+    assert!(Page::decode(vec![0; 8], 0).is_err(), "a page of nothing");
 }
 
 #[test]
 fn a_missing_page_is_corruption_and_not_an_empty_tree() {
-    let (mut pages, ..) = sample();
-    let below = *pages.0.keys().nth(1).unwrap();
-    pages.0.remove(&below);
-    let paths = (0..=255u8).map(B256::repeat_byte);
-    let failed = paths
-        .filter(|path| tree::descend(Suite::Intl, &pages, path).is_err())
-        .count();
-    assert!(failed > 0);
+    let (mut tree, ..) = sample();
+    let Some((id, _)) = tree.trunk.find(tree.root, 0) else {
+        panic!("there is a page");
+    };
+    tree.trunk.remove_bucket(id);
+    assert!(tree::descend(Suite::Intl, &tree, tree.root, &B256::ZERO).is_err());
+}
+
+#[test]
+fn pages_stay_within_their_size_and_few() {
+    let mut tree = Tree::new(Suite::Intl);
+    let path = |n: u32| value_hash(Suite::Intl, &n.to_be_bytes());
+    let value = |n: u32| Some(Bytes::from(vec![n as u8; 32]));
+    for from in (0..6_000u32).step_by(1_000) {
+        tree.apply(&(from..from + 1_000).map(|n| (path(n), value(n))).collect());
+    }
+    let pages = tree.pages();
+    assert!(pages.iter().all(|(_, page)| page.bytes().len() <= 2_048));
+    assert!((300..800).contains(&pages.len()), "{}", pages.len());
+    // What shrinks is joined again.
+    tree.apply(&(0..5_900u32).map(|n| (path(n), None)).collect());
+    let pages = tree.pages();
+    assert!(pages.len() < 60, "{}", pages.len());
+    assert_eq!(
+        pages.iter().map(|(_, page)| page.count()).sum::<usize>(),
+        100
+    );
+}
+
+#[test]
+fn a_large_value_has_a_page_to_itself() {
+    let mut tree = Tree::new(Suite::Intl);
+    let large = Bytes::from(vec![7; 100_000]);
+    let path = |n: u8| B256::repeat_byte(n);
+    let some = |n: u8| (path(n), Some(Bytes::from(vec![n; 32])));
+    let mut all: BTreeMap<_, _> = (0..200).map(some).collect();
+    all.insert(path(100), Some(large.clone()));
+    tree.apply(&all);
+    let pages = tree.pages();
+    let with = pages.iter().filter(|(_, page)| page.bytes().len() > 2_048);
+    let with: Vec<_> = with.map(|(_, page)| page.count()).collect();
+    assert_eq!(with, [1]);
+    let found = pages.iter().find_map(|(_, page)| page.value(&path(100)));
+    assert_eq!(found, Some(large));
+    tree.apply(
+        &(0..200)
+            .filter(|n| *n != 100)
+            .map(|n| (path(n), None))
+            .collect(),
+    );
+    assert_eq!(tree.pages().len(), 1, "a lone leaf stands at the root");
 }
 
 #[test]
@@ -363,13 +455,13 @@ fn roots_and_proofs_are_frozen() {
         ),
     ] {
         let (_, contents, _) = sample();
-        let mut pages = PageMap::new(suite);
+        let mut tree = Tree::new(suite);
         let all = contents
             .iter()
             .map(|(path, value)| (*path, Some(value.clone())))
             .collect();
-        assert_eq!(hex::encode(pages.apply(suite, &all)), root);
-        let proof = pages.prove(&B256::repeat_byte(0x0f), &contents);
+        assert_eq!(hex::encode(tree.apply(&all)), root);
+        let proof = tree.prove(&B256::repeat_byte(0x0f), &contents);
         assert_eq!(hex::encode(proof.encode()), bytes);
     }
 }

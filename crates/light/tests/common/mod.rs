@@ -35,7 +35,7 @@ use hawser_node::{
 use hawser_primitives::{
     Address, B256, Bytes, ChainId, Domain, Height, Time, U256, decode_exact, encode,
 };
-use hawser_storage::{FjallKv, MemKv, OsDisk};
+use hawser_storage::{FjallKv, MemDisk, MemKv, OsDisk};
 use tokio::sync::mpsc;
 
 pub(crate) const CHAIN: ChainId = ChainId(5);
@@ -193,7 +193,9 @@ impl Mesh {
         let config = ExecutionConfig::from(self.genesis.as_ref());
         let changes = Executor::new(config, natives).genesis_changes(&self.genesis);
         let kv = Arc::new(MemKv::new());
-        let state = StateStore::open(kv, self.genesis.suite, StateOptions::default()).unwrap();
+        let disk = Arc::new(MemDisk::new(0));
+        let suite = self.genesis.suite;
+        let state = StateStore::open(kv, disk, suite, StateOptions::default()).unwrap();
         state.commit(Height::GENESIS, &changes).unwrap()
     }
 

@@ -195,11 +195,22 @@ impl ChainStore {
             .with_threads(options.threads.clone());
         let (blocks, _) = Segments::open(Arc::clone(&disk), SEGMENTS[0], options.segments)?;
         let (receipts, _) = Segments::open(Arc::clone(&disk), SEGMENTS[1], options.segments)?;
-        let state = StateStore::open(Arc::clone(&kv), suite, options.state)?;
+        let state = StateStore::open_any(
+            Arc::clone(&kv),
+            Arc::clone(&disk),
+            suite,
+            options.state,
+            &mut |done, all| {
+                tracing::info!(
+                    chain = %genesis.chain_id,
+                    "state: converting to the page store, {done} of {all} keys"
+                );
+            },
+        )?;
         if state.head().is_none() {
             state.commit(Height::GENESIS, &executor.genesis_changes(&genesis))?;
             state.flush(Height::GENESIS)?;
-            kv.persist()?;
+            state.persist()?;
         }
         let (flushed, state_root) = state.flushed().unwrap_or_default();
         let schedule = SettingsSchedule::in_state(&state.view(flushed)?, &genesis)?;
@@ -439,7 +450,7 @@ impl ChainStore {
             // Receipts first: what the state claims to have executed must have its receipts.
             self.receipts.sync()?;
             self.state.flush(height)?;
-            self.kv.persist()?;
+            self.state.persist()?;
         }
         Ok(())
     }

@@ -40,6 +40,8 @@ struct Inner {
     faults: DiskFaults,
     seed: Seed,
     dead: bool,
+    /// Changes and syncs that still succeed.
+    failing_after: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +92,7 @@ impl MemDisk {
             faults,
             seed,
             dead: false,
+            failing_after: None,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -99,6 +102,12 @@ impl MemDisk {
     /// Sets the errors to inject from now on.
     pub fn set_faults(&self, faults: DiskFaults) {
         self.inner.lock().faults = faults;
+    }
+
+    /// Lets `calls` more changes and syncs, of files and of the folder, succeed and fails all after
+    /// them; the first that fails may have added a part of its bytes.
+    pub fn fail_after(&self, calls: u64) {
+        self.inner.lock().failing_after = Some(calls);
     }
 
     /// Stops this disk, whose handles fail from now on, and returns the one found after restart.
@@ -160,9 +169,21 @@ impl Inner {
         }
     }
 
-    fn change(&mut self, op: FolderOp) {
+    fn change(&mut self, operation: &'static str, op: FolderOp) -> Result<(), DiskError> {
+        self.count(operation, "folder")?;
         op.apply(&mut self.names.live);
         self.names.pending.push(op);
+        Ok(())
+    }
+
+    /// Counts a change or a sync.
+    fn count(&mut self, operation: &'static str, name: &str) -> Result<(), DiskError> {
+        if let Some(left) = &mut self.failing_after {
+            *left = left
+                .checked_sub(1)
+                .ok_or_else(|| injected(operation, name, "injected fault"))?;
+        }
+        Ok(())
     }
 }
 
@@ -240,7 +261,7 @@ impl Disk for MemDisk {
         inner.next_id = id.saturating_add(1);
         let content = SharedContent::default();
         inner.files.insert(id, content.clone());
-        inner.change(FolderOp::Link(name.to_owned(), id));
+        inner.change("create", FolderOp::Link(name.to_owned(), id))?;
         Ok(self.handle(&content, name))
     }
 
@@ -266,7 +287,7 @@ impl Disk for MemDisk {
         let mut inner = self.inner.lock();
         inner.alive("remove", name)?;
         if inner.names.live.contains_key(name) {
-            inner.change(FolderOp::Remove(name.to_owned()));
+            inner.change("remove", FolderOp::Remove(name.to_owned()))?;
         }
         Ok(())
     }
@@ -283,14 +304,14 @@ impl Disk for MemDisk {
                 io::ErrorKind::NotFound.into(),
             ));
         }
-        inner.change(FolderOp::Rename(from.to_owned(), to.to_owned()));
-        Ok(())
+        inner.change("rename", FolderOp::Rename(from.to_owned(), to.to_owned()))
     }
 
     fn sync(&self) -> Result<(), DiskError> {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         inner.alive("sync", "folder")?;
+        inner.count("sync", "folder")?;
         if inner.seed.chance(inner.faults.sync_per_mille) {
             return Err(injected("sync", "folder", "injected fault"));
         }
@@ -329,7 +350,15 @@ impl MemFile {
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         inner.alive(operation, &self.name)?;
-        action(&mut self.content.lock(), &mut inner.seed, inner.faults)
+        let mut faults = inner.faults;
+        if !matches!(operation, "read" | "measure") && inner.count(operation, &self.name).is_err() {
+            if operation == "truncate" {
+                return Err(injected(operation, &self.name, "injected fault"));
+            }
+            // Above any number that is drawn: it fails as it does by chance.
+            (faults.append_per_mille, faults.sync_per_mille) = (1000, 1000);
+        }
+        action(&mut self.content.lock(), &mut inner.seed, faults)
     }
 }
 

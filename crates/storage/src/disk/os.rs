@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::{Disk, DiskFile, check_name};
 use crate::DiskError;
 
+/// Bytes that are read without asking for the length of the file first.
+const SMALL_READ_BYTES: usize = 64 * 1024;
+
 /// A folder of the operating system.
 #[derive(Clone, Debug)]
 pub struct OsDisk {
@@ -106,9 +109,14 @@ impl DiskFile for OsFile {
 
     fn read_at(&self, offset: u64, len: usize) -> Result<Vec<u8>, DiskError> {
         let failed = |source| DiskError::io("read", &self.name, source);
-        // The length bounds the buffer, whatever a damaged index asked for.
-        let left = usize::try_from(self.len()?.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len.min(left)];
+        // The length bounds the buffer, whatever a damaged index asked for; a small one needs no
+        // bound, and asking costs as much as a read from the cache.
+        let mut bytes = if len > SMALL_READ_BYTES {
+            let left = usize::try_from(self.len()?.saturating_sub(offset)).unwrap_or(usize::MAX);
+            vec![0; len.min(left)]
+        } else {
+            vec![0; len]
+        };
         let mut filled = 0;
         while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self

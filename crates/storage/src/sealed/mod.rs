@@ -122,7 +122,7 @@ impl Sealer {
     /// The function that hides the keys of a column: HMAC with the hash of the suite, under
     /// H(tag of `Domain::AtRest` ‖ `keys` ‖ data key), over the column's name with its length (u32,
     /// little endian) before it, and the key.
-    fn blinding(&self, column: &str) -> Prf {
+    pub(crate) fn blinding(&self, column: &str) -> Prf {
         let parts = [b"keys".as_slice(), self.data_key.as_bytes()];
         let key = Zeroizing::new(self.suite.hash_domain(Domain::AtRest, &parts).0);
         Prf::new(self.suite, &key).after(&associated(&[column.as_bytes()]))

@@ -11,7 +11,7 @@ use hawser_node::config::{ChainSection, NodeConfig, ReadsMode};
 use hawser_ops::{Metrics, NodeInfo};
 use hawser_primitives::Height;
 use hawser_rpc::Chains;
-use hawser_storage::{Disk, MemKv, OsDisk, SealedDisk};
+use hawser_storage::{Disk, MemDisk, MemKv, OsDisk, SealedDisk};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::observe::{Health, Phase};
@@ -80,7 +80,8 @@ fn genesis_root(genesis: Arc<Genesis>) -> GenesisRoot {
             let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
             let changes = executor.genesis_changes(&genesis);
             let kv = Arc::new(MemKv::new());
-            let state = StateStore::open(kv, genesis.suite, StateOptions::default())?;
+            let disk = Arc::new(MemDisk::new(0));
+            let state = StateStore::open(kv, disk, genesis.suite, StateOptions::default())?;
             Ok(state.commit(Height::GENESIS, &changes)?)
         };
         work().map_err(|error| error.to_string())

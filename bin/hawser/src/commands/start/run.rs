@@ -473,8 +473,8 @@ fn setup(
     columns.extend(sealer.is_some().then_some(SealedKv::COLUMN));
     let kv_error = |error: KvError| {
         let reason = format!(
-            "{error}. If files in {kv} are damaged, move that folder away and start the node again: \
-             state and indexes are made anew from the blocks in {log}",
+            "{error}. If files in {kv} are damaged, move that folder and the files state-* in {log} \
+             away and start the node again: state and indexes are made anew from the blocks in {log}",
             kv = dir.join("kv").display(),
             log = dir.join("log").display(),
         );

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use hawser_crypto::Suite;
 use hawser_ledger::Genesis;
+use hawser_ledger::state::{StateOptions, StateStore};
 use hawser_node::config::{self, Encryption, NodeConfig, Overrides, StorageSection, quote};
 use hawser_node::store;
 use hawser_storage::{
@@ -143,7 +145,10 @@ pub(super) fn encrypt(args: &EncryptArgs, output: Output, lang: Lang) -> Result<
         let sealer = datafolder::sealer(new, &section, genesis.suite, &node.passphrase)?;
         copy_logs(dir, None, new, sealer.clone(), step)?;
         match sealer {
-            Some(sealer) => copy_store(dir, new, sealer, step),
+            Some(sealer) => {
+                copy_state(dir, new, genesis.suite, Arc::clone(&sealer), step)?;
+                copy_store(dir, new, sealer, step)
+            }
             None => Ok(()),
         }
     };
@@ -355,7 +360,32 @@ fn copy_logs(
     Ok(())
 }
 
-/// Copies state and indexes into an encrypted store, and compares.
+/// Copies the pages of the state to an encrypted disk, and compares. A state of an earlier format is
+/// converted first: once encrypted, its keys could not be had in order.
+fn copy_state(
+    dir: &Path,
+    new: &Path,
+    suite: Suite,
+    sealer: Arc<Sealer>,
+    step: &dyn Fn(u64),
+) -> Result<()> {
+    let failed = || format!("the state in {}", dir.display());
+    let from = disk(dir, None)?;
+    let kv = FjallKv::open(&dir.join("kv"), &store::columns(), CACHE_BYTES)
+        .context(Code::Failed, failed())?;
+    let opened = StateStore::open(
+        Arc::new(kv),
+        Arc::clone(&from),
+        suite,
+        StateOptions::default(),
+    );
+    drop(opened.context(Code::Failed, failed())?);
+    StateStore::copy_pages(from, disk(new, Some(sealer))?, step)
+        .map(|_| ())
+        .context(Code::Failed, failed())
+}
+
+/// Copies the history of the state and indexes into an encrypted store, and compares.
 fn copy_store(dir: &Path, new: &Path, sealer: Arc<Sealer>, step: &dyn Fn(u64)) -> Result<()> {
     let failed = || format!("the key-value store in {}", dir.display());
     let mut columns = store::columns();

@@ -3,19 +3,16 @@ use hawser_crypto::Suite;
 use hawser_primitives::{B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Kv};
 
-use super::{META, PAGES, StateError, store_error};
-use crate::state::page::{Page, PageId};
-use crate::state::tree::root_of;
+use super::history::prune;
+use super::{META, StateError, store_error};
 
-const KEY: &[u8] = b"base";
-const FORMAT: u32 = 2;
+pub(super) const KEY: &[u8] = b"base";
+const FORMAT: u32 = 3;
 const BYTES_MAX: usize = 256;
 
-/// What the key-value store holds, written with each flush.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+/// What is stored: the tree at a height, and history below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Base {
-    format: u32,
-    suite: Suite,
     pub(super) height: Height,
     pub(super) root: B256,
     /// Number of keys.
@@ -26,58 +23,140 @@ pub(super) struct Base {
     pub(super) pruned_to: Height,
 }
 
+/// What each commit of the page store says of its pages.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+struct TreeRecord {
+    format: u32,
+    suite: Suite,
+    height: Height,
+    root: B256,
+    entries: u64,
+    history_from: Height,
+}
+
+/// What the key-value store says of the history in it. It is durable before the pages of its height,
+/// so after a crash it may be ahead of them; the history of the blocks between is taken back.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+struct HistoryRecord {
+    format: u32,
+    suite: Suite,
+    height: Height,
+    pruned_to: Height,
+}
+
 impl Base {
-    pub(super) fn new(
-        suite: Suite,
-        (height, root): (Height, B256),
-        entries: u64,
-        history_from: Height,
-        pruned_to: Height,
-    ) -> Self {
-        Self {
+    pub(super) fn put(&self, suite: Suite, batch: &mut Batch) {
+        let record = HistoryRecord {
             format: FORMAT,
             suite,
-            height,
-            root,
-            entries,
-            history_from,
-            pruned_to,
-        }
+            height: self.height,
+            pruned_to: self.pruned_to,
+        };
+        batch.put(META, KEY, encode(&record));
     }
 
-    pub(super) fn put(&self, batch: &mut Batch) {
-        batch.put(META, KEY, encode(self));
+    /// The bytes for the commit of the page store.
+    pub(super) fn tree_record(&self, suite: Suite) -> Vec<u8> {
+        encode(&TreeRecord {
+            format: FORMAT,
+            suite,
+            height: self.height,
+            root: self.root,
+            entries: self.entries,
+            history_from: self.history_from,
+        })
     }
 }
 
-/// Reads and checks what a restart finds.
-pub(super) fn load(kv: &dyn Kv, suite: Suite) -> Result<Option<Base>, StateError> {
-    let Some(bytes) = kv.get(META, KEY).map_err(|error| store_error(&error))? else {
+/// Reads and checks what a restart finds in the key-value store and in the page store's last commit,
+/// and takes back what the former holds of blocks that the latter does not know.
+pub(super) fn load(
+    kv: &dyn Kv,
+    meta: Option<&[u8]>,
+    suite: Suite,
+) -> Result<Option<Base>, StateError> {
+    let stored = kv.get(META, KEY).map_err(|error| store_error(&error))?;
+    let history = stored.map(|bytes| history(&bytes, suite)).transpose()?;
+    let Some(meta) = meta else {
+        // Without pages the chain begins anew.
+        if let Some(history) = history {
+            take_back(kv, history.pruned_to, history.height, |batch| {
+                batch.delete(META, KEY);
+            })?;
+        }
         return Ok(None);
     };
-    let base: Base = decode_exact(&bytes, BYTES_MAX)
-        .map_err(|error| StateError::Corrupt(format!("state base: {error}")))?;
-    if base.format != FORMAT {
-        let format = base.format;
+    check_format(meta, suite, "page store")?;
+    let tree: TreeRecord = decode_exact(meta, BYTES_MAX)
+        .map_err(|error| StateError::Corrupt(format!("commit of the page store: {error}")))?;
+    let Some(history) = history.filter(|history| history.height >= tree.height) else {
+        let height = tree.height;
         return Err(StateError::Corrupt(format!(
-            "state format {format} is not {FORMAT}"
+            "the pages are of block {height}, but the key-value store is not that far: the two do \
+             not belong together. Restore both from one backup, or move the key-value folder and \
+             the state-* files away and start again: both are made anew from the blocks"
+        )));
+    };
+    let base = Base {
+        height: tree.height,
+        root: tree.root,
+        entries: tree.entries,
+        history_from: tree.history_from,
+        pruned_to: history.pruned_to.min(tree.height),
+    };
+    if history.height > base.height {
+        take_back(kv, base.height, history.height, |batch| {
+            base.put(suite, batch)
+        })?;
+    }
+    Ok(Some(base))
+}
+
+/// Removes the history of the blocks after one height up to another; `last` adds to the last batch.
+fn take_back(
+    kv: &dyn Kv,
+    after: Height,
+    to: Height,
+    last: impl FnOnce(&mut Batch),
+) -> Result<(), StateError> {
+    let write = |batch| kv.write(batch).map_err(|error| store_error(&error));
+    for height in after.0.saturating_add(1)..=to.0 {
+        let mut batch = Batch::new();
+        prune(kv, &mut batch, Height(height))?;
+        write(batch)?;
+    }
+    let mut batch = Batch::new();
+    last(&mut batch);
+    write(batch)?;
+    kv.persist().map_err(|error| store_error(&error))
+}
+
+fn history(bytes: &[u8], suite: Suite) -> Result<HistoryRecord, StateError> {
+    check_format(bytes, suite, "key-value store")?;
+    decode_exact(bytes, BYTES_MAX)
+        .map_err(|error| StateError::Corrupt(format!("state base: {error}")))
+}
+
+/// Both records begin with the format, then the suite.
+fn check_format(bytes: &[u8], suite: Suite, whose: &str) -> Result<(), StateError> {
+    let (format, rest) = bytes
+        .split_first_chunk::<4>()
+        .ok_or_else(|| StateError::Corrupt(format!("state base of {} bytes", bytes.len())))?;
+    let format = u32::from_le_bytes(*format);
+    if format != FORMAT {
+        return Err(StateError::Corrupt(format!(
+            "the {whose} holds state of format {format}, and this program reads {FORMAT}: it was \
+             written by another version. Move the key-value folder and the state-* files away and \
+             start again: state and indexes are made anew from the blocks"
         )));
     }
-    if base.suite != suite {
-        let stored = base.suite;
+    let mut rest = rest;
+    let stored = Suite::deserialize(&mut rest)
+        .map_err(|error| StateError::Corrupt(format!("state base: {error}")))?;
+    if stored != suite {
         return Err(StateError::Corrupt(format!(
             "the state is of suite {stored}, not {suite}"
         )));
     }
-    let page = kv
-        .get(PAGES, &PageId::ROOT.key())
-        .map_err(|error| store_error(&error))?;
-    let page = page.map(|bytes| Page::decode(suite, &bytes)).transpose()?;
-    let root = root_of(page.as_ref());
-    if root != base.root {
-        let (height, expected) = (base.height, base.root);
-        let reason = format!("pages lead to root {root}, not {expected} of height {height}");
-        return Err(StateError::Corrupt(reason));
-    }
-    Ok(Some(base))
+    Ok(())
 }

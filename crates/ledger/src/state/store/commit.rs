@@ -2,15 +2,16 @@ use hawser_primitives::{B256, Bytes, Height};
 
 use super::overlay::{Layer, Value, Versions};
 use super::{Inner, STATE_VALUE_BYTES_MAX, StateError, value_len};
-use crate::state::page::{Page, PageId, value_hash};
-use crate::state::tree::{self, Pages, TreeChange, Update};
+use crate::state::page::{Page, Update, value_hash};
+use crate::state::tree::{self, Nodes, TreeChange};
+use crate::state::trunk::{Added, BucketFacts, Inner as InnerNode, NodeRef};
 use crate::state::{Changes, StateKey};
 
-/// Bytes that a version of a value or a page costs besides its content.
+/// Bytes that a version of a value costs besides its content.
 const VERSION_BYTES: usize = 160;
 
 struct Changed {
-    update: Update,
+    path: B256,
     key: StateKey,
     before: Option<Bytes>,
     after: Option<Bytes>,
@@ -33,8 +34,16 @@ impl Inner {
             self.flush(due)?;
         }
         let changed = self.changed(head, changes)?;
-        let updates: Vec<Update> = changed.iter().map(|changed| changed.update).collect();
-        let tree = tree::apply(self.suite, &HeadPages(self), &updates)?;
+        let update = |changed: &Changed| Update {
+            path: changed.path,
+            change: changed
+                .after
+                .as_ref()
+                .map(|value| (value_hash(self.suite, value), value.clone())),
+        };
+        let updates: Vec<Update> = changed.iter().map(update).collect();
+        let node = self.overlay.read().head_node();
+        let tree = tree::apply(self.suite, &HeadNodes(self), node, &updates)?;
         Ok(self.hand_over(height, tree, changed, changes))
     }
 
@@ -53,17 +62,14 @@ impl Inner {
             if before == *after {
                 continue;
             }
-            let path = key.path(self.suite);
-            let value_hash = after.as_ref().map(|value| value_hash(self.suite, value));
-            let update = Update { path, value_hash };
             changed.push(Changed {
-                update,
+                path: key.path(self.suite),
                 key: *key,
                 before,
                 after: after.clone(),
             });
         }
-        changed.sort_unstable_by_key(|changed| changed.update.path);
+        changed.sort_unstable_by_key(|changed| changed.path);
         Ok(changed)
     }
 
@@ -75,12 +81,16 @@ impl Inner {
         changes: &Changes,
     ) -> B256 {
         let mut overlay = self.overlay.write();
+        let root = tree.root_hash;
         let mut layer = Layer {
             height,
-            root: tree.root,
+            root,
+            node: NodeRef::EMPTY,
             entries: overlay.entries(),
             keys: Vec::with_capacity(changed.len()),
-            pages: Vec::with_capacity(tree.pages.len()),
+            buckets: Vec::new(),
+            gone_inners: Vec::new(),
+            gone_buckets: Vec::new(),
             blobs: Vec::with_capacity(changes.blobs.len()),
             bytes: 0,
         };
@@ -104,15 +114,21 @@ impl Inner {
             });
             value.versions.push(height, after);
         }
-        for (id, page) in tree.pages {
-            let bytes = page.as_ref().map_or(0, |page| page.memory_bytes());
-            layer.bytes = layer
-                .bytes
-                .saturating_add(bytes)
-                .saturating_add(VERSION_BYTES);
-            layer.pages.push(id);
-            overlay.pages.entry(id).or_default().push(height, page);
+        let Added {
+            root: node,
+            buckets,
+            gone_inners,
+            gone_buckets,
+            bytes,
+        } = overlay.trunk.add(tree);
+        for (id, _) in &gone_buckets {
+            overlay.trunk.forget(*id);
         }
+        layer.node = node;
+        layer.buckets = buckets;
+        layer.gone_inners = gone_inners;
+        layer.gone_buckets = gone_buckets;
+        layer.bytes = layer.bytes.saturating_add(bytes);
         for (hash, content) in &changes.blobs {
             layer.bytes = layer
                 .bytes
@@ -123,28 +139,30 @@ impl Inner {
         }
         overlay.bytes = overlay.bytes.saturating_add(layer.bytes);
         overlay.layers.push_back(layer);
-        tree.root
+        root
     }
 }
 
-/// The pages at the head, for the one thread that commits.
-struct HeadPages<'a>(&'a Inner);
+/// The nodes at the head, for the one thread that commits.
+struct HeadNodes<'a>(&'a Inner);
 
-impl Pages for HeadPages<'_> {
-    fn page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
-        {
-            let overlay = self.0.overlay.read();
-            if let Some(page) = overlay.pages.get(id).and_then(|versions| versions.last()) {
-                return Ok(page.clone());
-            }
-            if let Some(page) = self.0.caches.pages.get(id) {
-                return Ok(page);
-            }
-        }
-        // No flush changes this page meanwhile: it would have to be in the overlay.
-        let page = self.0.load_page(id)?;
-        let bytes = page.as_ref().map_or(0, |page| page.memory_bytes());
-        self.0.caches.pages.put(*id, page.clone(), bytes);
-        Ok(page)
+impl Nodes for HeadNodes<'_> {
+    fn inner(&self, id: u32) -> Option<InnerNode> {
+        self.0.overlay.read().trunk.inner(id).copied()
+    }
+
+    fn bucket(&self, id: u32) -> Option<BucketFacts> {
+        self.0
+            .overlay
+            .read()
+            .trunk
+            .bucket(id)
+            .map(BucketFacts::from)
+    }
+
+    fn page(&self, id: u32, depth: usize) -> Result<Page, StateError> {
+        self.0
+            .page_of(&|_| Ok(Some((id, depth))))?
+            .ok_or_else(|| StateError::Corrupt("a page of the state tree is missing".into()))
     }
 }

@@ -1,30 +1,22 @@
+use std::sync::atomic::Ordering;
+
 use hawser_primitives::{B256, Bytes, Height};
 use hawser_storage::Batch;
 
 use super::base::Base;
 use super::overlay::{Layer, Overlay};
-use super::{BLOBS, Inner, PAGES, StateError, VALUES, history};
+use super::{BLOBS, Inner, StateError, history};
 use crate::state::StateKey;
-use crate::state::page::{Page, PageId};
 
 /// Heights of history removed in one flush beyond those it adds, so that a shortened window does not
 /// stop the chain.
 const PRUNE_EXTRA: u64 = 16;
 
-/// What a flush moves to the store.
+/// What a flush moves to the key-value store.
 #[derive(Default)]
 struct Moved {
-    values: Vec<MovedValue>,
-    pages: Vec<(PageId, Option<Page>)>,
+    replaced: Vec<(StateKey, Height, Option<Bytes>)>,
     blobs: Vec<(B256, Bytes)>,
-}
-
-struct MovedValue {
-    key: StateKey,
-    height: Height,
-    before: Option<Bytes>,
-    /// The value after, unless a later height of the flush has changed it again.
-    after: Option<Option<Bytes>>,
 }
 
 impl Inner {
@@ -51,11 +43,12 @@ impl Inner {
         let Some(base) = self.prepare(up_to) else {
             return Ok(self.overlay.read().base.as_ref().map(|base| base.height));
         };
+        // History first, and durable: there may be more of it than of the pages, never less.
         let batch = self.batch(&base)?;
-        let done = self.kv.write(batch);
+        let done = self.kv.write(batch).and_then(|()| self.kv.persist());
         self.durable(done)?;
         let height = base.height;
-        self.overlay.write().base = Some(base);
+        self.flush_pages(base)?;
         // Layer by layer, so that nobody waits long.
         while self.overlay.write().trim(&self.caches) {}
         Ok(Some(height))
@@ -83,16 +76,17 @@ impl Inner {
         let pruned = old.map_or(Height::GENESIS, |base| base.pruned_to);
         let flushed = height.0.saturating_sub(old.map_or(0, |base| base.height.0));
         let most = pruned.0.saturating_add(flushed).saturating_add(PRUNE_EXTRA);
-        let pruned_to = history_from.min(Height(most)).max(pruned);
+        let unneeded = Height(self.durable_from.load(Ordering::Acquire));
+        let pruned_to = unneeded.min(Height(most)).max(pruned);
         overlay.readable_from = history_from;
         overlay.provable_from = height;
-        Some(Base::new(
-            self.suite,
-            (height, root),
+        Some(Base {
+            height,
+            root,
             entries,
             history_from,
             pruned_to,
-        ))
+        })
     }
 
     fn batch(&self, base: &Base) -> Result<Batch, StateError> {
@@ -124,21 +118,22 @@ impl Inner {
             };
             if height > base.history_from {
                 history::put_list(&mut batch, height, &layer.keys);
+                moved.add(&overlay, layer);
             }
-            moved.add(&overlay, layer, base.height);
+            moved.add_blobs(&overlay, layer);
         }
-        moved.put(&mut batch, base.history_from);
+        moved.put(&mut batch);
         for height in pruned.0.saturating_add(1)..=base.pruned_to.0 {
             history::prune(&*self.kv, &mut batch, Height(height))?;
         }
-        base.put(&mut batch);
+        base.put(self.suite, &mut batch);
         Ok(batch)
     }
 }
 
 impl Moved {
-    /// Takes over what a layer changed. What a layer up to `to` changes again is left to that one.
-    fn add(&mut self, overlay: &Overlay, layer: &Layer, to: Height) {
+    /// Takes over what a layer replaced.
+    fn add(&mut self, overlay: &Overlay, layer: &Layer) {
         let height = layer.height;
         for key in &layer.keys {
             let Some(value) = overlay.values.get(key) else {
@@ -148,25 +143,11 @@ impl Moved {
                 .prev()
                 .map_or(&value.before, |prev| value.at(prev))
                 .clone();
-            let is_last = !value.versions.changes_within(height, to);
-            let after = is_last.then(|| value.at(height).clone());
-            self.values.push(MovedValue {
-                key: *key,
-                height,
-                before,
-                after,
-            });
+            self.replaced.push((*key, height, before));
         }
-        for id in &layer.pages {
-            let Some(versions) = overlay.pages.get(id) else {
-                continue;
-            };
-            if let Some(page) = versions.at(height)
-                && !versions.changes_within(height, to)
-            {
-                self.pages.push((*id, page.clone()));
-            }
-        }
+    }
+
+    fn add_blobs(&mut self, overlay: &Overlay, layer: &Layer) {
         for hash in &layer.blobs {
             if let Some(content) = overlay.blobs.get(hash) {
                 self.blobs.push((*hash, content.clone()));
@@ -175,33 +156,11 @@ impl Moved {
     }
 
     /// Writes everything in key order, which the engine inserts fastest.
-    fn put(mut self, batch: &mut Batch, history_from: Height) {
-        self.values
-            .sort_unstable_by_key(|moved| (moved.key, moved.height));
-        for MovedValue { key, after, .. } in &self.values {
-            match after {
-                Some(Some(value)) => batch.put(VALUES, key.encode(), value),
-                Some(None) => batch.delete(VALUES, key.encode()),
-                None => {}
-            }
-        }
-        for MovedValue {
-            key,
-            height,
-            before,
-            ..
-        } in &self.values
-        {
-            if *height > history_from {
-                history::put(batch, *height, key, before.as_ref());
-            }
-        }
-        self.pages.sort_unstable_by_key(|(id, _)| *id);
-        for (id, page) in &self.pages {
-            match page {
-                Some(page) => batch.put(PAGES, id.key(), page.encode()),
-                None => batch.delete(PAGES, id.key()),
-            }
+    fn put(mut self, batch: &mut Batch) {
+        self.replaced
+            .sort_unstable_by_key(|(key, height, _)| (*key, *height));
+        for (key, height, before) in &self.replaced {
+            history::put(batch, *height, key, before.as_ref());
         }
         for (hash, content) in &self.blobs {
             batch.put(BLOBS, hash, content);

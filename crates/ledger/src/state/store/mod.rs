@@ -2,30 +2,41 @@
 //!
 //! ```text
 //! commit(h) → layer of height h ─┐
-//!             …                  ├ overlay in memory: values, pages and roots per height
+//!             …                  ├ overlay in memory: values, tree and roots per height
 //!             layer of base + 1 ─┘
-//! flush(h)  → base in the key-value store: values, pages, blobs, one atomic batch
-//!           → history: what each block since replaced, for the window of old heights
+//! flush(h)  → key-value store: blobs, and what each block since replaced, for old heights; durable
+//!           → page store: the pages that changed; durable; then a commit that names them
 //! ```
-//! Nothing is synced per block. After a crash the store reopens at the height of the last flush that
+//! Above the pages the tree is in memory (`trunk`), at start it is built from the index of the page
+//! store (`index`). A page is read from where it stands, once, and kept in its stored form, in which
+//! it is searched and changed. Nothing is synced per block. After a crash the store reopens at the height of the last flush that
 //! was persisted, and the node executes the blocks after it again.
 
 mod base;
 mod cache;
 mod commit;
+mod convert;
+mod copy;
+mod fill;
+#[cfg(test)]
+mod fill_tests;
 mod flush;
 mod history;
+mod index;
 mod overlay;
+mod pages;
 mod read;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Bytes, Height};
-use hawser_storage::{Column, KeyForm, Kv, KvError};
+use hawser_storage::{
+    Column, Disk, KeyForm, Kv, KvError, LogError, PageStore, PageStoreOptions, PageUsage,
+};
 use parking_lot::{Mutex, RwLock};
 
 use super::proof::{ProofEnd, StateProof};
@@ -33,17 +44,23 @@ use super::{Changes, StateError, StateKey};
 use cache::Cache;
 use overlay::Overlay;
 
+pub use convert::StateProgress;
+pub use fill::{StateSource, part_of};
 pub use read::StateView;
 
 /// Largest value of a key, in bytes. Larger content belongs into blobs.
 pub const STATE_VALUE_BYTES_MAX: usize = 1024 * 1024;
 
+/// What the names of the page store's files begin with.
+const PREFIX: &str = "state";
+
 const META: Column = Column("state.meta");
-const VALUES: Column = Column("state.values");
-const PAGES: Column = Column("state.pages");
 const BLOBS: Column = Column("state.blobs");
 const HISTORY: Column = Column("state.history");
 const CHANGED: Column = Column("state.changed");
+/// Used by format 2; emptied by its conversion.
+const VALUES: Column = Column("state.values");
+const PAGES: Column = Column("state.pages");
 
 /// How much a [`StateStore`] keeps. None of it changes roots or proofs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +75,12 @@ pub struct StateOptions {
     pub provable_blocks: u64,
     /// Heights below the base that can still be read. 0 keeps none. Default 1024.
     pub history_blocks: u64,
-    /// Bytes of tree pages cached above the store. Default 64 MiB.
+    /// Bytes of pages cached above the store. Default 64 MiB.
     pub page_cache_bytes: usize,
     /// Bytes of values cached above the store. Default 32 MiB.
     pub value_cache_bytes: usize,
+    /// Sizes of the files that hold the pages.
+    pub pages: PageStoreOptions,
 }
 
 impl Default for StateOptions {
@@ -73,6 +92,7 @@ impl Default for StateOptions {
             history_blocks: 1024,
             page_cache_bytes: 64 * 1024 * 1024,
             value_cache_bytes: 32 * 1024 * 1024,
+            pages: PageStoreOptions::default(),
         }
     }
 }
@@ -88,6 +108,7 @@ pub struct StateStore {
 
 struct Inner {
     kv: Arc<dyn Kv>,
+    pages: PageStore,
     suite: Suite,
     options: StateOptions,
     overlay: RwLock<Overlay>,
@@ -97,33 +118,81 @@ struct Inner {
     committing: Mutex<()>,
     flushing: Mutex<()>,
     poisoned: AtomicBool,
+    /// Oldest height that the durable base can answer for. Its history is kept until a later base is
+    /// durable, so that a crash takes no height away that could be read.
+    durable_from: AtomicU64,
 }
 
 struct Caches {
     values: Cache<StateKey, Option<Bytes>>,
-    pages: Cache<super::page::PageId, Option<super::page::Page>>,
 }
 
 impl StateStore {
     /// The columns that the key-value store must have.
-    pub const COLUMNS: [Column; 6] = [META, VALUES, PAGES, BLOBS, HISTORY, CHANGED];
+    pub const COLUMNS: [Column; 6] = [META, BLOBS, HISTORY, CHANGED, VALUES, PAGES];
 
-    /// What of their keys lies open in an encrypted store: heights, never accounts, slots, paths in
-    /// the tree or hashes of code.
+    /// What of their keys lies open in an encrypted store: heights, never accounts, slots or hashes of
+    /// code.
     pub const KEY_FORMS: [(Column, KeyForm); 6] = [
         (META, KeyForm::Open),
-        (VALUES, KeyForm::Hidden { tail: 0 }),
-        (PAGES, KeyForm::Hidden { tail: 0 }),
         (BLOBS, KeyForm::Hidden { tail: 0 }),
         // The history of one key is read in order of height.
         (HISTORY, KeyForm::Hidden { tail: 8 }),
         (CHANGED, KeyForm::Open),
+        (VALUES, KeyForm::Hidden { tail: 0 }),
+        (PAGES, KeyForm::Hidden { tail: 0 }),
     ];
 
-    /// Opens the state, or an empty one. A store of another suite or one whose pages do not lead to
-    /// its root is refused.
-    pub fn open(kv: Arc<dyn Kv>, suite: Suite, options: StateOptions) -> Result<Self, StateError> {
-        let base = base::load(&*kv, suite)?;
+    /// Opens the state, or an empty one. Pages are on `disk` in files named `state-*`, the rest in
+    /// the key-value store. A state of another suite or format, one whose pages do not lead to its
+    /// root, or one whose two parts do not belong together is refused.
+    pub fn open(
+        kv: Arc<dyn Kv>,
+        disk: Arc<dyn Disk>,
+        suite: Suite,
+        options: StateOptions,
+    ) -> Result<Self, StateError> {
+        Self::open_any(kv, disk, suite, options, &mut |_, _| {})
+    }
+
+    /// The same, following the conversion of a state of the format before, which is made once.
+    pub fn open_any(
+        kv: Arc<dyn Kv>,
+        disk: Arc<dyn Disk>,
+        suite: Suite,
+        options: StateOptions,
+        progress: StateProgress<'_>,
+    ) -> Result<Self, StateError> {
+        let open = || {
+            let opened = PageStore::open(Arc::clone(&disk), PREFIX, options.pages);
+            opened.map_err(|error| log_error(&error))
+        };
+        let (mut pages, mut commit) = open()?;
+        let committed = commit.as_ref().map(|commit| commit.meta.as_slice());
+        if convert::convert(&*kv, &pages, committed, suite, progress)? {
+            drop(pages);
+            (pages, commit) = open()?;
+        }
+        let base = base::load(
+            &*kv,
+            commit.as_ref().map(|commit| commit.meta.as_slice()),
+            suite,
+        )?;
+        let parts = commit.map(|commit| commit.parts).unwrap_or_default();
+        let adopt = &mut |place| pages.adopt(place).map_err(|error| log_error(&error));
+        let (trunk, node) = index::build(suite, parts, options.page_cache_bytes, adopt)?;
+        let (found, expected) = (
+            trunk.hash(node),
+            base.as_ref().map_or(B256::ZERO, |b| b.root),
+        );
+        if found != Some(expected) {
+            let found = found.unwrap_or_default();
+            return Err(StateError::Corrupt(format!(
+                "the pages lead to root {found}, not {expected}; {}",
+                "restore the folder from a backup, or move the state-* files away and start again"
+            )));
+        }
+        let durable_from = base.as_ref().map_or(0, |base| base.history_from.0);
         let overlay_blocks = options.overlay_blocks.max(2);
         let provable_blocks = options.provable_blocks.clamp(1, overlay_blocks / 2);
         let options = StateOptions {
@@ -134,16 +203,17 @@ impl StateStore {
         Ok(Self {
             inner: Arc::new(Inner {
                 kv,
+                pages,
                 suite,
                 options,
-                overlay: RwLock::new(Overlay::new(base)),
+                overlay: RwLock::new(Overlay::new(base, trunk, node)),
                 caches: Caches {
                     values: Cache::new(options.value_cache_bytes),
-                    pages: Cache::new(options.page_cache_bytes),
                 },
                 committing: Mutex::new(()),
                 flushing: Mutex::new(()),
                 poisoned: AtomicBool::new(false),
+                durable_from: AtomicU64::new(durable_from),
             }),
         })
     }
@@ -207,8 +277,8 @@ impl StateStore {
         self.inner.flush_due(1)
     }
 
-    /// Moves all heights up to `height` into the key-value store in one atomic batch that is not
-    /// synced. Returns the height flushed: `height`, or the head if that is lower.
+    /// Moves all heights up to `height` to the disk, in a commit that [`Self::persist`] makes durable.
+    /// Returns the height flushed: `height`, or the head if that is lower.
     ///
     /// May run beside a commit. Proofs for heights below are no longer available.
     pub fn flush(&self, height: Height) -> Result<Option<Height>, StateError> {
@@ -218,8 +288,26 @@ impl StateStore {
     /// Makes everything flushed durable.
     pub fn persist(&self) -> Result<(), StateError> {
         self.inner.usable()?;
+        let base = self.inner.overlay.read().base.clone();
         let done = self.inner.kv.persist();
-        self.inner.durable(done)
+        self.inner.durable(done)?;
+        let done = self.inner.pages.persist();
+        self.inner.durable_pages(done)?;
+        let from = base.map_or(0, |base| base.history_from.0);
+        self.inner.durable_from.fetch_max(from, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// What the page files hold.
+    #[must_use]
+    pub fn page_usage(&self) -> PageUsage {
+        self.inner.pages.usage()
+    }
+
+    /// Nodes of the tree that are in memory: inner nodes, and pages that are known, cached or not.
+    #[must_use]
+    pub fn nodes(&self) -> (usize, usize) {
+        self.inner.overlay.read().trunk.used()
     }
 
     /// The state after a height: from the head back to the oldest height of the history.
@@ -269,6 +357,20 @@ impl Inner {
             self.poisoned.store(true, Ordering::Release);
             store_error(&error)
         })
+    }
+
+    fn durable_pages<T>(&self, done: Result<T, LogError>) -> Result<T, StateError> {
+        done.map_err(|error| {
+            self.poisoned.store(true, Ordering::Release);
+            log_error(&error)
+        })
+    }
+}
+
+fn log_error(error: &LogError) -> StateError {
+    match error {
+        LogError::Corrupt { .. } => StateError::Corrupt(error.to_string()),
+        _ => StateError::Store(error.to_string()),
     }
 }
 

@@ -1,14 +1,13 @@
 use alloy_primitives::map::HashMap;
 use hawser_primitives::{B256, Bytes, Height};
 use std::collections::VecDeque;
-use std::hash::Hash;
 
 use super::base::Base;
 use super::{Caches, StateError, value_len};
 use crate::state::StateKey;
-use crate::state::page::{Page, PageId};
+use crate::state::trunk::{NodeRef, Position, Trunk};
 
-/// The heights above the base, merged: every key and page with its versions.
+/// The tree in the version of each height from the base on, and the values that changed above it.
 ///
 /// A version is never changed, only added by a commit or removed after it reached the base, so what
 /// a reader of some height finds does not depend on what is committed meanwhile.
@@ -20,7 +19,9 @@ pub(super) struct Overlay {
     pub(super) provable_from: Height,
     pub(super) layers: VecDeque<Layer>,
     pub(super) values: HashMap<StateKey, Value>,
-    pub(super) pages: HashMap<PageId, Versions<Page>>,
+    pub(super) trunk: Trunk,
+    /// The tree at the base.
+    pub(super) base_node: NodeRef,
     pub(super) blobs: HashMap<B256, Bytes>,
     /// Bytes held, about.
     pub(super) bytes: usize,
@@ -30,9 +31,13 @@ pub(super) struct Overlay {
 pub(super) struct Layer {
     pub(super) height: Height,
     pub(super) root: B256,
+    pub(super) node: NodeRef,
     pub(super) entries: u64,
     pub(super) keys: Vec<StateKey>,
-    pub(super) pages: Vec<PageId>,
+    /// Buckets that it added to the tree, and what it no longer needs of the version before.
+    pub(super) buckets: Vec<(u32, Position)>,
+    pub(super) gone_inners: Vec<u32>,
+    pub(super) gone_buckets: Vec<(u32, Position)>,
     pub(super) blobs: Vec<B256>,
     pub(super) bytes: usize,
 }
@@ -65,20 +70,11 @@ impl<T> Versions<T> {
         self.more.iter().rev().chain(&self.first)
     }
 
-    pub(super) fn last(&self) -> Option<&Option<T>> {
-        self.newest_first().next().map(|(_, version)| version)
-    }
-
     /// The latest version that is not above a height.
     pub(super) fn at(&self, height: Height) -> Option<&Option<T>> {
         self.newest_first()
             .find(|(at, _)| *at <= height)
             .map(|(_, version)| version)
-    }
-
-    /// Whether there is a version above `height` and not above `to`.
-    pub(super) fn changes_within(&self, height: Height, to: Height) -> bool {
-        self.newest_first().any(|(at, _)| height < *at && *at <= to)
     }
 
     /// Removes the versions up to the base and returns the last of them.
@@ -111,14 +107,15 @@ impl Value {
 }
 
 impl Overlay {
-    pub(super) fn new(base: Option<Base>) -> Self {
+    pub(super) fn new(base: Option<Base>, trunk: Trunk, base_node: NodeRef) -> Self {
         Self {
             readable_from: base.as_ref().map_or(Height(0), |base| base.history_from),
             provable_from: base.as_ref().map_or(Height(0), |base| base.height),
             base,
             layers: VecDeque::new(),
             values: HashMap::default(),
-            pages: HashMap::default(),
+            trunk,
+            base_node,
             blobs: HashMap::default(),
             bytes: 0,
         }
@@ -147,6 +144,25 @@ impl Overlay {
             .binary_search_by_key(&height, |layer| layer.height)
             .ok()?;
         self.layers.get(layer).map(|layer| layer.root)
+    }
+
+    /// The tree after a height that is not below the base.
+    pub(super) fn node(&self, height: Height) -> Option<NodeRef> {
+        if self.base.as_ref().is_some_and(|base| base.height == height) {
+            return Some(self.base_node);
+        }
+        let layer = self
+            .layers
+            .binary_search_by_key(&height, |layer| layer.height)
+            .ok()?;
+        self.layers.get(layer).map(|layer| layer.node)
+    }
+
+    /// The tree after the latest height.
+    pub(super) fn head_node(&self) -> NodeRef {
+        self.layers
+            .back()
+            .map_or(self.base_node, |layer| layer.node)
     }
 
     pub(super) fn check_readable(&self, height: Height) -> Result<(), StateError> {
@@ -199,12 +215,11 @@ impl Overlay {
                 value.before = last;
             }
         }
-        for id in layer.pages {
-            let Some(last) = trim_pages(&mut self.pages, &id, base) else {
-                continue;
-            };
-            let bytes = last.as_ref().map_or(0, |page| page.memory_bytes());
-            caches.pages.put(id, last, bytes);
+        for id in layer.gone_inners {
+            self.trunk.remove_inner(id);
+        }
+        for (id, _) in layer.gone_buckets {
+            self.trunk.remove_bucket(id);
         }
         for hash in layer.blobs {
             self.blobs.remove(&hash);
@@ -212,17 +227,4 @@ impl Overlay {
         self.bytes = self.bytes.saturating_sub(layer.bytes);
         true
     }
-}
-
-fn trim_pages<K: Hash + Eq, T>(
-    pages: &mut HashMap<K, Versions<T>>,
-    id: &K,
-    base: Height,
-) -> Option<Option<T>> {
-    let versions = pages.get_mut(id)?;
-    let last = versions.drain(base);
-    if versions.is_empty() {
-        pages.remove(id);
-    }
-    last
 }

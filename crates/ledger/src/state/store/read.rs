@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use hawser_primitives::{B256, Bytes, Height};
 
-use super::{BLOBS, Inner, PAGES, StateError, VALUES, store_error, value_len};
-use crate::state::page::{Page, PageId};
-use crate::state::tree::{self, Descent, Pages};
+use super::overlay::Overlay;
+use super::{BLOBS, Inner, StateError, log_error, store_error, value_len};
+use crate::state::page::Page;
+use crate::state::tree::{self, Descent, Nodes};
+use crate::state::trunk::{BucketFacts, Inner as InnerNode, NodeRef, prefix_of};
 use crate::state::{StateKey, StateRead};
 
 /// The state after one height. Cheap to clone.
@@ -83,11 +85,15 @@ impl Inner {
                     return Ok(value);
                 }
             }
-            let stored = self
-                .kv
-                .get(VALUES, &key.encode())
-                .map_err(|error| store_error(&error))?;
-            let stored = stored.map(Bytes::from);
+            let path = key.path(self.suite);
+            let prefix = prefix_of(&path);
+            // Of that height, or of the base for one below: the pages changed last are in memory.
+            let at = height.max(base);
+            let page = self.page_of(&|overlay| {
+                let node = overlay.node(at).unwrap_or_default();
+                Ok(overlay.trunk.find(node, prefix))
+            })?;
+            let stored = page.and_then(|page| page.value(&path));
             let overlay = self.overlay.read();
             if overlay.base_height() == base && !overlay.values.contains_key(key) {
                 overlay.check_readable(height)?;
@@ -101,47 +107,107 @@ impl Inner {
     /// Follows a path in the tree of a height.
     pub(super) fn descend(&self, height: Height, path: &B256) -> Result<Descent, StateError> {
         self.usable()?;
-        self.overlay.read().check_provable(height)?;
-        let pages = PagesAt {
+        let nodes = NodesAt {
             inner: self,
             height,
         };
-        let descent = tree::descend(self.suite, &pages, path);
-        // A flush beyond this height may have begun meanwhile; then the pages are mixed.
+        let node = nodes.root()?;
+        let descent = tree::descend(self.suite, &nodes, node, path);
+        // A flush beyond this height may have begun meanwhile; then the nodes are mixed.
         self.overlay.read().check_provable(height)?;
         descent
     }
 
-    pub(super) fn load_page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
-        let stored = self
-            .kv
-            .get(PAGES, &id.key())
-            .map_err(|error| store_error(&error))?;
-        stored
-            .map(|bytes| Page::decode(self.suite, &bytes))
-            .transpose()
+    /// The page of the bucket that `find` finds, with its number and depth; `None` when it finds none.
+    pub(super) fn page_of(
+        &self,
+        find: &dyn Fn(&Overlay) -> Result<Option<(u32, usize)>, StateError>,
+    ) -> Result<Option<Page>, StateError> {
+        for _ in 0..FINDS_MAX {
+            let (id, depth, seen) = {
+                let overlay = self.overlay.read();
+                let Some((id, depth)) = find(&overlay)? else {
+                    return Ok(None);
+                };
+                let Some(bucket) = overlay.trunk.bucket(id) else {
+                    return Ok(None);
+                };
+                (id, depth, bucket.see())
+            };
+            if seen.page.is_some() {
+                return Ok(seen.page);
+            }
+            let stored = self.pages.read(seen.place);
+            let Some(bytes) = stored.map_err(|error| log_error(&error))? else {
+                // Its segment was reclaimed meanwhile: the page has moved.
+                continue;
+            };
+            let page = Page::decode(bytes, depth)?;
+            if page.hash(self.suite) != seen.hash {
+                let reason = format!("the page of node {depth} is not the one committed to");
+                return Err(StateError::Corrupt(reason));
+            }
+            self.overlay.read().trunk.keep(id, seen.place, page.clone());
+            self.sweep();
+            return Ok(Some(page));
+        }
+        Err(StateError::Corrupt("a page stands where nothing is".into()))
+    }
+
+    /// Makes room for pages, if it is time.
+    pub(super) fn sweep(&self) {
+        // Each step looks at some thousand buckets; it takes two rounds to find one that is not in use.
+        for _ in 0..SWEEPS_MAX {
+            let overlay = self.overlay.read();
+            if !overlay.trunk.is_over() {
+                return;
+            }
+            overlay.trunk.sweep();
+        }
     }
 }
 
-/// The pages of a height.
-struct PagesAt<'a> {
+/// Steps of the hand in one call. What is still too much then, the next call takes.
+const SWEEPS_MAX: usize = 64;
+
+/// How often a page is looked for that moves while it is read. Each time, a whole segment was
+/// reclaimed and a flush made durable.
+const FINDS_MAX: usize = 64;
+
+/// The nodes of a height.
+struct NodesAt<'a> {
     inner: &'a Inner,
     height: Height,
 }
 
-impl Pages for PagesAt<'_> {
-    fn page(&self, id: &PageId) -> Result<Option<Page>, StateError> {
-        {
-            let overlay = self.inner.overlay.read();
+impl NodesAt<'_> {
+    fn root(&self) -> Result<NodeRef, StateError> {
+        let overlay = self.inner.overlay.read();
+        overlay.check_provable(self.height)?;
+        let node = overlay.node(self.height);
+        node.ok_or_else(|| overlay.not_kept(self.height, "proofs", overlay.base_height()))
+    }
+}
+
+impl Nodes for NodesAt<'_> {
+    fn inner(&self, id: u32) -> Option<InnerNode> {
+        self.inner.overlay.read().trunk.inner(id).copied()
+    }
+
+    fn bucket(&self, id: u32) -> Option<BucketFacts> {
+        self.inner
+            .overlay
+            .read()
+            .trunk
+            .bucket(id)
+            .map(BucketFacts::from)
+    }
+
+    fn page(&self, id: u32, depth: usize) -> Result<Page, StateError> {
+        let page = self.inner.page_of(&|overlay| {
             overlay.check_provable(self.height)?;
-            let version = overlay.pages.get(id).and_then(|all| all.at(self.height));
-            if let Some(page) = version {
-                return Ok(page.clone());
-            }
-            if let Some(page) = self.inner.caches.pages.get(id) {
-                return Ok(page);
-            }
-        }
-        self.inner.load_page(id)
+            Ok(Some((id, depth)))
+        })?;
+        page.ok_or_else(|| StateError::Corrupt("a page of the state tree is missing".into()))
     }
 }

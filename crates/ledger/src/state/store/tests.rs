@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use hawser_primitives::{Address, B256, Bytes, U256};
-use hawser_storage::{FjallKv, MemKv};
+use hawser_storage::{FjallKv, MemDisk, MemKv, OsDisk};
 use proptest::prelude::*;
 
 use super::*;
@@ -16,7 +16,40 @@ const SMALL: StateOptions = StateOptions {
     history_blocks: 6,
     page_cache_bytes: 20_000,
     value_cache_bytes: 10_000,
+    pages: PageStoreOptions {
+        segment_bytes_min: 16 * 1024,
+        segment_bytes_max: 64 * 1024,
+        journal_bytes_min: 4 * 1024,
+    },
 };
+
+/// What survives a crash.
+#[derive(Clone)]
+struct Folder {
+    kv: Arc<MemKv>,
+    disk: MemDisk,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self {
+            kv: Arc::new(MemKv::new()),
+            disk: MemDisk::new(1),
+        }
+    }
+
+    fn crash(&self, seed: u64) -> Self {
+        let kept = seed as usize % (self.kv.unpersisted() + 1);
+        Self {
+            kv: Arc::new(self.kv.crash_keeping(kept)),
+            disk: self.disk.crash(seed),
+        }
+    }
+
+    fn try_open(&self, suite: Suite, options: StateOptions) -> Result<StateStore, StateError> {
+        StateStore::open(self.kv.clone(), Arc::new(self.disk.clone()), suite, options)
+    }
+}
 
 fn account(n: u8) -> StateKey {
     StateKey::Account(Address::repeat_byte(n))
@@ -26,8 +59,8 @@ fn slot(n: u8) -> StateKey {
     StateKey::Storage(Address::repeat_byte(n & 1), B256::repeat_byte(n))
 }
 
-fn open(kv: &Arc<MemKv>, suite: Suite, options: StateOptions) -> StateStore {
-    StateStore::open(kv.clone(), suite, options).unwrap()
+fn open(folder: &Folder, suite: Suite, options: StateOptions) -> StateStore {
+    folder.try_open(suite, options).unwrap()
 }
 
 fn changes(entries: impl IntoIterator<Item = (StateKey, Option<u8>)>) -> Changes {
@@ -59,7 +92,7 @@ fn fresh_root(suite: Suite, contents: &Contents) -> B256 {
             .collect(),
         blobs: BTreeMap::new(),
     };
-    let store = open(&Arc::new(MemKv::new()), suite, StateOptions::default());
+    let store = open(&Folder::new(), suite, StateOptions::default());
     store.commit(Height(0), &all).unwrap()
 }
 
@@ -94,7 +127,7 @@ enum Step {
     Commit(Vec<(bool, u8, Option<u8>)>),
     Flush(u64),
     Persist,
-    Crash(usize),
+    Crash(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -107,7 +140,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => prop::collection::vec(entry, 0..16).prop_map(Step::Commit),
         2 => (0u64..5).prop_map(Step::Flush),
         1 => Just(Step::Persist),
-        1 => (0usize..3).prop_map(Step::Crash),
+        1 => any::<u64>().prop_map(Step::Crash),
     ];
     prop::collection::vec(step, 1..50)
 }
@@ -120,8 +153,8 @@ proptest! {
         sm in any::<bool>(),
     ) {
         let suite = if sm { Suite::Sm } else { Suite::Intl };
-        let mut kv = Arc::new(MemKv::new());
-        let mut store = open(&kv, suite, SMALL);
+        let mut folder = Folder::new();
+        let mut store = open(&folder, suite, SMALL);
         // Contents and root after each height so far.
         let mut recorded: Vec<(Contents, B256)> = Vec::new();
         let mut persisted = None;
@@ -154,8 +187,8 @@ proptest! {
                     persisted = store.flushed().map(|f| f.0);
                 }
                 Step::Crash(kept) => {
-                    kv = Arc::new(kv.crash_keeping(kept));
-                    store = open(&kv, suite, SMALL);
+                    folder = folder.crash(kept);
+                    store = open(&folder, suite, SMALL);
                     let found = store.head();
                     prop_assert_eq!(found, store.flushed());
                     prop_assert!(found.map(|f| f.0) >= persisted);
@@ -197,7 +230,7 @@ proptest! {
 
 #[test]
 fn heights_are_committed_one_after_another_from_genesis() {
-    let store = open(&Arc::new(MemKv::new()), Suite::Intl, SMALL);
+    let store = open(&Folder::new(), Suite::Intl, SMALL);
     let none = Changes::default();
     let order = |got: u64, expected: u64| {
         let refused = store.commit(Height(got), &none).unwrap_err();
@@ -217,7 +250,7 @@ fn heights_are_committed_one_after_another_from_genesis() {
 
 #[test]
 fn what_is_not_kept_is_said_in_words() {
-    let store = open(&Arc::new(MemKv::new()), Suite::Intl, SMALL);
+    let store = open(&Folder::new(), Suite::Intl, SMALL);
     let said = |height| store.view(Height(height)).err().unwrap().to_string();
     assert_eq!(
         said(3),
@@ -251,8 +284,8 @@ fn what_is_not_kept_is_said_in_words() {
 
 #[test]
 fn a_caller_that_never_flushes_is_flushed_for() {
-    let kv = Arc::new(MemKv::new());
-    let store = open(&kv, Suite::Intl, SMALL);
+    let folder = Folder::new();
+    let store = open(&folder, Suite::Intl, SMALL);
     for height in 0..50u64 {
         assert!(store.inner.overlay.read().layers.len() as u64 <= 2 * SMALL.overlay_blocks + 1);
         store
@@ -269,7 +302,7 @@ fn a_caller_that_never_flushes_is_flushed_for() {
         overlay_bytes: 20_000,
         ..SMALL
     };
-    let store = open(&Arc::new(MemKv::new()), Suite::Intl, by_bytes);
+    let store = open(&Folder::new(), Suite::Intl, by_bytes);
     for height in 0..50u64 {
         let many = (0..20).map(|n| (account(n), Some(height as u8 + n)));
         store.commit(Height(height), &changes(many)).unwrap();
@@ -287,7 +320,7 @@ fn a_caller_that_never_flushes_is_flushed_for() {
 
 #[test]
 fn a_block_that_changes_nothing_writes_nothing() {
-    let store = open(&Arc::new(MemKv::new()), Suite::Intl, SMALL);
+    let store = open(&Folder::new(), Suite::Intl, SMALL);
     let same = changes([(account(1), Some(1)), (account(2), None)]);
     let root = store.commit(Height(0), &same).unwrap();
     let bytes = store.overlay_bytes();
@@ -297,8 +330,8 @@ fn a_block_that_changes_nothing_writes_nothing() {
 
 #[test]
 fn blobs_are_found_above_and_below_the_base() {
-    let kv = Arc::new(MemKv::new());
-    let store = open(&kv, Suite::Intl, SMALL);
+    let folder = Folder::new();
+    let store = open(&folder, Suite::Intl, SMALL);
     let (hash, code) = (B256::repeat_byte(1), Bytes::from_static(b"code"));
     let mut with_blob = Changes::default();
     with_blob.blobs.insert(hash, code.clone());
@@ -311,7 +344,7 @@ fn blobs_are_found_above_and_below_the_base() {
         store.flush(Height(flushed)).unwrap();
     }
     store.persist().unwrap();
-    let again = open(&Arc::new(kv.crash()), Suite::Intl, SMALL);
+    let again = open(&folder.crash(0), Suite::Intl, SMALL);
     assert_eq!(
         again.view(Height(1)).unwrap().blob(&hash).unwrap(),
         Some(code)
@@ -320,7 +353,7 @@ fn blobs_are_found_above_and_below_the_base() {
 
 #[test]
 fn accounts_and_slots_are_read_through_the_view() {
-    let store = open(&Arc::new(MemKv::new()), Suite::Sm, SMALL);
+    let store = open(&Folder::new(), Suite::Sm, SMALL);
     let address = Address::repeat_byte(3);
     let account = Account::new(7, U256::from(9), B256::repeat_byte(2));
     let (slot, word) = (B256::repeat_byte(4), B256::repeat_byte(5));
@@ -340,7 +373,7 @@ fn accounts_and_slots_are_read_through_the_view() {
 
 #[test]
 fn both_sides_of_the_value_limit() {
-    let store = open(&Arc::new(MemKv::new()), Suite::Intl, SMALL);
+    let store = open(&Folder::new(), Suite::Intl, SMALL);
     let value = |len| Changes {
         entries: [(account(1), Some(Bytes::from(vec![1; len])))].into(),
         blobs: BTreeMap::new(),
@@ -363,27 +396,49 @@ fn both_sides_of_the_value_limit() {
 
 #[test]
 fn the_wrong_suite_and_pages_that_do_not_lead_to_the_root_are_refused() {
-    let kv = Arc::new(MemKv::new());
-    let store = open(&kv, Suite::Intl, SMALL);
+    let folder = Folder::new();
+    let store = open(&folder, Suite::Intl, SMALL);
     store
         .commit(Height(0), &changes((0..9).map(|n| (account(n), Some(n)))))
         .unwrap();
     store.flush(Height(0)).unwrap();
-    let wrong = StateStore::open(kv.clone(), Suite::Sm, SMALL)
-        .err()
-        .unwrap();
+    store.persist().unwrap();
+    let wrong = folder.try_open(Suite::Sm, SMALL).err().unwrap();
     assert!(wrong.to_string().contains("suite intl, not sm"), "{wrong}");
+    // The key-value store of another folder.
+    let mixed = Folder {
+        kv: Arc::new(MemKv::new()),
+        disk: folder.disk.clone(),
+    };
+    let wrong = mixed.try_open(Suite::Intl, SMALL).err().unwrap();
+    let said = wrong.to_string();
+    assert!(
+        said.contains("do not belong together") && said.contains("move"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_folder_of_an_unknown_version_is_refused_with_what_to_do() {
+    let folder = Folder::new();
     let mut batch = hawser_storage::Batch::new();
-    batch.delete(PAGES, super::super::page::PageId::ROOT.key());
-    kv.write(batch).unwrap();
-    let wrong = StateStore::open(kv, Suite::Intl, SMALL).err().unwrap();
-    assert!(matches!(wrong, StateError::Corrupt(_)), "{wrong}");
+    batch.put(META, b"base", [&9u32.to_le_bytes()[..], &[0; 73]].concat());
+    folder.kv.write(batch).unwrap();
+    let wrong = folder
+        .try_open(Suite::Intl, SMALL)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        wrong.contains("format 9") && wrong.contains("Move the key-value folder"),
+        "{wrong}"
+    );
 }
 
 #[test]
 fn after_a_failed_flush_every_call_is_refused_and_a_restart_recovers() {
-    let kv = Arc::new(MemKv::new());
-    let store = open(&kv, Suite::Intl, SMALL);
+    let folder = Folder::new();
+    let store = open(&folder, Suite::Intl, SMALL);
     let first = changes([(account(1), Some(1))]);
     let root = store.commit(Height(0), &first).unwrap();
     store.flush(Height(0)).unwrap();
@@ -392,7 +447,7 @@ fn after_a_failed_flush_every_call_is_refused_and_a_restart_recovers() {
         .commit(Height(1), &changes([(account(1), Some(2))]))
         .unwrap();
     let view = store.view(Height(1)).unwrap();
-    kv.fail_after(0);
+    folder.kv.fail_after(0);
     assert!(matches!(store.flush(Height(1)), Err(StateError::Store(_))));
     assert!(matches!(
         store.commit(Height(2), &first),
@@ -402,19 +457,19 @@ fn after_a_failed_flush_every_call_is_refused_and_a_restart_recovers() {
     assert!(matches!(store.persist(), Err(StateError::Store(_))));
     assert!(matches!(view.get(&account(1)), Err(StateError::Store(_))));
     assert!(store.view(Height(1)).is_err());
-    let again = open(&Arc::new(kv.crash()), Suite::Intl, SMALL);
+    let again = open(&folder.crash(0), Suite::Intl, SMALL);
     assert_eq!(again.head(), Some((Height(0), root)));
 }
 
 #[test]
 fn a_shorter_window_is_pruned_and_a_longer_one_fills_again() {
-    let kv = Arc::new(MemKv::new());
+    let folder = Folder::new();
     let mut recorded = Vec::new();
     let mut contents = Contents::new();
     let (mut height, mut from) = (0u64, 0u64);
     for window in [6u64, 0, 3, 10] {
         let store = open(
-            &kv,
+            &folder,
             Suite::Intl,
             StateOptions {
                 history_blocks: window,
@@ -427,6 +482,7 @@ fn a_shorter_window_is_pruned_and_a_longer_one_fills_again() {
             store.commit(Height(height), &changes).unwrap();
             recorded.push(contents.clone());
             store.flush(Height(height)).unwrap();
+            store.persist().unwrap();
             from = from.max(height.saturating_sub(window));
             for (at, expected) in (0..).zip(&recorded) {
                 match at >= from {
@@ -436,14 +492,14 @@ fn a_shorter_window_is_pruned_and_a_longer_one_fills_again() {
             }
             height += 1;
         }
-        let kept = kv.prefix(CHANGED, &[], false, 999).unwrap().len() as u64;
-        assert_eq!(
-            kept,
-            (height - 1) - from,
-            "one list for each height of the window"
+        let kept = folder.kv.prefix(CHANGED, &[], false, 999).unwrap().len() as u64;
+        let window = (height - 1) - from;
+        assert!(
+            (window..=window + 1).contains(&kept),
+            "one list for each height of the window, and what the last flush outdated"
         );
         assert_eq!(
-            kv.prefix(HISTORY, &[], false, 999).unwrap().len() as u64,
+            folder.kv.prefix(HISTORY, &[], false, 999).unwrap().len() as u64,
             6 * kept
         );
     }
@@ -452,13 +508,14 @@ fn a_shorter_window_is_pruned_and_a_longer_one_fills_again() {
 #[test]
 fn views_and_proofs_hold_still_while_blocks_are_committed_and_flushed() {
     let folder = tempfile::tempdir().unwrap();
-    let kv = FjallKv::open(folder.path(), &StateStore::COLUMNS, 1 << 20).unwrap();
+    let kv = FjallKv::open(&folder.path().join("kv"), &StateStore::COLUMNS, 1 << 20).unwrap();
+    let disk = OsDisk::new(&folder.path().join("log")).unwrap();
     let options = StateOptions {
         history_blocks: 40,
         overlay_blocks: 16,
         ..SMALL
     };
-    let store = StateStore::open(Arc::new(kv), Suite::Intl, options).unwrap();
+    let store = StateStore::open(Arc::new(kv), Arc::new(disk), Suite::Intl, options).unwrap();
     // Every key of a height has the same value, so a mixed view shows.
     let all = |height: u64| {
         let value = Bytes::from(height.to_be_bytes().to_vec());
@@ -537,11 +594,187 @@ fn roots_are_frozen_for_both_suites() {
             "419a8649646bb18fc6763aa3db9d456254f449d93b6f99edfc88b845954b801c",
         ),
     ] {
-        let store = open(&Arc::new(MemKv::new()), suite, SMALL);
+        let store = open(&Folder::new(), suite, SMALL);
         let entries = (0..200).flat_map(|n| [(account(n), Some(n)), (slot(n), Some(n))]);
         assert_eq!(
             hex::encode(store.commit(Height(0), &changes(entries)).unwrap()),
             expected
         );
     }
+}
+
+/// Enough keys for many pages.
+fn wide(n: u32) -> StateKey {
+    let mut slot = B256::ZERO;
+    slot[..4].copy_from_slice(&n.to_be_bytes());
+    StateKey::Storage(Address::repeat_byte(9), slot)
+}
+
+/// Changes of a block among `keys` keys, in an order that depends on the height alone.
+fn wide_changes(height: u64, keys: u32, count: u32) -> Changes {
+    let entry = |i: u32| {
+        let n = (height as u32)
+            .wrapping_mul(2_654_435_761)
+            .wrapping_add(i.wrapping_mul(40_503));
+        let value = (!n.is_multiple_of(11)).then(|| Bytes::from(vec![(height + 1) as u8; 32]));
+        (wide(n % keys), value)
+    };
+    Changes {
+        entries: (0..count).map(entry).collect(),
+        blobs: BTreeMap::new(),
+    }
+}
+
+fn assert_wide(store: &StateStore, keys: u32, expected: &Contents) {
+    let (head, root) = store.head().unwrap();
+    let view = store.view(head).unwrap();
+    for key in (0..keys).map(wide) {
+        assert_eq!(view.get(&key).unwrap().as_ref(), expected.get(&key));
+    }
+    for key in (0..keys).step_by(17).map(wide) {
+        let proof = store.prove(head, &key).unwrap();
+        let proven = proof.verify(store.suite(), &root, &key).unwrap();
+        assert_eq!(proven.as_ref(), expected.get(&key));
+    }
+}
+
+/// The index as a journal would hold it whole.
+fn index_of(store: &StateStore) -> Vec<Vec<u8>> {
+    let node = store.inner.overlay.read().base_node;
+    let parts = store.inner.whole_index(node, &|_| None);
+    parts.finish().collect()
+}
+
+#[test]
+fn a_crash_at_every_write_of_a_flush_leaves_a_state_that_the_same_blocks_bring_to_the_same_root() {
+    const KEYS: u32 = 400;
+    // Roots and contents as they are without any crash.
+    let calm = open(&Folder::new(), Suite::Intl, SMALL);
+    let (mut roots, mut contents) = (Vec::new(), Contents::new());
+    for height in 0..16 {
+        let changes = wide_changes(height, KEYS, 120);
+        apply(&mut contents, &changes);
+        roots.push(calm.commit(Height(height), &changes).unwrap());
+    }
+    let (mut boundary, mut done) = (0, false);
+    while !done {
+        for seed in [1, 2, 3] {
+            let folder = Folder::new();
+            let store = open(&folder, Suite::Intl, SMALL);
+            for height in 0..12 {
+                store
+                    .commit(Height(height), &wide_changes(height, KEYS, 120))
+                    .unwrap();
+                if height % 4 == 3 && height < 11 {
+                    store.flush(Height(height)).unwrap();
+                    store.persist().unwrap();
+                }
+            }
+            folder.disk.fail_after(boundary);
+            let flushed = store.flush(Height(11)).and_then(|_| store.persist());
+            done = flushed.is_ok();
+            if !done {
+                assert!(store.view(Height(11)).is_err(), "it refuses from here on");
+            }
+            let folder = folder.crash(seed);
+            let store = open(&folder, Suite::Intl, SMALL);
+            let (found, root) = store.head().unwrap();
+            assert!(found == Height(7) || found == Height(11), "{found}");
+            assert_eq!(root, roots[found.0 as usize]);
+            for height in found.0 + 1..16 {
+                let changes = wide_changes(height, KEYS, 120);
+                let root = store.commit(Height(height), &changes).unwrap();
+                assert_eq!(
+                    root, roots[height as usize],
+                    "write {boundary}, seed {seed}"
+                );
+            }
+            store.flush(Height(15)).unwrap();
+            assert_wide(&store, KEYS, &contents);
+        }
+        boundary += 1;
+    }
+    assert!(boundary > 3, "{boundary} writes");
+}
+
+#[test]
+fn the_index_read_at_start_is_the_one_in_memory_and_waste_is_reclaimed() {
+    const KEYS: u32 = 2_000;
+    let folder = Folder::new();
+    let mut store = open(&folder, Suite::Sm, SMALL);
+    let mut contents = Contents::new();
+    for height in 0..160u64 {
+        let changes = wide_changes(height, KEYS, 200);
+        apply(&mut contents, &changes);
+        store.commit(Height(height), &changes).unwrap();
+        if height % 3 == 2 {
+            store.flush(Height(height - 1)).unwrap();
+            store.persist().unwrap();
+            let usage = store.page_usage();
+            let most = 2 * usage.live_bytes + 6 * SMALL.pages.segment_bytes_max;
+            assert!(usage.bytes <= most, "{usage:?}");
+            let cached = store.inner.overlay.read().trunk.cached_bytes();
+            assert!(cached <= SMALL.page_cache_bytes, "{cached} bytes of pages");
+        }
+        if height % 40 == 39 {
+            store.flush(Height(height)).unwrap();
+            store.persist().unwrap();
+            let (index, usage) = (index_of(&store), store.page_usage());
+            drop(store);
+            store = open(&folder, Suite::Sm, SMALL);
+            assert_eq!(index_of(&store), index);
+            assert_eq!(store.page_usage(), usage);
+            let (inners, pages) = store.nodes();
+            assert!(pages > 50 && inners >= pages - 1, "{pages} pages");
+            assert_wide(&store, KEYS, &contents);
+        }
+    }
+    // No version of a node is kept that no height needs.
+    store.flush(Height(159)).unwrap();
+    let (_, root) = store.head().unwrap();
+    assert_eq!(root, fresh_root(Suite::Sm, &contents));
+    let in_memory = store.nodes();
+    store.persist().unwrap();
+    drop(store);
+    assert_eq!(open(&folder, Suite::Sm, SMALL).nodes(), in_memory);
+}
+
+#[test]
+fn a_flipped_bit_of_a_page_is_an_error_with_what_to_do_and_never_another_value() {
+    let folder = Folder::new();
+    let store = open(&folder, Suite::Intl, SMALL);
+    let mut contents = Contents::new();
+    let changes = wide_changes(0, 60, 60);
+    apply(&mut contents, &changes);
+    store.commit(Height(0), &changes).unwrap();
+    store.flush(Height(0)).unwrap();
+    store.persist().unwrap();
+    drop(store);
+    let (name, len) = hawser_storage::Disk::list(&folder.disk).unwrap().remove(1);
+    assert!(name.ends_with(".pag"), "{name}");
+    let mut found = 0;
+    for offset in (8..len as usize).step_by(61) {
+        let damaged = Folder {
+            kv: folder.kv.clone(),
+            disk: folder.disk.clone(),
+        };
+        damaged.disk.flip_bit(&name, offset, 3);
+        let store = open(&damaged, Suite::Intl, SMALL);
+        let view = store.view(Height(0)).unwrap();
+        for key in (0..60).map(wide) {
+            match view.get(&key) {
+                Ok(value) => assert_eq!(value.as_ref(), contents.get(&key)),
+                Err(error) => {
+                    let said = error.to_string();
+                    assert!(
+                        said.contains("damaged") && said.contains("made anew"),
+                        "{said}"
+                    );
+                    found += 1;
+                }
+            }
+        }
+        damaged.disk.flip_bit(&name, offset, 3);
+    }
+    assert!(found > 50, "{found}");
 }
