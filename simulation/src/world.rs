@@ -554,8 +554,8 @@ impl World {
         self.crash(node);
     }
 
-    /// Carries actions out as the driver does: all entries of the vote log first, one sync, then
-    /// the rest in order. The node may crash between any two.
+    /// Carries actions out as the driver does: all entries of the vote log first, one sync if
+    /// anything binds, then the rest in order. The node may crash between any two.
     fn perform(&mut self, node: usize, actions: Vec<Action>) -> Result<(), Violation> {
         for action in &actions {
             if let Action::Log(entry) = action {
@@ -573,7 +573,11 @@ impl World {
         if self.crashes_now(node) {
             return Ok(());
         }
+        let binds = actions.iter().any(Action::binds);
         let durable = self.with(node, |running| {
+            if !binds {
+                return Ok(Vec::new());
+            }
             running.log.sync()?;
             Ok(std::mem::take(&mut running.unsynced))
         })?;

@@ -157,8 +157,9 @@ impl Driver {
         self.perform(actions)
     }
 
-    /// Carries actions out in order. All entries of the vote log go first and share one sync,
-    /// which only makes them durable earlier than their order asks for.
+    /// Carries actions out in order. All entries of the vote log go first and share one sync, which
+    /// only makes them durable earlier than their order asks for. Where nothing is said that binds,
+    /// the sync is left to the next time that something is.
     fn perform(&mut self, actions: Vec<Action>) -> Result<(), ChainError> {
         for action in &actions {
             if let Action::Log(entry) = action {
@@ -166,7 +167,7 @@ impl Driver {
             }
         }
         let started = Instant::now();
-        if self.log.sync()? {
+        if actions.iter().any(Action::binds) && self.log.sync()? {
             self.observer.synced(started.elapsed().as_secs_f64());
         }
         for action in actions {

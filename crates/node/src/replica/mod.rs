@@ -194,6 +194,16 @@ pub enum Action {
     Report(Report),
 }
 
+impl Action {
+    /// Whether all that was logged before must be durable before this takes effect: it tells others
+    /// something that this node must not forget. What a node logs of others' votes can wait for the
+    /// next such action, for a node that forgets it hears it again.
+    #[must_use]
+    pub const fn binds(&self) -> bool {
+        matches!(self, Self::Send { urgent: true, .. })
+    }
+}
+
 /// Something that people should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
