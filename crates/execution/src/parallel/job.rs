@@ -39,6 +39,28 @@ pub struct Figures {
     pub in_order: usize,
 }
 
+/// Gas limits that may be run ahead of, as a multiple of the block's.
+const AHEAD_GAS_TIMES: u64 = 2;
+
+/// Which transactions wait for their turn: those that should, and those that their turn would probably
+/// not admit for their gas. What nobody counts gas for must not run: a block holds what its proposer
+/// likes.
+fn held_back(executor: &Executor, block: &SharedBlock, hints: &Hints) -> Vec<bool> {
+    let transaction_gas_max = executor.config().parameters.transaction_gas_max;
+    let ahead_max = block.context.gas_limit.saturating_mul(AHEAD_GAS_TIMES);
+    let mut ahead = 0u64;
+    let held = hints.in_turn.iter().zip(block.transactions());
+    held.map(|(in_turn, transaction)| {
+        let limit = transaction.transaction().gas_limit();
+        if limit > transaction_gas_max {
+            return true;
+        }
+        ahead = ahead.saturating_add(limit);
+        *in_turn || ahead > ahead_max
+    })
+    .collect()
+}
+
 /// See the module.
 pub(super) struct Job {
     pub(super) executor: Executor,
@@ -70,6 +92,7 @@ impl Job {
                 Some(gate.stands_open(&mut state).ok()?)
             }
         };
+        let held_back = held_back(&executor, &block, hints);
         let results = block
             .transactions
             .iter()
@@ -80,7 +103,7 @@ impl Job {
             block,
             memory: Memory::default(),
             gate_open,
-            schedule: Mutex::new(Schedule::new(hints)),
+            schedule: Mutex::new(Schedule::new(hints, &held_back)),
             moved: Condvar::new(),
             results,
             runs: AtomicUsize::new(0),

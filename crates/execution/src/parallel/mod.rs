@@ -72,7 +72,7 @@ pub struct SharedBlock {
 }
 
 impl SharedBlock {
-    fn transactions(&self) -> impl ExactSizeIterator<Item = &VerifiedTransaction> {
+    pub(super) fn transactions(&self) -> impl ExactSizeIterator<Item = &VerifiedTransaction> {
         self.transactions.iter().map(AsRef::as_ref)
     }
 }

@@ -49,8 +49,9 @@ fn at(index: u32) -> usize {
 }
 
 impl Schedule {
-    pub(super) fn new(hints: &Hints) -> Self {
-        let count = hints.in_turn.len();
+    /// A block with its hints; `held_back` says of which transactions nobody may run ahead.
+    pub(super) fn new(hints: &Hints, held_back: &[bool]) -> Self {
+        let count = held_back.len();
         let mut waits = vec![0u32; count];
         let mut first = vec![None; count];
         let mut after = Vec::with_capacity(hints.edges.len());
@@ -65,7 +66,7 @@ impl Schedule {
             }
         }
         let mut ready = BinaryHeap::with_capacity(count);
-        let status = waits.iter().zip(&hints.in_turn).enumerate();
+        let status = waits.iter().zip(held_back).enumerate();
         let status = status.map(|(index, (wait, in_turn))| match (*wait, *in_turn) {
             (_, true) => Status::InTurn,
             (0, false) => {

@@ -366,6 +366,33 @@ fn execute_shared_gives_the_same_with_any_setting() {
     }
 }
 
+/// Kills the mutant "nobody is held back" (`held_back` says `false`), which never ends.
+#[test]
+fn what_gas_would_not_admit_is_not_run_ahead() {
+    let world = World::new(false, true);
+    let (one, looping) = (eth_key(1), Address::repeat_byte(0xbc));
+    let endless = || vec![common::to(looping, 0, vec![])];
+    let native = |nonce, gas| {
+        let order = hawser_ledger::Ordering::Sequential { nonce };
+        common::native(&one, order, gas, endless(), hawser_crypto::Suite::Intl)
+    };
+    // Over the limit of a transaction, then more together than twice the limit of the block.
+    let mut block = vec![native(0, u64::MAX / 2)];
+    block.extend((0..40).map(|n| {
+        let key = eth_key(u8::try_from(n % 11 + 1).unwrap());
+        call_tx(&key, n / 11, Some(looping), 0, vec![], 1_000_000)
+    }));
+    let expected = serial(&world, &block);
+    for workers in [1, 2, 8] {
+        let (output, figures) = virtually(&world, &block, &none(41), false, (workers, 3));
+        assert_eq!(output, expected);
+        // The limit of the block is 2.5 million.
+        assert!(figures.runs <= 5, "{figures:?}");
+    }
+    let output = really(&world, &block, &none(41), &Threads::new(3));
+    assert_eq!(output, expected);
+}
+
 /// Kills the mutant "the rest of a block goes on with the engine at hand" (`Lane::into_rest` keeps its
 /// engine): what the gate has read at an earlier turn is not what holds now.
 #[test]
