@@ -26,6 +26,8 @@ pub struct Memory {
 /// Counters of all nodes together, as they stand at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
+    /// When it was taken.
+    pub(crate) at: Option<Instant>,
     /// Clock ticks by process and thread, with the thread's name.
     threads: BTreeMap<(i32, i32), (String, u64)>,
     /// Clock ticks of whole processes, ended threads included.
@@ -75,6 +77,7 @@ impl Snapshot {
     pub(crate) async fn take(network: Option<&Hawser>) -> Self {
         let own = i32::try_from(std::process::id()).unwrap_or_default();
         let mut snapshot = Self {
+            at: Some(Instant::now()),
             own: ticks(&read(&format!("/proc/{own}/stat"))).unwrap_or(0),
             segments: segments(&read("/proc/net/snmp")),
             ..Self::default()

@@ -17,9 +17,7 @@ use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_primitives::limits::TRANSACTION_BYTES_MAX;
 use hawser_rpc::{
     RpcLimits,
-    auth::{
-        Access, AuditUnavailable, Decision, Durable, ReadAudit, ReadEvent, signature::sign_request,
-    },
+    auth::{Access, AuditUnavailable, Decision, Durable, ReadAudit, ReadEvent, sign_request},
 };
 use serde_json::{Value, json};
 

@@ -14,7 +14,10 @@ mod submit;
 mod workers;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -70,6 +73,8 @@ pub(crate) struct Drive {
     pub(crate) length: Duration,
     /// How long an answer may take before the transactions count as unanswered.
     pub(crate) answer: Duration,
+    /// Whether the schedule goes on for as long as what goes on beside it.
+    pub(crate) hold: bool,
 }
 
 /// A second of a run.
@@ -139,8 +144,14 @@ impl Drive {
         let (mut blocks, mut seconds) = (Vec::new(), Vec::new());
         let done = tokio::sync::watch::channel(false);
         let sending = async {
-            let scheduled = self.schedule(&crew, start, bar);
-            let (ended, beside) = tokio::try_join!(scheduled, beside(start))?;
+            let over = AtomicBool::new(!self.hold);
+            let scheduled = self.schedule(&crew, start, bar, &over);
+            let accompanied = async {
+                let value = beside(start).await?;
+                over.store(true, Ordering::Relaxed);
+                Ok(value)
+            };
+            let (ended, beside) = tokio::try_join!(scheduled, accompanied)?;
             self.mend(&crew, start).await?;
             // The receiver is in this function.
             let _ = done.0.send(true);
@@ -178,12 +189,18 @@ impl Drive {
     }
 
     /// Lets slots leave until the time is up; when that was.
-    async fn schedule(&self, crew: &Crew, start: Instant, bar: &Bar) -> Result<Duration> {
+    async fn schedule(
+        &self,
+        crew: &Crew,
+        start: Instant,
+        bar: &Bar,
+        over: &AtomicBool,
+    ) -> Result<Duration> {
         let end = self.ramp + self.length;
         let mut sent = 0u64;
         loop {
             let now = start.elapsed();
-            if now >= end {
+            if now >= end && over.load(Ordering::Relaxed) {
                 break;
             }
             bar.set(now.as_secs());

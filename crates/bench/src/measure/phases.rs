@@ -169,6 +169,7 @@ impl Phases<'_> {
                 length,
                 transactions: most * (self.lengths.calibrate_s + 1) + window as u64,
                 answer: ANSWER,
+                hold: false,
             };
             let (driven, ()) = stage.play(part, |_| async { Ok(()) }).await?;
             unrefused(&driven)?;
@@ -198,10 +199,10 @@ impl Phases<'_> {
         percent: u32,
     ) -> Result<(Level, Option<Percentiles>)> {
         let offered = rate * f64::from(percent) / 100.0;
-        let (ramp, length) = (
-            seconds(self.lengths.ramp_s.min(2)),
-            seconds(self.lengths.level_s),
-        );
+        let ramp = seconds(self.lengths.ramp_s.min(2));
+        // Slow workloads need longer for a handful of transactions.
+        let handful = (5.0 / offered.max(0.01)).ceil().min(60.0) as u64;
+        let length = seconds(self.lengths.level_s.max(handful));
         let name = format!("{} {percent} %", self.text("latency at", "时延，负载"));
         let part = Part {
             name: &name,
@@ -210,6 +211,7 @@ impl Phases<'_> {
             length,
             transactions: (offered * (ramp + length).as_secs_f64()) as u64 + 1,
             answer: ANSWER,
+            hold: false,
         };
         let urls = stage.bed.urls.clone();
         let beside = |_| async move {
@@ -257,6 +259,7 @@ impl Phases<'_> {
             length: seconds(length),
             transactions: (offered * length as f64) as u64 + 1,
             answer: ANSWER,
+            hold: false,
         };
         let (driven, ()) = stage.play(part, |_| async { Ok(()) }).await?;
         unrefused(&driven)?;
@@ -284,6 +287,7 @@ impl Phases<'_> {
             length: seconds(length),
             transactions: (offered * length as f64) as u64 + 1,
             answer: ANSWER,
+            hold: false,
         };
         let network = stage.bed.network.as_ref();
         let end = seconds(length);
@@ -313,6 +317,7 @@ impl Phases<'_> {
             length: seconds(self.lengths.recovery_s),
             transactions: (rate * 1.6) as u64 * self.lengths.recovery_s + window as u64,
             answer: ANSWER,
+            hold: false,
         };
         let (after, ()) = stage.play(again, |_| async { Ok(()) }).await?;
         unrefused(&after)?;
@@ -359,8 +364,9 @@ impl Phases<'_> {
         let network = network.ok_or_else(|| void("faults need a network of one's own"))?;
         let (before, length) = (seconds(self.lengths.fault_s), seconds(self.lengths.fault_s));
         let ramp = seconds(self.lengths.ramp_s.min(3));
-        // Starting a node again takes a few seconds on a loaded machine.
-        let total = ramp + before + length + seconds(self.lengths.fault_s) + seconds(5);
+        // Until the validator is back, and as long again; how long that takes is not known beforehand.
+        let after = seconds(self.lengths.fault_s);
+        let total = ramp + before + length + after;
         let window = stage.window(rate as u64);
         let (en, zh) = fault.names();
         let part = Part {
@@ -368,11 +374,14 @@ impl Phases<'_> {
             pace: Pace::Window(window),
             ramp,
             length: total.saturating_sub(ramp),
-            transactions: (rate * 1.4 * total.as_secs_f64()) as u64 + window as u64,
+            transactions: (rate * 2.0 * (total + seconds(10)).as_secs_f64()) as u64 + window as u64,
             answer: ANSWER_IN_FAULTS,
+            hold: true,
         };
         let beside = |start: Instant| async move {
-            faults::happen(network, fault, start, ramp + before, length).await
+            let events = faults::happen(network, fault, start, ramp + before, length).await?;
+            tokio::time::sleep(after).await;
+            Ok(events)
         };
         let (driven, events) = stage.play(part, beside).await?;
         Ok(faults::judge(fault, events, ramp, &driven))

@@ -35,6 +35,7 @@ impl Phases<'_> {
             length,
             transactions: (estimate * 1.6) as u64 * total + window as u64,
             answer: ANSWER,
+            hold: false,
         };
         let (ground, replay) = (self.ground(stage), stage.replay.clone());
         let network = stage.bed.network.as_ref();
@@ -55,9 +56,9 @@ impl Phases<'_> {
             };
             let script = async { tokio::try_join!(probing, timing) };
             let (found, slowest) = with_memory(network, start, &mut memory, script).await?;
-            Ok((found, marks, memory, slowest))
+            Ok((found, marks, memory, slowest, start))
         };
-        let (driven, (found, marks, memory, slowest)) = stage.play(part, beside).await?;
+        let (driven, (found, marks, memory, slowest, start)) = stage.play(part, beside).await?;
         *probes = found;
         unrefused(&driven)?;
         let steady = driven.steady.clone().ok_or_else(|| {
@@ -67,16 +68,21 @@ impl Phases<'_> {
                 "fewer than two blocks were made while the load was steady"
             })
         })?;
-        let usage = match marks.as_slice() {
-            [first, last] => last.since(first),
-            _ => return Err(void("the nodes were not looked at")),
+        let [first, last] = marks.as_slice() else {
+            return Err(void("the nodes were not looked at"));
         };
-        // Between the two looks, not between the two blocks.
-        let measured = self.lengths.seconds as f64;
+        let usage = last.since(first);
+        // Between the two looks: on a busy machine these are not taken on time.
+        let moment = |mark: &Snapshot, planned| {
+            let at = mark.at.and_then(|at| at.checked_duration_since(start));
+            at.unwrap_or(planned)
+        };
+        let (from, to) = (moment(first, ramp), moment(last, ramp + length));
+        let measured = to.saturating_sub(from).as_secs_f64().max(1e-3);
         let inside = driven
             .blocks
             .iter()
-            .filter(|block| block.seen >= ramp && block.seen < ramp + length);
+            .filter(|block| block.seen >= from && block.seen < to);
         let executed: u64 = inside.clone().map(|block| block.transactions).sum();
         let blocks = inside.clone().count().max(1) as f64;
         let nodes = stage.bed.urls.len().max(1) as f64;

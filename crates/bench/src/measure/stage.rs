@@ -52,6 +52,8 @@ pub(crate) struct Part<'a> {
     /// Transactions to sign; what is not used is thrown away.
     pub(crate) transactions: u64,
     pub(crate) answer: Duration,
+    /// Whether it goes on for as long as what goes on beside it.
+    pub(crate) hold: bool,
 }
 
 impl<'a> Stage<'a> {
@@ -124,6 +126,7 @@ impl<'a> Stage<'a> {
             ramp: part.ramp,
             length: part.length,
             answer: part.answer,
+            hold: part.hold,
         };
         let bar = self
             .progress
