@@ -12,6 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::settings::Patch;
 
 const GAS: u64 = 500_000;
+/// Gas limit of a plain transfer.
+const LOT_GAS: u64 = 60_000;
 const LIFETIME_MS: u64 = 120_000;
 
 struct Client {
@@ -85,6 +87,39 @@ impl Clients {
                 .collect()
         };
         self.sign(rng, now, calls)
+    }
+
+    /// Many transfers at once, by the clients whose signatures cost least to verify.
+    pub(crate) fn lot(&mut self, count: usize) -> Vec<Signed> {
+        let (chain, suite) = (self.chain, self.suite);
+        let fast = |client: &&mut Client| client.key.public_key().scheme() == Scheme::Ed25519;
+        let mut clients: Vec<_> = self.clients.iter_mut().filter(fast).collect();
+        let mut all = Vec::with_capacity(count);
+        while all.len() < count && !clients.is_empty() {
+            for client in clients.iter_mut().take(count - all.len()) {
+                let nonce = client.nonce;
+                client.nonce = nonce.saturating_add(1);
+                let native = UnsignedNative {
+                    chain_id: chain,
+                    signer: client.key.public_key(),
+                    ordering: Ordering::Sequential { nonce },
+                    gas_limit: LOT_GAS,
+                    calls: vec![Call::Call {
+                        to: Address::repeat_byte(0x80),
+                        value: U256::from(1u64),
+                        input: Bytes::new(),
+                    }],
+                }
+                .sign(&client.key);
+                let raw = native.encode_2718();
+                all.push(Signed {
+                    hash: suite.hash(&raw),
+                    raw,
+                    expires: None,
+                });
+            }
+        }
+        all
     }
 
     /// A change of settings, signed by a random client.

@@ -19,6 +19,19 @@ pub struct Faults {
     pub clock_skew_ms_max: u64,
 }
 
+/// Transactions that clients hand to one node, far faster than one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The node.
+    pub node: usize,
+    /// How many.
+    pub transactions: usize,
+    /// How many at once.
+    pub at_once: usize,
+    /// Time between two lots, in virtual milliseconds.
+    pub every_ms: u64,
+}
+
 /// A run: everything follows from the seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -46,6 +59,12 @@ pub struct Plan {
     /// Whether the chain goes over to the next protocol version on the way. Every other node has
     /// the newer program from the start, the rest get it when the old one has stopped.
     pub upgrade: bool,
+    /// What leaves a node at most, in bytes per second; 0 for no limit. Urgent messages overtake.
+    pub egress_bytes_per_s: u64,
+    /// A load beside the single transactions.
+    pub load: Option<Load>,
+    /// Nodes, the last ones, that pass nothing on for others: no transactions, no references.
+    pub idle_relays: usize,
 }
 
 impl Plan {
@@ -97,6 +116,9 @@ impl Plan {
             observers,
             changes: few(8),
             upgrade: false,
+            egress_bytes_per_s: 0,
+            load: None,
+            idle_relays: 0,
         }
     }
 }

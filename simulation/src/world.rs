@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     Plan, Violation,
     clients::{Clients, Signed},
+    egress::{Egress, Sent},
     node::{Running, SimNode},
     oracle::Oracle,
     settings::{Model, Patch},
@@ -27,6 +28,8 @@ const CHAIN: ChainId = ChainId(2021);
 const START: Time = Time(1_700_000_000_000);
 /// Shortest way between two nodes, in milliseconds.
 const LINK_MS: u64 = 1;
+/// When a load begins, in milliseconds: links are up and have exchanged what nodes understand.
+const LOAD_FROM_MS: u64 = 100;
 
 /// Something that is going to happen.
 enum What {
@@ -47,6 +50,7 @@ enum What {
         node: usize,
     },
     Submit,
+    Load,
     Partition,
     Heal,
     EndOfFaults,
@@ -97,6 +101,8 @@ pub struct Outcome {
     pub upgraded: u64,
     /// Virtual milliseconds from the end of the faults until all was executed everywhere.
     pub healed_ms: u64,
+    /// What nodes sent one another.
+    pub sent: Sent,
 }
 
 /// A network in virtual time.
@@ -115,6 +121,8 @@ pub struct World {
     faulty: bool,
     submitted: BTreeMap<B256, Signed>,
     to_submit: usize,
+    to_load: usize,
+    egress: Egress,
     to_change: usize,
     /// Whether the change of protocol is still to come.
     to_upgrade: bool,
@@ -193,6 +201,8 @@ impl World {
                     .collect(),
             ),
             to_submit: plan.transactions,
+            to_load: plan.load.map_or(0, |load| load.transactions),
+            egress: Egress::new(nodes.len(), plan.egress_bytes_per_s),
             to_change: plan.changes,
             to_upgrade: plan.upgrade,
             candidates,
@@ -223,6 +233,9 @@ impl World {
         }
         world.schedule(world.plan.faulty_ms, What::EndOfFaults);
         world.schedule(10, What::Submit);
+        if world.to_load > 0 {
+            world.schedule(LOAD_FROM_MS, What::Load);
+        }
         if world.plan.faults.partition_every_ms > 0 {
             world.schedule(world.plan.faults.partition_every_ms, What::Partition);
         }
@@ -239,7 +252,7 @@ impl World {
                 return Err(self.stuck());
             }
             self.step(next.what)?;
-            if !self.faulty && self.to_submit == 0 && self.is_settled() {
+            if !self.faulty && self.to_submit == 0 && self.to_load == 0 && self.is_settled() {
                 return Ok(Outcome {
                     audit: self.audit,
                     height: self.oracle.highest(),
@@ -253,6 +266,7 @@ impl World {
                     changes: self.oracle.model().changes(),
                     upgraded: self.upgraded,
                     healed_ms: self.now.since_ms(healed_from),
+                    sent: self.egress.sent(),
                 });
             }
         }
@@ -364,6 +378,7 @@ impl World {
                 }
             }
             What::Submit => self.submit(),
+            What::Load => self.load(),
             What::Partition => self.partition(),
             What::Heal => self.cut.clear(),
             What::EndOfFaults => self.end_faults(),
@@ -488,9 +503,39 @@ impl World {
         }
     }
 
+    /// Hands the next lot of a load to its node.
+    fn load(&mut self) {
+        let Some(load) = self.plan.load else {
+            return;
+        };
+        let count = load.at_once.min(self.to_load);
+        let mut raws = Vec::with_capacity(count);
+        for signed in self.clients.lot(count) {
+            raws.push(signed.raw.clone());
+            self.submitted.insert(signed.hash, signed);
+        }
+        self.to_load = self.to_load.saturating_sub(count);
+        let running = self
+            .nodes
+            .get(load.node)
+            .and_then(|node| node.running.as_ref());
+        let results = running.map(|running| running.verifier.submitted(raws));
+        let candidates = results.into_iter().flatten().filter_map(Result::ok);
+        let list: Vec<_> = (self.replies..).skip(1).zip(candidates).collect();
+        self.replies = self.replies.wrapping_add(list.len() as u64);
+        self.later(load.node, LINK_MS, Event::Submitted(list));
+        if self.to_load > 0 {
+            self.schedule(load.every_ms, What::Load);
+        }
+    }
+
     /// Hands every transaction that is not executed to some node again, as a careful client does
     /// that waits for its receipt.
     fn hand_in(&mut self) {
+        // A load is handed in once: its node is up.
+        if self.plan.load.is_some() {
+            return;
+        }
         let open: Vec<Bytes> = self
             .submitted
             .values()
@@ -622,7 +667,7 @@ impl World {
         let life = self.nodes.get(node).map_or(0, |node| node.life);
         match action {
             Action::Log(_) | Action::Report(_) | Action::Reply(..) => {}
-            Action::Send { to, bytes, .. } => self.send(node, to, &bytes)?,
+            Action::Send { to, urgent, bytes } => self.send(node, to, urgent, &bytes)?,
             Action::SetTimer(timer, at) => self.set_timer(node, timer, at)?,
             Action::ClearTimer(timer) => {
                 self.with(node, |running| {
@@ -630,13 +675,18 @@ impl World {
                     Ok(())
                 })?;
             }
-            Action::Verify { transactions, .. } => {
+            Action::Verify {
+                from,
+                transactions,
+                spread,
+            } => {
                 let verified = self.with(node, |running| {
                     let results = running.verifier.relayed(transactions);
                     Ok(results.into_iter().filter_map(Result::ok).collect())
                 })?;
                 if let Some(candidates) = verified {
-                    self.later(node, 1, Event::Gossiped(candidates));
+                    let spread = spread.then_some(from);
+                    self.later(node, 1, Event::Gossiped { candidates, spread });
                 }
             }
             Action::Check { hash, block, known } => {
@@ -663,7 +713,7 @@ impl World {
                 let blocks = self.with(node, |running| Ok(running.store.serve(from, count)?))?;
                 if let Some(blocks) = blocks {
                     let bytes = encode(&PeerMessage::Blocks(blocks));
-                    self.send(node, To::Peer(to), &bytes)?;
+                    self.send(node, To::Peer(to), false, &bytes)?;
                 }
             }
         }
@@ -677,6 +727,14 @@ impl World {
         certificate: &hawser_ledger::Certificate,
     ) -> Result<(), Violation> {
         self.note(format!("{node} commits {}", block.hash).as_bytes());
+        let header = &block.block.header;
+        let addresses = self.nodes.iter();
+        self.egress.decided(
+            header.height,
+            block.block.body_bytes(),
+            header.proposer,
+            addresses.map(|node| node.key.as_ref().map(|key| key.address())),
+        );
         self.oracle.on_commit(node, block, certificate)
     }
 
@@ -730,14 +788,20 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, from: usize, to: To, bytes: &[u8]) -> Result<(), Violation> {
+    fn send(&mut self, from: usize, to: To, urgent: bool, bytes: &[u8]) -> Result<(), Violation> {
         let message =
             decode_exact::<PeerMessage>(bytes, limits::FRAME_BYTES_MAX).map_err(|error| {
                 Violation(format!("node {from} sends what does not decode: {error}"))
             })?;
         self.oracle.on_send(from, &message)?;
+        if self.withholds(from, &message) {
+            return Ok(());
+        }
         let targets: Vec<_> = match to {
             To::All => (0..self.nodes.len()).filter(|node| *node != from).collect(),
+            To::Except(id) => (0..self.nodes.len())
+                .filter(|node| *node != from && *node != usize::from(id.0[0]))
+                .collect(),
             To::Peer(id) => vec![usize::from(id.0[0])],
         };
         for target in targets {
@@ -747,7 +811,8 @@ impl World {
                 1
             };
             for _ in 0..copies {
-                self.deliver(from, target, bytes);
+                let left = self.egress.send(from, self.now, bytes.len(), urgent);
+                self.deliver(from, target, left, bytes);
             }
         }
         Ok(())
@@ -757,7 +822,21 @@ impl World {
         per_mille > 0 && self.rng.random_range(0..1_000) < per_mille
     }
 
-    fn deliver(&mut self, from: usize, to: usize, bytes: &[u8]) {
+    /// Whether a node that serves nobody keeps this message to itself.
+    fn withholds(&self, from: usize, message: &PeerMessage) -> bool {
+        let first = self.nodes.len().saturating_sub(self.plan.idle_relays);
+        let passed_on = match message {
+            PeerMessage::Transactions(_) => true,
+            PeerMessage::Compact(compact) => {
+                let own = self.nodes.get(from).and_then(|node| node.key.as_ref());
+                own.is_none_or(|key| key.address() != compact.header.proposer)
+            }
+            _ => false,
+        };
+        from >= first && passed_on
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, after: u64, bytes: &[u8]) {
         let mut delay = LINK_MS;
         if self.faulty {
             if self.cut.contains(&from) != self.cut.contains(&to)
@@ -772,7 +851,7 @@ impl World {
         let bytes = Bytes::copy_from_slice(bytes);
         self.later(
             to,
-            delay,
+            delay.saturating_add(after),
             Event::Message {
                 from: peer(from),
                 bytes,

@@ -181,8 +181,12 @@ impl Driver {
             Action::Send { to, urgent, bytes } => self.send(to, urgent, bytes),
             Action::SetTimer(timer, at) => self.timers.set(timer, at),
             Action::ClearTimer(timer) => self.timers.clear(timer),
-            Action::Verify { from, transactions } => {
-                if !self.jobs.gossip(transactions) {
+            Action::Verify {
+                from,
+                transactions,
+                spread,
+            } => {
+                if !self.jobs.gossip(transactions, spread.then_some(from)) {
                     tracing::debug!(%from, "too many transactions from peers wait; dropped some");
                     self.observer.refused("gossip_overflow");
                 }
@@ -213,6 +217,11 @@ impl Driver {
                 let light = self.light.read();
                 let full = |peer: &_| !light.contains(peer);
                 self.network.broadcast_to(chain, lane, bytes.0, full);
+            }
+            To::Except(other) => {
+                let light = self.light.read();
+                let wanted = |peer: &_| *peer != other && !light.contains(peer);
+                self.network.broadcast_to(chain, lane, bytes.0, wanted);
             }
             To::Peer(peer) => {
                 // Not connected or full: the replica asks or tells again by timer.

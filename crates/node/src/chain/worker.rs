@@ -8,6 +8,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
 use hawser_ledger::Certificate;
+use hawser_network::PeerId;
 use hawser_primitives::Height;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -31,7 +32,7 @@ const GOSSIP_MAX: usize = 1_024;
 pub(super) struct Jobs {
     pub(super) commit: Sender<(CheckedBlock, Certificate)>,
     check: Sender<Share>,
-    gossip: Sender<Vec<Relayed>>,
+    gossip: Sender<Gossip>,
     verifiers: usize,
 }
 
@@ -44,11 +45,15 @@ impl Jobs {
         }
     }
 
-    /// Queues a peer's transactions; says whether there was room.
-    pub(super) fn gossip(&self, transactions: Vec<Relayed>) -> bool {
-        self.gossip.len() < GOSSIP_MAX && self.gossip.send(transactions).is_ok()
+    /// Queues a peer's transactions, with the peer if they are to be passed on; says whether there
+    /// was room.
+    pub(super) fn gossip(&self, transactions: Vec<Relayed>, spread: Option<PeerId>) -> bool {
+        self.gossip.len() < GOSSIP_MAX && self.gossip.send((transactions, spread)).is_ok()
     }
 }
+
+/// Transactions from a peer, and who asked to pass them on.
+type Gossip = (Vec<Relayed>, Option<PeerId>);
 
 /// What all workers share.
 pub(super) struct Context {
@@ -195,7 +200,7 @@ fn flush(context: &Context, due: &Receiver<Height>) {
 fn verify(
     context: &Context,
     checks: &Receiver<Share>,
-    gossips: &Receiver<Vec<Relayed>>,
+    gossips: &Receiver<Gossip>,
     ingresses: &Receiver<Vec<Submission>>,
 ) {
     loop {
@@ -209,7 +214,7 @@ fn verify(
                 Err(_) => return,
             },
             recv(gossips) -> raws => match raws {
-                Ok(raws) => Some(gossiped(context, raws)),
+                Ok((raws, spread)) => Some(gossiped(context, raws, spread)),
                 Err(_) => return,
             },
         };
@@ -247,7 +252,7 @@ fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
     (!verified.is_empty()).then_some(Input::Verified(verified))
 }
 
-fn gossiped(context: &Context, list: Vec<Relayed>) -> Input {
+fn gossiped(context: &Context, list: Vec<Relayed>, spread: Option<PeerId>) -> Input {
     let mut candidates = Vec::with_capacity(list.len());
     for result in context.verifier.relayed(list) {
         match result {
@@ -255,5 +260,5 @@ fn gossiped(context: &Context, list: Vec<Relayed>) -> Input {
             Err(error) => refused(context, &error, Source::Peer),
         }
     }
-    Input::Event(Event::Gossiped(candidates))
+    Input::Event(Event::Gossiped { candidates, spread })
 }

@@ -251,6 +251,11 @@ impl Pool {
         }
     }
 
+    /// All that waits, oldest first.
+    pub fn by_arrival(&self) -> impl Iterator<Item = &Arc<VerifiedTransaction>> {
+        self.arrivals.values()
+    }
+
     /// Whether a block could be made of what waits.
     #[must_use]
     pub fn has_ready(&self) -> bool {

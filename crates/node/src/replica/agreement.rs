@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hawser_consensus::{Election as _, Message, Output, Vote};
+use hawser_consensus::{Election as _, Message, Output, Record, Vote};
 use hawser_crypto::Signature;
 use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;
@@ -65,7 +65,11 @@ impl Replica {
             .any(|output| matches!(output, Output::Persist(_)))
             && let Some(block) = message.block()
         {
-            self.want_body(block, &message);
+            let proposal = match &message {
+                Message::Proposal(signed) => Some(signed),
+                _ => None,
+            };
+            self.want_body(block, proposal);
         }
         self.apply(outputs)
     }
@@ -176,7 +180,10 @@ impl Replica {
     pub(super) fn apply(&mut self, outputs: Vec<Output>) -> Result<(), ReplicaError> {
         for output in outputs {
             match output {
-                Output::Persist(record) => self.actions.push(Action::Log(LogEntry::Record(record))),
+                Output::Persist(record) => {
+                    self.want_proposed(&record);
+                    self.actions.push(Action::Log(LogEntry::Record(record)));
+                }
                 Output::Send(message) => {
                     self.own.sent(&message);
                     self.send(To::All, true, &PeerMessage::Agreement(message));
@@ -205,7 +212,7 @@ impl Replica {
                     }
                 }
                 Output::Build { height, round } => self.build = Some((height, round)),
-                Output::Restream { block } => self.send_body(To::All, block),
+                Output::Restream { block } => self.offer_body(block),
                 Output::Decided(certificate) => self.decided(certificate)?,
                 Output::Misbehaviour {
                     validator,
@@ -217,6 +224,15 @@ impl Replica {
             }
         }
         Ok(())
+    }
+
+    /// Wants the body of a block whose proposal came before its height was started here.
+    fn want_proposed(&mut self, record: &Record) {
+        if let Record::Proposal(signed) = record
+            && signed.proposal.height == self.tip.height.next()
+        {
+            self.want_body(signed.proposal.block, Some(signed));
+        }
     }
 
     /// Builds and proposes a block once the roots that its header carries are known.
@@ -264,7 +280,7 @@ impl Replica {
         });
         let outputs = self.bft.propose(height, round, hash)?;
         self.apply(outputs)?;
-        self.send_body(To::All, hash);
+        self.offer_body(hash);
         Ok(())
     }
 
@@ -319,6 +335,7 @@ impl Replica {
                 .set_parameters(self.rules.parameters(next).clone());
         }
         self.candidates.clear();
+        self.drafts.decided(self.tip.height);
         self.cast.retain(|height, _| *height > self.tip.height);
         self.own.decided(self.tip.height);
         self.actions.push(Action::Commit { block, certificate });

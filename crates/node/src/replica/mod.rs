@@ -15,8 +15,10 @@
 
 mod agreement;
 mod candidates;
+mod compact;
 mod own;
 mod pace;
+mod spread;
 mod sync;
 mod wire;
 
@@ -35,10 +37,15 @@ use crate::{
     pool::{Candidate, Pool, PoolError, PoolLimits},
 };
 use candidates::Candidates;
+use compact::Drafts;
 use own::OwnVotes;
 use pace::Pace;
+use spread::{Passed, Spare};
 use sync::Sync;
-pub use wire::{CertifiedBlock, PeerMessage, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES};
+pub use wire::{
+    CertifiedBlock, Compact, FEATURE_COMPACT, FEATURE_SPREAD, PeerMessage, REFERENCE_BYTES,
+    Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
+};
 
 /// How often a node tells its peers how far it is, in milliseconds.
 const STATUS_INTERVAL_MS: u64 = 2_000;
@@ -103,7 +110,12 @@ pub enum Event {
     /// Clients of this node submitted transactions. The numbers come back in [`Action::Reply`].
     Submitted(Vec<(u64, Candidate)>),
     /// A peer's transactions have been verified.
-    Gossiped(Vec<Candidate>),
+    Gossiped {
+        /// Those that may go into the pool.
+        candidates: Vec<Candidate>,
+        /// Who asked to pass them on to all peers but itself, if anyone did.
+        spread: Option<PeerId>,
+    },
     /// Answer to [`Action::Check`].
     Checked {
         /// The block.
@@ -131,6 +143,8 @@ pub enum Event {
 pub enum To {
     /// All connected peers.
     All,
+    /// All connected peers but one.
+    Except(PeerId),
     /// One.
     Peer(PeerId),
 }
@@ -159,6 +173,8 @@ pub enum Action {
         from: PeerId,
         /// What they sent.
         transactions: Vec<Relayed>,
+        /// Whether they asked to pass it on.
+        spread: bool,
     },
     /// Verify the transactions of a block that are not known yet, then give [`Event::Checked`].
     Check {
@@ -345,6 +361,12 @@ struct Peer {
     foreign: bool,
     /// Until then its claims to be ahead are not believed: it did not live up to one.
     distrusted_until: Time,
+    /// What it understands, once it has said so.
+    features: Option<u64>,
+    /// How often it was told what this node understands.
+    hellos: u8,
+    /// Bytes of bodies that it was sent on request since the last status message.
+    served: usize,
 }
 
 /// One chain's replica.
@@ -363,6 +385,10 @@ pub struct Replica {
     program_version: u32,
     executed: Height,
     candidates: Candidates,
+    drafts: Drafts,
+    passed: Passed,
+    spare: Spare,
+    relay_turn: usize,
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
     sync: Sync,
@@ -416,6 +442,10 @@ impl Replica {
                 .collect(),
             executed,
             candidates: Candidates::default(),
+            drafts: Drafts::default(),
+            passed: Passed::default(),
+            spare: Spare::default(),
+            relay_turn: 0,
             build: None,
             peers: BTreeMap::new(),
             sync: Sync::default(),
@@ -448,20 +478,17 @@ impl Replica {
             Event::PeerUp(peer) => {
                 self.peers.insert(peer, Peer::default());
                 self.send_status(To::Peer(peer));
+                self.send_hello(peer, false);
             }
             Event::PeerDown(peer) => {
                 self.peers.remove(&peer);
                 self.candidates.forget_peer(&peer);
+                self.drafts.forget_peer(&peer);
                 self.sync_peer_down(peer);
             }
             Event::Message { from, bytes } => self.on_message(from, &bytes)?,
             Event::Submitted(list) => self.on_submitted(list),
-            Event::Gossiped(list) => {
-                for candidate in list {
-                    // What this pool refuses, the sender's may hold: no answer is owed.
-                    let _ = self.pool.insert(candidate, self.now);
-                }
-            }
+            Event::Gossiped { candidates, spread } => self.on_gossiped(candidates, spread),
             Event::Checked { hash, result } => self.on_checked(hash, result)?,
             Event::Executed {
                 roots,
@@ -570,23 +597,7 @@ impl Replica {
             self.actions.push(Action::Reply(id, result));
         }
         self.gossip(&accepted);
-    }
-
-    fn gossip(&mut self, transactions: &[Arc<VerifiedTransaction>]) {
-        let (mut batch, mut bytes) = (Vec::new(), 0usize);
-        for transaction in transactions {
-            let relayed = Relayed::from(transaction.as_ref());
-            bytes = bytes.saturating_add(relayed.raw.len());
-            batch.push(relayed);
-            if bytes >= wire::GOSSIP_BYTES {
-                let message = PeerMessage::Transactions(std::mem::take(&mut batch));
-                self.send(To::All, false, &message);
-                bytes = 0;
-            }
-        }
-        if !batch.is_empty() {
-            self.send(To::All, false, &PeerMessage::Transactions(batch));
-        }
+        self.fill_drafts(&accepted);
     }
 
     fn on_message(&mut self, from: PeerId, bytes: &[u8]) -> Result<(), ReplicaError> {
@@ -616,9 +627,28 @@ impl Replica {
                 self.on_part(from, height, block, (index, total), bytes)?;
             }
             PeerMessage::BodyRequest { height, block } => self.on_body_request(from, height, block),
-            PeerMessage::Transactions(transactions) => {
-                self.actions.push(Action::Verify { from, transactions });
-            }
+            PeerMessage::Transactions(transactions) => self.actions.push(Action::Verify {
+                from,
+                transactions,
+                spread: false,
+            }),
+            PeerMessage::Spread(transactions) => self.actions.push(Action::Verify {
+                from,
+                transactions,
+                spread: true,
+            }),
+            PeerMessage::Hello { features, heard } => self.on_hello(from, features, heard),
+            PeerMessage::Compact(compact) => self.on_compact(from, compact),
+            PeerMessage::IndexRequest {
+                height,
+                block,
+                indices,
+            } => self.on_index_request(from, (height, block), &indices),
+            PeerMessage::Indexed {
+                height,
+                block,
+                transactions,
+            } => self.on_indexed(from, (height, block), &transactions),
             PeerMessage::BlocksRequest { from: first, count } => {
                 let count = count.min(SYNC_BLOCKS_MAX);
                 if first > Height::GENESIS && first <= self.tip.height && count > 0 {
@@ -682,6 +712,7 @@ impl Replica {
                 self.set_timer(TimerId::Status, STATUS_INTERVAL_MS);
                 self.pool.expire(self.now);
                 self.send_status(To::All);
+                self.repeat_hellos();
                 self.regossip();
             }
             TimerId::Fetch(block) => self.fetch(block),
@@ -697,7 +728,8 @@ impl Replica {
             return;
         }
         let old = self.pool.oldest_ready(wire::GOSSIP_BYTES);
-        self.gossip(&old);
+        // To each directly: relays had their chance.
+        self.send_transactions(To::All, &old);
     }
 
     fn send_status(&mut self, to: To) {
@@ -709,11 +741,11 @@ impl Replica {
     }
 
     fn send(&mut self, to: To, urgent: bool, message: &PeerMessage) {
-        self.actions.push(Action::Send {
-            to,
-            urgent,
-            bytes: encode(message).into(),
-        });
+        self.send_bytes(to, urgent, encode(message).into());
+    }
+
+    fn send_bytes(&mut self, to: To, urgent: bool, bytes: Bytes) {
+        self.actions.push(Action::Send { to, urgent, bytes });
     }
 
     fn set_timer(&mut self, timer: TimerId, after_ms: u64) {

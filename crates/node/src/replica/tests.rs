@@ -8,6 +8,8 @@ use hawser_primitives::ChainId;
 
 use super::*;
 
+mod dissemination;
+
 const START: Time = Time(1_000_000);
 
 fn key(i: u8) -> Arc<SecretKey> {
