@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hawser_crypto::{Scheme, SecretKey, Suite};
-use hawser_ledger::{Call, Ordering, SETTINGS_ACCOUNT, UnsignedNative};
+use hawser_ledger::{Call, Ordering, SETTINGS_ACCOUNT, Transaction, UnsignedNative};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Time, U256};
 use hawser_services::evidence::{self, Algorithm, Record};
 use rand::Rng;
@@ -120,6 +120,40 @@ impl Clients {
             }
         }
         all
+    }
+
+    /// A transfer in the first client's name that somebody else signed.
+    pub(crate) fn forged(&mut self, now: Time) -> Option<Signed> {
+        self.salt = self.salt.saturating_add(1);
+        let (victim, thief) = (self.clients.first()?, self.clients.last()?);
+        let native = UnsignedNative {
+            chain_id: self.chain,
+            signer: victim.key.public_key(),
+            ordering: Ordering::Unordered {
+                expires: now.plus_ms(LIFETIME_MS),
+                salt: self.salt,
+            },
+            gas_limit: LOT_GAS,
+            calls: vec![Call::Call {
+                to: thief.key.address(),
+                value: U256::from(1u64),
+                input: Bytes::new(),
+            }],
+        }
+        .sign(&thief.key);
+        let raw = native.encode_2718();
+        Some(Signed {
+            hash: self.suite.hash(&raw),
+            raw,
+            expires: Some(now.plus_ms(LIFETIME_MS)),
+        })
+    }
+
+    /// Whom a transaction names as its signer.
+    pub(crate) fn sender_of(&self, raw: &Bytes) -> Option<Address> {
+        let decoded = Transaction::decode(self.suite, raw.clone()).ok()?;
+        let mut all = self.addresses();
+        all.find(|address| decoded.may_be_from(*address, self.chain))
     }
 
     /// A change of settings, signed by a random client.

@@ -19,6 +19,8 @@ fn plan(nodes: usize, transactions: usize) -> Plan {
         observers: 0,
         changes: 0,
         egress_bytes_per_s: EGRESS,
+        // Blocks of about a thousand transactions: votes do not depend on the size of blocks.
+        block_interval_ms_min: 80,
         load: Some(Load {
             node: 0,
             transactions,

@@ -11,15 +11,16 @@
 use hawser_consensus::{Message, Record, SignedVote, Vote};
 use hawser_crypto::{Scheme, SecretKey};
 use hawser_ledger::{
-    Block, Certificate, CertifiedHeader, CommitSignature, Header, Outcome, Receipt, Roots,
-    Validator, ValidatorSet, VoteKind,
+    Attestation, Block, Certificate, CertifiedHeader, Claim, CommitSignature, FalseAttestation,
+    Header, Outcome, Receipt, Roots, Validator, ValidatorSet, VoteKind,
     state::{StateKey, StateProof},
 };
 use hawser_node::light::{
     LightAnswer, LightAsk, LightHeader, LightRefusal, LightReply, LightRequest,
 };
 use hawser_node::replica::{
-    CertifiedBlock, Compact, FEATURE_COMPACT, FEATURE_SPREAD, LogEntry, PeerMessage, Relayed, Share,
+    Batch, CertifiedBlock, Compact, FEATURE_COMPACT, FEATURE_SPREAD, LogEntry, PeerMessage,
+    Relayed, Share,
 };
 use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode};
 
@@ -175,6 +176,46 @@ fn dissemination_messages() -> Vec<(&'static str, PeerMessage)> {
     ]
 }
 
+fn batch_messages() -> Vec<(&'static str, PeerMessage)> {
+    let attestation = || Attestation {
+        validator: Address::repeat_byte(3),
+        signature: signature(),
+    };
+    vec![
+        (
+            "batch",
+            PeerMessage::Batch(Batch {
+                digest: B256::repeat_byte(2),
+                transactions: vec![Relayed {
+                    sender: Address::repeat_byte(4),
+                    raw: Bytes::from(vec![1]),
+                }],
+                attestation: attestation(),
+                pass_on: true,
+            }),
+        ),
+        (
+            "attested",
+            PeerMessage::Attested {
+                digest: B256::repeat_byte(2),
+                attestation: attestation(),
+            },
+        ),
+        (
+            "evidence",
+            PeerMessage::Evidence(FalseAttestation {
+                claims: vec![Claim {
+                    hash: B256::repeat_byte(5),
+                    sender: Address::repeat_byte(6),
+                }],
+                position: 0,
+                raw: Bytes::from(vec![7]),
+                attestations: vec![attestation()],
+            }),
+        ),
+    ]
+}
+
 fn light_messages() -> Vec<(&'static str, PeerMessage)> {
     let asks = [
         (
@@ -298,7 +339,7 @@ fn entries() -> Vec<(&'static str, LogEntry)> {
 fn encodings_are_what_they_were_and_decode_to_what_they_are() {
     let mut found = String::new();
     let all = messages().into_iter().chain(light_messages());
-    for (name, message) in all.chain(dissemination_messages()) {
+    for (name, message) in all.chain(dissemination_messages()).chain(batch_messages()) {
         let bytes = encode(&message);
         found.push_str(&format!("{name}: {}\n", hex::encode(&bytes)));
         assert_eq!(

@@ -44,6 +44,10 @@ pub enum Domain {
     Multisig,
     /// Key file and contents of an encrypted data folder.
     AtRest,
+    /// Batch of transactions that validators vouch for.
+    Batch,
+    /// Attestation of a batch, as signed.
+    Attestation,
 }
 
 impl Domain {
@@ -72,6 +76,8 @@ impl Domain {
             Self::Policy => b"hawser/policy//1",
             Self::Multisig => b"hawser/multisig1",
             Self::AtRest => b"hawser/atrest//1",
+            Self::Batch => b"hawser/batch//01",
+            Self::Attestation => b"hawser/attest/01",
         }
     }
 }

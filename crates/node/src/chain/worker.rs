@@ -17,7 +17,7 @@ use super::{
     check::{CheckJob, Share},
 };
 use crate::{
-    replica::{CheckedBlock, Event, Relayed},
+    replica::{Audit, CheckedBlock, Event, Intake, Relayed},
     store::{ChainStore, ExecutedBlock},
 };
 
@@ -26,6 +26,8 @@ const BATCH: usize = 256;
 /// Messages of transactions from peers that may wait; more are dropped, the sender's pool keeps
 /// them.
 const GOSSIP_MAX: usize = 1_024;
+/// Batches of which samples may wait for verification; more go unsampled.
+const AUDITS_MAX: usize = 1_024;
 
 /// Ways to the workers. The queues need no bound of their own: checks are bounded by the
 /// candidates that a replica looks at, commits by its limit on blocks awaiting execution.
@@ -33,6 +35,7 @@ pub(super) struct Jobs {
     pub(super) commit: Sender<(CheckedBlock, Certificate)>,
     check: Sender<Share>,
     gossip: Sender<Gossip>,
+    audit: Sender<Audit>,
     verifiers: usize,
 }
 
@@ -45,15 +48,24 @@ impl Jobs {
         }
     }
 
-    /// Queues a peer's transactions, with the peer if they are to be passed on; says whether there
-    /// was room.
-    pub(super) fn gossip(&self, transactions: Vec<Relayed>, spread: Option<PeerId>) -> bool {
-        self.gossip.len() < GOSSIP_MAX && self.gossip.send((transactions, spread)).is_ok()
+    /// Queues a peer's transactions; says whether there was room. This node's own always have it.
+    pub(super) fn gossip(&self, gossip: Gossip) -> bool {
+        let room = self.gossip.len() < GOSSIP_MAX || gossip.from.is_none();
+        room && self.gossip.send(gossip).is_ok()
+    }
+
+    /// Queues samples, for when there is nothing else to verify; says whether there was room.
+    pub(super) fn audit(&self, audit: Audit) -> bool {
+        self.audit.try_send(audit).is_ok()
     }
 }
 
-/// Transactions from a peer, and who asked to pass them on.
-type Gossip = (Vec<Relayed>, Option<PeerId>);
+/// Transactions from a peer, and what to do with them.
+pub(super) struct Gossip {
+    pub(super) from: Option<PeerId>,
+    pub(super) transactions: Vec<Relayed>,
+    pub(super) intake: Intake,
+}
 
 /// What all workers share.
 pub(super) struct Context {
@@ -78,6 +90,7 @@ impl Workers {
         let (commit, commits) = unbounded();
         let (check, checks) = unbounded();
         let (gossip, gossips) = unbounded();
+        let (audit, audits) = crossbeam_channel::bounded(AUDITS_MAX);
         let (ingress, ingresses) = crossbeam_channel::bounded(verifiers.saturating_mul(4));
         let (flushes, due) = crossbeam_channel::bounded(1);
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -102,13 +115,14 @@ impl Workers {
             Box::new(move || collect(&runtime, submissions, stopped, &ingress)),
         )?;
         for i in 0..verifiers {
-            let (shared, checks, gossips, ingresses) = (
-                Arc::clone(&context),
-                checks.clone(),
-                gossips.clone(),
-                ingresses.clone(),
-            );
-            let work = move || verify(&shared, &checks, &gossips, &ingresses);
+            let shared = Arc::clone(&context);
+            let queues = Queues {
+                checks: checks.clone(),
+                ingresses: ingresses.clone(),
+                gossips: gossips.clone(),
+                audits: audits.clone(),
+            };
+            let work = move || verify(&shared, &queues);
             spawn(format!("verify-{id}-{i}"), Box::new(work))?;
         }
         Ok((
@@ -117,6 +131,7 @@ impl Workers {
                 commit,
                 check,
                 gossip,
+                audit,
                 verifiers,
             },
         ))
@@ -196,25 +211,36 @@ fn flush(context: &Context, due: &Receiver<Height>) {
     }
 }
 
-/// Verifies signatures: blocks under agreement first, then clients, then peers' gossip.
-fn verify(
-    context: &Context,
-    checks: &Receiver<Share>,
-    gossips: &Receiver<Gossip>,
-    ingresses: &Receiver<Vec<Submission>>,
-) {
+/// What waits for a thread that verifies.
+struct Queues {
+    checks: Receiver<Share>,
+    ingresses: Receiver<Vec<Submission>>,
+    gossips: Receiver<Gossip>,
+    audits: Receiver<Audit>,
+}
+
+/// Verifies signatures: blocks under agreement first, then clients, then peers' gossip, then samples
+/// of what others vouch for.
+fn verify(context: &Context, queues: &Queues) {
     loop {
         let input = select_biased! {
-            recv(checks) -> job => match job {
+            recv(queues.checks) -> job => match job {
                 Ok(share) => share.verify(&context.verifier),
                 Err(_) => return,
             },
-            recv(ingresses) -> batch => match batch {
+            recv(queues.ingresses) -> batch => match batch {
                 Ok(batch) => submitted(context, batch),
                 Err(_) => return,
             },
-            recv(gossips) -> raws => match raws {
-                Ok((raws, spread)) => Some(gossiped(context, raws, spread)),
+            recv(queues.gossips) -> gossip => match gossip {
+                Ok(gossip) => Some(gossiped(context, gossip)),
+                Err(_) => return,
+            },
+            recv(queues.audits) -> audit => match audit {
+                Ok(audit) => {
+                    let found = context.verifier.audit(audit);
+                    found.map(|evidence| Input::Event(Event::Audited(Box::new(evidence))))
+                }
                 Err(_) => return,
             },
         };
@@ -252,7 +278,23 @@ fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
     (!verified.is_empty()).then_some(Input::Verified(verified))
 }
 
-fn gossiped(context: &Context, list: Vec<Relayed>, spread: Option<PeerId>) -> Input {
+fn gossiped(context: &Context, gossip: Gossip) -> Input {
+    let Gossip {
+        from,
+        transactions: list,
+        intake,
+    } = gossip;
+    let spread = match intake {
+        Intake::Verify { spread } => from.filter(|_| spread),
+        Intake::Attest { digest } | Intake::Trust { digest } => {
+            let trust = matches!(intake, Intake::Trust { .. });
+            let (batched, errors) = context.verifier.batch(list, digest, trust);
+            for error in &errors {
+                refused(context, error, Source::Peer);
+            }
+            return Input::Event(Event::Batched(batched));
+        }
+    };
     let mut candidates = Vec::with_capacity(list.len());
     for result in context.verifier.relayed(list) {
         match result {

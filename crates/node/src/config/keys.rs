@@ -506,6 +506,12 @@ pub const KEYS: &[Key] = &[
         "furthest nonce ahead of the account's that is kept",
     ),
     key(
+        "pool.audit_per_mille",
+        Kind::Integer(0, 1_000),
+        "10",
+        "of a thousand transactions that other validators vouch for (verification = \"quorum\"), how many this node verifies all the same",
+    ),
+    key(
         "audit.dir",
         Kind::OptionalPath,
         "\"\"",

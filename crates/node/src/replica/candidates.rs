@@ -113,6 +113,18 @@ impl Candidates {
         self.assemblies.clear();
     }
 
+    /// Puts a block where it waits for its verdict.
+    #[cfg(test)]
+    pub(super) fn check(&mut self, hash: B256, block: Block) {
+        let entry = Entry {
+            round: Round(0),
+            proposer: None,
+            asked: 0,
+            body: Body::Checking(Arc::new(block)),
+        };
+        self.entries.insert(hash, entry);
+    }
+
     #[cfg(test)]
     pub(super) fn open_assemblies(&self) -> usize {
         self.assemblies.len()
@@ -148,7 +160,7 @@ impl Replica {
     pub(super) fn on_body_request(&mut self, from: PeerId, height: Height, block: B256) {
         if height == self.tip.height.next() {
             let bytes = self.body_of(&block).map_or(0, Block::body_bytes);
-            if self.may_serve(from, bytes, bytes) {
+            if self.may_serve(from, block, bytes, bytes) {
                 self.send_body(To::Peer(from), block);
             }
         } else if height <= self.tip.height {
@@ -394,11 +406,39 @@ impl Replica {
         if self.sync_checked(hash, &result)? {
             return Ok(());
         }
+        if let Ok(transactions) = &result
+            && let Some(job) = self.check_again(hash, transactions)
+        {
+            self.actions.push(job);
+            return Ok(());
+        }
         let result = result.and_then(|transactions| {
             self.check_gas(&transactions)?;
             Ok(transactions)
         });
         self.judge(hash, result)
+    }
+
+    /// What must be verified here although it was taken on others' word: the pool has lost it since,
+    /// because somebody who vouched was convicted, or for a harmless reason.
+    fn check_again(&self, hash: B256, transactions: &[Arc<VerifiedTransaction>]) -> Option<Action> {
+        let stands =
+            |one: &VerifiedTransaction| !one.is_attested() || self.pool.get(&one.hash()).is_some();
+        if transactions.iter().all(|one| stands(one)) {
+            return None;
+        }
+        let Some(Body::Checking(block)) = self.candidates.entries.get(&hash).map(|e| &e.body)
+        else {
+            return None;
+        };
+        let known = transactions.iter();
+        Some(Action::Check {
+            hash,
+            block: Arc::clone(block),
+            known: known
+                .map(|one| stands(one).then(|| Arc::clone(one)))
+                .collect(),
+        })
     }
 
     /// Limits that need the decoded transactions.

@@ -19,18 +19,23 @@ use hawser_primitives::{
 use super::{
     Action, PeerMessage, Replica, Report, TimerId, To,
     candidates::{Body, FETCH_AFTER_MS},
+    spread::DIRECT_PEERS,
     wire::{Compact, FEATURE_COMPACT, INDEXED_BYTES, REFERENCE_BYTES, Share},
 };
 use crate::siphash::SipKey;
 
 /// Bodies below this many bytes are sent in full: a round trip for what is missing would cost more.
 const COMPACT_FROM_BYTES: usize = 4_096;
+/// The same in a network where each byte goes to many.
+const COMPACT_FROM_BYTES_MANY: usize = 512;
 /// Peers up to which the proposer sends references to each of them itself.
 const COMPACT_DIRECT_PEERS: usize = 16;
 /// Wait for transactions that are on their way before missing ones are asked for, in milliseconds.
 const GRACE_MS: u64 = 10;
-/// Peers that are asked for what is missing before a full body is.
-const ASKED_MAX: usize = 2;
+/// The same where they come by relays, or have to be attested first.
+const GRACE_LONG_MS: u64 = 40;
+/// Peers that are asked for what is missing before a full body is asked for.
+const ASKED_MAX: usize = 6;
 /// Rebuilds of one block at a time: if one sender's references are wrong, another's may be right.
 const DRAFTS_PER_BLOCK_MAX: usize = 2;
 /// Rebuilds at a time.
@@ -244,7 +249,12 @@ impl Replica {
         let Some(block) = self.body_of(&hash) else {
             return;
         };
-        if block.body_bytes() < COMPACT_FROM_BYTES {
+        let from = if self.peers.len() > DIRECT_PEERS {
+            COMPACT_FROM_BYTES_MANY
+        } else {
+            COMPACT_FROM_BYTES
+        };
+        if block.body_bytes() < from {
             return self.send_body(To::All, hash);
         }
         let key = reference_key(&hash);
@@ -354,7 +364,12 @@ impl Replica {
             draft.offer(transaction);
         }
         if draft.missing > 0 && self.drafts.of_block(&hash).next().is_none() {
-            self.set_timer(TimerId::Fetch(hash), GRACE_MS);
+            let grace = if self.peers.len() > DIRECT_PEERS || self.is_attesting() {
+                GRACE_LONG_MS
+            } else {
+                GRACE_MS
+            };
+            self.set_timer(TimerId::Fetch(hash), grace);
         }
         self.drafts.open.insert((hash, from), draft);
         self.finish_draft(hash, from);
@@ -440,9 +455,18 @@ impl Replica {
         if asked >= ASKED_MAX || able.is_empty() {
             return false;
         }
-        // The sender first, then somebody else.
-        let start = able.iter().position(|peer| *peer == from).unwrap_or(0);
-        let Some(peer) = able.get(start.saturating_add(asked) % able.len()).copied() else {
+        // The sender first, then others: not the same ones that everybody else asks.
+        let peer = if asked == 0 {
+            Some(from)
+        } else {
+            let own = self.address.unwrap_or_default();
+            let draw = draft
+                .key
+                .hash(&[own.as_slice(), &asked.to_le_bytes()].concat());
+            let at = draw % u64::try_from(able.len()).unwrap_or(u64::MAX);
+            able.get(usize::try_from(at).unwrap_or(0)).copied()
+        };
+        let Some(peer) = peer else {
             return false;
         };
         draft.asked.push(peer);
@@ -484,7 +508,7 @@ impl Replica {
             block.body_bytes(),
             found.iter().map(|(_, raw)| raw.len()).sum(),
         );
-        if !self.may_serve(from, bytes, whole) {
+        if !self.may_serve(from, hash, bytes, whole) {
             return;
         }
         let (mut part, mut size) = (Vec::new(), 0usize);

@@ -14,6 +14,7 @@
 //! - the same events in the same order give the same actions.
 
 mod agreement;
+mod attest;
 mod candidates;
 mod compact;
 mod own;
@@ -27,24 +28,30 @@ use std::{collections::BTreeMap, sync::Arc};
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_consensus::{Bft, BftConfig, BftError, Election as _, Record, Timeouts};
 use hawser_crypto::{SecretKey, Suite};
-use hawser_ledger::{Block, BlockId, Certificate, Genesis, Header, Roots, VerifiedTransaction};
+use hawser_ledger::{
+    Block, BlockId, Certificate, FalseAttestation, Genesis, Header, Roots, VerifiedTransaction,
+};
 use hawser_network::PeerId;
-use hawser_primitives::{Address, B256, Bytes, Height, Round, Time, decode_exact, encode, limits};
+use hawser_primitives::{
+    Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode, limits,
+};
 use thiserror::Error;
 
 use crate::{
     Rules,
     pool::{Candidate, Pool, PoolError, PoolLimits},
 };
+use attest::Batches;
+pub use attest::{Audit, AuditSampling, Batched, Intake};
 use candidates::Candidates;
 use compact::Drafts;
 use own::OwnVotes;
 use pace::Pace;
-use spread::{Passed, Spare};
+use spread::{Answers, Introduced, RecentHashes, Spare};
 use sync::Sync;
 pub use wire::{
-    CertifiedBlock, Compact, FEATURE_COMPACT, FEATURE_SPREAD, PeerMessage, REFERENCE_BYTES,
-    Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
+    Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_SPREAD, PeerMessage,
+    REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
 };
 
 /// How often a node tells its peers how far it is, in milliseconds.
@@ -89,6 +96,10 @@ pub enum TimerId {
     Fetch(B256),
     /// Ask (another peer) for decided blocks.
     Sync,
+    /// Send what clients' transactions were gathered.
+    Gather,
+    /// Look for batches that were not attested in time.
+    Batches,
 }
 
 /// Something that happened.
@@ -116,6 +127,10 @@ pub enum Event {
         /// Who asked to pass them on to all peers but itself, if anyone did.
         spread: Option<PeerId>,
     },
+    /// A peer's batch has been worked on.
+    Batched(Batched),
+    /// Verification found an attested transaction to be false.
+    Audited(Box<FalseAttestation>),
     /// Answer to [`Action::Check`].
     Checked {
         /// The block.
@@ -167,15 +182,20 @@ pub enum Action {
     SetTimer(TimerId, Time),
     /// Forget a timer.
     ClearTimer(TimerId),
-    /// Decode and verify a peer's transactions, then give [`Event::Gossiped`].
+    /// Decode and verify a peer's transactions, as [`Intake`] says.
     Verify {
-        /// Who sent them.
-        from: PeerId,
+        /// Who sent them; `None` for this node's own.
+        from: Option<PeerId>,
         /// What they sent.
         transactions: Vec<Relayed>,
-        /// Whether they asked to pass it on.
-        spread: bool,
+        /// What to do with them.
+        intake: Intake,
     },
+    /// Verify attested transactions when there is nothing else to verify, and give
+    /// [`Event::Audited`] for those that are false.
+    Audit(Audit),
+    /// Keep evidence against validators for good.
+    Convict(FalseAttestation),
     /// Verify the transactions of a block that are not known yet, then give [`Event::Checked`].
     Check {
         /// Hash of the block.
@@ -249,6 +269,15 @@ pub enum Report {
         validator: Address,
         /// What was signed elsewhere, in words.
         what: String,
+    },
+    /// A validator vouched for a transaction that does not verify. Its word counts no more.
+    FalseAttestation {
+        /// On which chain.
+        chain: ChainId,
+        /// Who.
+        validator: Address,
+        /// Hash of the transaction.
+        transaction: B256,
     },
     /// A round failed and another begins.
     Round {
@@ -341,6 +370,10 @@ pub struct Boot {
     pub cast: BTreeMap<Height, CastVotes>,
     /// Newest protocol version that this program runs.
     pub program_version: u32,
+    /// How many attested transactions this node verifies all the same.
+    pub audit: AuditSampling,
+    /// Evidence kept against validators.
+    pub convicted: Vec<(Address, FalseAttestation)>,
 }
 
 /// What this validator logged of one height before it stopped. It binds when the height is started
@@ -386,8 +419,11 @@ pub struct Replica {
     executed: Height,
     candidates: Candidates,
     drafts: Drafts,
-    passed: Passed,
+    passed: RecentHashes,
+    batches: Batches,
     spare: Spare,
+    answers: Answers,
+    introduced: Introduced,
     relay_turn: usize,
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
@@ -414,7 +450,7 @@ impl Replica {
         let bft = Bft::new(
             BftConfig {
                 chain: boot.genesis.chain_id,
-                key: boot.key,
+                key: boot.key.clone(),
                 timeouts: boot.timeouts,
             },
             next,
@@ -443,8 +479,11 @@ impl Replica {
             executed,
             candidates: Candidates::default(),
             drafts: Drafts::default(),
-            passed: Passed::default(),
+            passed: RecentHashes::default(),
+            batches: Batches::new(boot.key, boot.audit, boot.convicted),
             spare: Spare::default(),
+            answers: Answers::default(),
+            introduced: Introduced::default(),
             relay_turn: 0,
             build: None,
             peers: BTreeMap::new(),
@@ -484,11 +523,16 @@ impl Replica {
                 self.peers.remove(&peer);
                 self.candidates.forget_peer(&peer);
                 self.drafts.forget_peer(&peer);
+                self.batches.forget_peer(&peer);
                 self.sync_peer_down(peer);
             }
             Event::Message { from, bytes } => self.on_message(from, &bytes)?,
             Event::Submitted(list) => self.on_submitted(list),
             Event::Gossiped { candidates, spread } => self.on_gossiped(candidates, spread),
+            Event::Batched(batched) => self.on_batched(batched),
+            Event::Audited(evidence) => {
+                self.convict(*evidence);
+            }
             Event::Checked { hash, result } => self.on_checked(hash, result)?,
             Event::Executed {
                 roots,
@@ -596,7 +640,8 @@ impl Replica {
             }
             self.actions.push(Action::Reply(id, result));
         }
-        self.gossip(&accepted);
+        self.disseminate(&accepted);
+        self.introduce(&accepted);
         self.fill_drafts(&accepted);
     }
 
@@ -628,15 +673,21 @@ impl Replica {
             }
             PeerMessage::BodyRequest { height, block } => self.on_body_request(from, height, block),
             PeerMessage::Transactions(transactions) => self.actions.push(Action::Verify {
-                from,
+                from: Some(from),
                 transactions,
-                spread: false,
+                intake: Intake::Verify { spread: false },
             }),
             PeerMessage::Spread(transactions) => self.actions.push(Action::Verify {
-                from,
+                from: Some(from),
                 transactions,
-                spread: true,
+                intake: Intake::Verify { spread: true },
             }),
+            PeerMessage::Batch(batch) => self.on_batch(from, batch),
+            PeerMessage::Attested {
+                digest,
+                attestation,
+            } => self.on_attested(from, digest, attestation),
+            PeerMessage::Evidence(evidence) => self.on_evidence(from, evidence),
             PeerMessage::Hello { features, heard } => self.on_hello(from, features, heard),
             PeerMessage::Compact(compact) => self.on_compact(from, compact),
             PeerMessage::IndexRequest {
@@ -714,9 +765,12 @@ impl Replica {
                 self.send_status(To::All);
                 self.repeat_hellos();
                 self.regossip();
+                self.spread_again();
             }
             TimerId::Fetch(block) => self.fetch(block),
             TimerId::Sync => self.sync_timeout(),
+            TimerId::Gather => self.send_gathered(),
+            TimerId::Batches => self.on_batch_timer(),
         }
         Ok(())
     }
@@ -728,8 +782,7 @@ impl Replica {
             return;
         }
         let old = self.pool.oldest_ready(wire::GOSSIP_BYTES);
-        // To each directly: relays had their chance.
-        self.send_transactions(To::All, &old);
+        self.gossip(&old);
     }
 
     fn send_status(&mut self, to: To) {

@@ -13,38 +13,67 @@ use std::{
 
 use hawser_ledger::VerifiedTransaction;
 use hawser_network::PeerId;
-use hawser_primitives::{B256, Bytes, encode};
+use hawser_primitives::{B256, Bytes, Time, encode};
 
 use super::{
     PeerMessage, Relayed, Replica, To,
-    wire::{FEATURE_SPREAD, FEATURES, GOSSIP_BYTES},
+    wire::{FEATURE_BATCH, FEATURE_SPREAD, FEATURES, GOSSIP_BYTES},
 };
 use crate::pool::{Candidate, PoolError};
 
 /// Peers up to which a node sends transactions to each of them itself: seven nodes.
-const DIRECT_PEERS: usize = 6;
+pub(super) const DIRECT_PEERS: usize = 6;
 /// Bytes below which it is not worth to cut what is sent to relays into more pieces.
-const PIECE_BYTES_MIN: usize = 2_048;
+pub(super) const PIECE_BYTES_MIN: usize = 2_048;
 /// Transactions of which it is remembered that they were passed on; twice as many at most.
 const PASSED_MAX: usize = 32_768;
 /// Bytes of transactions that are remembered although the pool refused them, for blocks that have
 /// them all the same.
 const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of transactions of this node's clients that are remembered to be sent again.
+const INTRODUCED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Time after which what still waits is sent by other relays, in milliseconds.
+const SPREAD_AGAIN_MS: u64 = 1_000;
 /// How often a peer that has not said what it understands is told what this node does.
 const HELLOS_MAX: u8 = 5;
 /// Full bodies' worth of bytes that one peer is sent on request between two status messages.
 const SERVED_BODIES_MAX: usize = 8;
+/// Time in which a node of a large network sends half a body's bytes on request, or one answer, in
+/// milliseconds.
+const ANSWERS_MS: u64 = 1_000;
 
-/// Hashes of transactions that were passed on lately.
+/// What was sent of a body on request.
+#[derive(Debug)]
+pub(super) struct Answers {
+    block: B256,
+    since: Time,
+    bytes: usize,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self {
+            block: B256::ZERO,
+            since: Time(0),
+            bytes: 0,
+        }
+    }
+}
+
+/// The latest of many hashes.
 #[derive(Debug, Default)]
-pub(super) struct Passed {
+pub(super) struct RecentHashes {
     young: BTreeSet<B256>,
     old: BTreeSet<B256>,
 }
 
-impl Passed {
-    /// Notes a transaction; whether it is new.
-    fn insert(&mut self, hash: B256) -> bool {
+impl RecentHashes {
+    pub(super) fn contains(&self, hash: &B256) -> bool {
+        self.young.contains(hash) || self.old.contains(hash)
+    }
+
+    /// Notes a hash; whether it is new.
+    pub(super) fn insert(&mut self, hash: B256) -> bool {
         if self.young.len() >= PASSED_MAX {
             self.old = std::mem::take(&mut self.young);
         }
@@ -72,8 +101,49 @@ impl Spare {
         }
     }
 
+    /// Forgets what others vouched for.
+    pub(super) fn clear_attested(&mut self) {
+        self.list.retain(|one| !one.is_attested());
+        self.bytes = self
+            .list
+            .iter()
+            .map(|one| one.transaction().raw().len())
+            .sum();
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<VerifiedTransaction>> {
         self.list.iter()
+    }
+}
+
+/// Transactions that clients gave this node, the latest of them, with when they were last sent.
+#[derive(Debug, Default)]
+pub(super) struct Introduced {
+    list: VecDeque<(Time, Arc<VerifiedTransaction>)>,
+    bytes: usize,
+}
+
+impl Introduced {
+    fn push(&mut self, at: Time, transaction: Arc<VerifiedTransaction>) {
+        let len = |one: &VerifiedTransaction| one.transaction().raw().len();
+        self.bytes = self.bytes.saturating_add(len(&transaction));
+        self.list.push_back((at, transaction));
+        while self.bytes > INTRODUCED_BYTES_MAX {
+            if self.pop_before(Time(u64::MAX)).is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Takes out the one that was sent longest ago, if that was before `at`.
+    fn pop_before(&mut self, at: Time) -> Option<Arc<VerifiedTransaction>> {
+        let (sent, _) = self.list.front()?;
+        if *sent >= at {
+            return None;
+        }
+        let (_, oldest) = self.list.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(oldest.transaction().raw().len());
+        Some(oldest)
     }
 }
 
@@ -102,15 +172,19 @@ impl Replica {
 
     pub(super) fn on_hello(&mut self, from: PeerId, features: u64, heard: bool) {
         if let Some(peer) = self.peers.get_mut(&from) {
-            peer.features = Some(features);
+            let news = peer.features.replace(features).is_none();
             if !heard {
                 self.send_hello(from, true);
+            }
+            if news && features & FEATURE_BATCH != 0 {
+                self.send_evidence(from);
             }
         }
     }
 
     /// Tells peers again what this node understands, whose answer may have been lost.
     pub(super) fn repeat_hellos(&mut self) {
+        self.batches.status_sent(self.now);
         let mut silent = Vec::new();
         for (id, peer) in &mut self.peers {
             peer.served = 0;
@@ -125,7 +199,28 @@ impl Replica {
     }
 
     /// Whether a peer may be sent so many bytes of a body of `whole` bytes now.
-    pub(super) fn may_serve(&mut self, to: PeerId, bytes: usize, whole: usize) -> bool {
+    ///
+    /// In a large network what many miss must not all come from the proposer: those who got it
+    /// answer the others, who ask somebody else the next time.
+    pub(super) fn may_serve(
+        &mut self,
+        to: PeerId,
+        block: B256,
+        bytes: usize,
+        whole: usize,
+    ) -> bool {
+        let now = self.now;
+        if self.answers.block != block || now >= self.answers.since.plus_ms(ANSWERS_MS) {
+            self.answers = Answers {
+                block,
+                since: now,
+                bytes: 0,
+            };
+        }
+        let all = self.answers.bytes.saturating_add(bytes);
+        if self.peers.len() > DIRECT_PEERS && self.answers.bytes > 0 && all > whole / 2 {
+            return false;
+        }
         let most = whole.max(PIECE_BYTES_MIN).saturating_mul(SERVED_BODIES_MAX);
         let Some(peer) = self.peers.get_mut(&to) else {
             return false;
@@ -135,6 +230,7 @@ impl Replica {
             return false;
         }
         peer.served = served;
+        self.answers.bytes = all;
         true
     }
 
@@ -190,8 +286,34 @@ impl Replica {
         }
     }
 
+    /// Remembers what clients gave this node, where relays could withhold it.
+    pub(super) fn introduce(&mut self, transactions: &[Arc<VerifiedTransaction>]) {
+        if self.peers.len() > DIRECT_PEERS {
+            for transaction in transactions {
+                self.introduced.push(self.now, Arc::clone(transaction));
+            }
+        }
+    }
+
+    /// Sends again, by other relays, what clients gave this node and still waits here.
+    pub(super) fn spread_again(&mut self) {
+        let (mut again, mut bytes) = (Vec::new(), 0usize);
+        let before = Time(self.now.0.saturating_sub(SPREAD_AGAIN_MS));
+        while bytes < GOSSIP_BYTES {
+            let Some(oldest) = self.introduced.pop_before(before) else {
+                break;
+            };
+            if self.pool.get(&oldest.hash()).is_some() {
+                bytes = bytes.saturating_add(oldest.transaction().raw().len());
+                again.push(oldest);
+            }
+        }
+        self.gossip(&again);
+        self.introduce(&again);
+    }
+
     /// Two relays, other ones each time, so that the work is shared and every pair has its turn.
-    fn next_relays(&mut self, able: &[PeerId]) -> [PeerId; 2] {
+    pub(super) fn next_relays(&mut self, able: &[PeerId]) -> [PeerId; 2] {
         let turn = self.relay_turn;
         self.relay_turn = turn.wrapping_add(1);
         relays(able, turn)
@@ -205,6 +327,11 @@ fn relays(able: &[PeerId], turn: usize) -> [PeerId; 2] {
     let apart = (turn / count) % (count - 1);
     let second = (first + 1 + apart) % count;
     [first, second].map(|at| able.get(at).copied().unwrap_or(PeerId([0; 32])))
+}
+
+/// Bytes of transactions in a list.
+pub(super) fn relayed_bytes(list: &[Relayed]) -> usize {
+    list.iter().map(|one| one.raw.len()).sum()
 }
 
 /// Transactions in lists of about so many bytes each.
@@ -248,7 +375,7 @@ mod tests {
 
     #[test]
     fn what_was_passed_on_is_remembered_within_its_bound() {
-        let mut passed = Passed::default();
+        let mut passed = RecentHashes::default();
         let hash = |i: usize| {
             let mut bytes = [0; 32];
             bytes[..8].copy_from_slice(&(i as u64).to_be_bytes());

@@ -1,6 +1,8 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_consensus::Message;
-use hawser_ledger::{Block, Certificate, Header, VerifiedTransaction};
+use hawser_ledger::{
+    Attestation, Block, Certificate, FalseAttestation, Header, VerifiedTransaction,
+};
 use hawser_primitives::{Address, B256, Bytes, Height};
 
 use crate::light::{LightAnswer, LightRequest};
@@ -47,8 +49,10 @@ impl From<&VerifiedTransaction> for Relayed {
 pub const FEATURE_COMPACT: u64 = 1;
 /// Feature bit of [`PeerMessage::Hello`]: passing transactions on.
 pub const FEATURE_SPREAD: u64 = 1 << 1;
+/// Feature bit of [`PeerMessage::Hello`]: attested batches, and evidence against attesters.
+pub const FEATURE_BATCH: u64 = 1 << 2;
 /// What this program understands beyond messages 1 to 9.
-pub(super) const FEATURES: u64 = FEATURE_COMPACT | FEATURE_SPREAD;
+pub(super) const FEATURES: u64 = FEATURE_COMPACT | FEATURE_SPREAD | FEATURE_BATCH;
 /// Bytes of a reference to a transaction in a compact body.
 pub const REFERENCE_BYTES: usize = 6;
 
@@ -73,6 +77,19 @@ pub struct Compact {
     /// endian, of SipHash-2-4 over the transaction's hash, keyed by the first 16 bytes of the
     /// block's hash.
     pub references: Bytes,
+}
+
+/// Transactions that a validator vouches for.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Batch {
+    /// Digest of the batch ([`hawser_ledger::batch_digest`]).
+    pub digest: B256,
+    /// Its transactions, with their senders.
+    pub transactions: Vec<Relayed>,
+    /// The word of the validator that made it.
+    pub attestation: Attestation,
+    /// Whether the receiver is to pass it on to all its peers.
+    pub pass_on: bool,
 }
 
 /// What replicas of one chain say to one another.
@@ -153,4 +170,15 @@ pub enum PeerMessage {
         /// Positions and encodings.
         transactions: Vec<(u32, Bytes)>,
     } = 14,
+    /// A batch.
+    Batch(Batch) = 15,
+    /// A validator vouches for a batch.
+    Attested {
+        /// Digest of the batch.
+        digest: B256,
+        /// The validator's word.
+        attestation: Attestation,
+    } = 16,
+    /// Proof that validators vouched for a false claim.
+    Evidence(FalseAttestation) = 17,
 }

@@ -7,7 +7,7 @@ use hawser_primitives::U256;
 use super::*;
 use crate::replica::compact::{reference, reference_key};
 
-fn transfer(nonce: u64) -> Arc<VerifiedTransaction> {
+pub(super) fn transfer(nonce: u64) -> Arc<VerifiedTransaction> {
     let client = key(99);
     let native = UnsignedNative {
         chain_id: ChainId(9),
@@ -25,11 +25,11 @@ fn transfer(nonce: u64) -> Arc<VerifiedTransaction> {
     Arc::new(transaction.verify(ChainId(9)).unwrap())
 }
 
-fn transfers(count: u64) -> Vec<Arc<VerifiedTransaction>> {
+pub(super) fn transfers(count: u64) -> Vec<Arc<VerifiedTransaction>> {
     (0..count).map(transfer).collect()
 }
 
-fn candidates(list: &[Arc<VerifiedTransaction>]) -> Vec<Candidate> {
+pub(super) fn candidates(list: &[Arc<VerifiedTransaction>]) -> Vec<Candidate> {
     list.iter()
         .map(|transaction| Candidate {
             transaction: Arc::clone(transaction),
@@ -131,7 +131,7 @@ fn compact(block: &Block) -> PeerMessage {
     })
 }
 
-fn messages(actions: &[Action]) -> Vec<(To, PeerMessage)> {
+pub(super) fn messages(actions: &[Action]) -> Vec<(To, PeerMessage)> {
     let sent = actions.iter().filter_map(|action| match action {
         Action::Send { to, bytes, .. } => {
             Some((*to, decode_exact(bytes, limits::FRAME_BYTES_MAX).unwrap()))
@@ -246,10 +246,14 @@ fn what_is_missing_is_asked_of_the_sender_then_of_another_then_the_full_body_is(
     };
     tell(&mut replica, proposer(), &answer(39));
     let second = asked(&fetch(&mut replica, hash));
-    assert_ne!(second[0].0, To::Peer(peer(proposer())));
     assert_eq!(indices(&second[0].1), [38]);
-    let third = asked(&fetch(&mut replica, hash));
-    assert!(matches!(third[0].1, PeerMessage::BodyRequest { .. }));
+    // Somebody has it; after six questions the full body is asked for.
+    for _ in 2..6 {
+        let again = asked(&fetch(&mut replica, hash));
+        assert_eq!(indices(&again[0].1), [38]);
+    }
+    let last = asked(&fetch(&mut replica, hash));
+    assert!(matches!(last[0].1, PeerMessage::BodyRequest { .. }));
     // The late answer of one who was asked still counts; the sent ones are verified.
     let actions = tell(&mut replica, proposer(), &answer(38));
     let check = actions.iter().find_map(|action| match action {
@@ -419,6 +423,46 @@ fn some_of_a_body_is_served_by_position_in_bounded_amounts() {
 }
 
 #[test]
+fn in_a_large_network_a_node_answers_for_half_a_body_in_a_second_and_leaves_the_rest_to_others() {
+    let (mut replica, block) = holder();
+    for i in 10..40 {
+        replica.handle(START, Event::PeerUp(peer(i))).unwrap();
+    }
+    let ask = PeerMessage::IndexRequest {
+        height: Height(1),
+        block: block.hash(Suite::Intl),
+        indices: (0..4).collect(),
+    };
+    let served = |replica: &mut Replica, at: Time| {
+        let one = |i: u8| {
+            let (from, bytes) = (peer(i), Bytes::from(encode(&ask)));
+            let event = Event::Message { from, bytes };
+            !messages(&replica.handle(at, event).unwrap()).is_empty()
+        };
+        (10..40).map(one).filter(|served| *served).count()
+    };
+    // Four of forty each: five make half of it.
+    assert_eq!(served(&mut replica, START), 5);
+    assert_eq!(served(&mut replica, START.plus_ms(999)), 0);
+    assert_eq!(served(&mut replica, START.plus_ms(1_000)), 5);
+    // One answer is always given, however large.
+    let full = PeerMessage::BodyRequest {
+        height: Height(1),
+        block: block.hash(Suite::Intl),
+    };
+    let bytes = Bytes::from(encode(&full));
+    let mut ask_full = |i: u8| {
+        let event = Event::Message {
+            from: peer(i),
+            bytes: bytes.clone(),
+        };
+        let actions = replica.handle(START.plus_ms(2_000), event).unwrap();
+        messages(&actions).len()
+    };
+    assert_eq!((ask_full(10), ask_full(11)), (1, 0));
+}
+
+#[test]
 fn a_peer_that_does_not_say_what_it_understands_gets_the_full_body() {
     let mut replica = replica(proposer());
     replica.handle(START, Event::Started).unwrap();
@@ -503,6 +547,32 @@ fn in_a_large_network_two_relays_get_what_a_client_sends() {
 }
 
 #[test]
+fn what_relays_may_have_withheld_is_sent_by_others_while_it_waits() {
+    let mut replica = among_many();
+    let list = transfers(3);
+    let event = Event::Submitted((0..).zip(candidates(&list)).collect());
+    replica.handle(START, event).unwrap();
+    let spread = |replica: &mut Replica, at: Time| {
+        let event = Event::Timer(TimerId::Status);
+        let sent = messages(&replica.handle(at, event).unwrap());
+        let spread = sent.into_iter().filter_map(|(_, message)| match message {
+            PeerMessage::Spread(list) => Some(list.len()),
+            _ => None,
+        });
+        spread.sum::<usize>()
+    };
+    // A chain without a block sends what waits with each status (TX-13): to two relays.
+    assert_eq!(spread(&mut replica, START.plus_ms(900)), 6);
+    assert_eq!(spread(&mut replica, START.plus_ms(2_000)), 12);
+    assert_eq!(
+        spread(&mut replica, START.plus_ms(2_500)),
+        6,
+        "not too often"
+    );
+    assert_eq!(spread(&mut replica, START.plus_ms(4_000)), 12);
+}
+
+#[test]
 fn a_relay_passes_on_what_it_verified_once_and_not_to_where_it_came_from() {
     let mut replica = among_many();
     let list = transfers(3);
@@ -510,7 +580,10 @@ fn a_relay_passes_on_what_it_verified_once_and_not_to_where_it_came_from() {
     let actions = tell(&mut replica, 10, &PeerMessage::Spread(vec![raw]));
     assert!(matches!(
         actions.as_slice(),
-        [Action::Verify { spread: true, .. }]
+        [Action::Verify {
+            intake: Intake::Verify { spread: true },
+            ..
+        }]
     ));
     assert!(messages(&actions).is_empty(), "nothing unverified leaves");
     // Another relay was faster with one of them: it may have told this node alone.
