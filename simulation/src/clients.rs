@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hawser_crypto::{Scheme, SecretKey, Suite};
-use hawser_ledger::{Call, Ordering, SETTINGS_ACCOUNT, UnsignedNative};
+use hawser_ledger::{Call, Ordering, SETTINGS_ACCOUNT, Transaction, UnsignedNative};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Time, U256};
 use hawser_services::evidence::{self, Algorithm, Record};
 use rand::Rng;
@@ -12,6 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use crate::settings::Patch;
 
 const GAS: u64 = 500_000;
+/// Gas limit of a plain transfer.
+const LOT_GAS: u64 = 60_000;
 const LIFETIME_MS: u64 = 120_000;
 
 struct Client {
@@ -85,6 +87,73 @@ impl Clients {
                 .collect()
         };
         self.sign(rng, now, calls)
+    }
+
+    /// Many transfers at once, by the clients whose signatures cost least to verify.
+    pub(crate) fn lot(&mut self, count: usize) -> Vec<Signed> {
+        let (chain, suite) = (self.chain, self.suite);
+        let fast = |client: &&mut Client| client.key.public_key().scheme() == Scheme::Ed25519;
+        let mut clients: Vec<_> = self.clients.iter_mut().filter(fast).collect();
+        let mut all = Vec::with_capacity(count);
+        while all.len() < count && !clients.is_empty() {
+            for client in clients.iter_mut().take(count - all.len()) {
+                let nonce = client.nonce;
+                client.nonce = nonce.saturating_add(1);
+                let native = UnsignedNative {
+                    chain_id: chain,
+                    signer: client.key.public_key(),
+                    ordering: Ordering::Sequential { nonce },
+                    gas_limit: LOT_GAS,
+                    calls: vec![Call::Call {
+                        to: Address::repeat_byte(0x80),
+                        value: U256::from(1u64),
+                        input: Bytes::new(),
+                    }],
+                }
+                .sign(&client.key);
+                let raw = native.encode_2718();
+                all.push(Signed {
+                    hash: suite.hash(&raw),
+                    raw,
+                    expires: None,
+                });
+            }
+        }
+        all
+    }
+
+    /// A transfer in the first client's name that somebody else signed.
+    pub(crate) fn forged(&mut self, now: Time) -> Option<Signed> {
+        self.salt = self.salt.saturating_add(1);
+        let (victim, thief) = (self.clients.first()?, self.clients.last()?);
+        let native = UnsignedNative {
+            chain_id: self.chain,
+            signer: victim.key.public_key(),
+            ordering: Ordering::Unordered {
+                expires: now.plus_ms(LIFETIME_MS),
+                salt: self.salt,
+            },
+            gas_limit: LOT_GAS,
+            calls: vec![Call::Call {
+                to: thief.key.address(),
+                value: U256::from(1u64),
+                input: Bytes::new(),
+            }],
+        }
+        .sign(&thief.key);
+        let raw = native.encode_2718();
+        Some(Signed {
+            hash: self.suite.hash(&raw),
+            raw,
+            expires: Some(now.plus_ms(LIFETIME_MS)),
+        })
+    }
+
+    /// Whom a transaction names as its signer.
+    pub(crate) fn sender_of(&self, raw: &Bytes) -> Option<Address> {
+        let decoded = Transaction::decode(self.suite, raw.clone()).ok()?;
+        let mut all = self.addresses();
+        all.find(|address| decoded.may_be_from(*address, self.chain))
     }
 
     /// A change of settings, signed by a random client.

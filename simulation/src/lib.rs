@@ -20,6 +20,7 @@
 )]
 
 mod clients;
+mod egress;
 mod node;
 mod oracle;
 mod plan;
@@ -27,5 +28,5 @@ mod settings;
 mod world;
 
 pub use oracle::Violation;
-pub use plan::{Faults, Plan};
+pub use plan::{Faults, Load, Plan};
 pub use world::{Outcome, World};

@@ -9,7 +9,7 @@ use hawser_ledger::{Certificate, Genesis, PROTOCOL_VERSION, state::StateOptions}
 use hawser_node::{
     chain::{ChainError, Timers, Verifier, VoteLog, boot},
     pool::PoolLimits,
-    replica::{CheckedBlock, LogEntry, Replica},
+    replica::{AuditSampling, Boot, CheckedBlock, LogEntry, Replica},
     store::{ChainStore, StoreOptions},
 };
 use hawser_services::evidence::Evidence;
@@ -59,7 +59,11 @@ impl SimNode {
     }
 
     /// Opens what is on the disk; gives the records of agreement that the vote log kept.
-    pub(crate) fn start(&mut self, genesis: &Arc<Genesis>) -> Result<Vec<Record>, ChainError> {
+    pub(crate) fn start(
+        &mut self,
+        genesis: &Arc<Genesis>,
+        audit: AuditSampling,
+    ) -> Result<Vec<Record>, ChainError> {
         // Flushed often, so that crashes meet every stage.
         let state = StateOptions {
             overlay_blocks: 4,
@@ -102,7 +106,7 @@ impl SimNode {
             .flat_map(|cast| cast.records.clone())
             .collect();
         self.running = Some(Running {
-            replica: Replica::new(boot),
+            replica: Replica::new(Boot { audit, ..boot }),
             log,
             store,
             verifier,

@@ -1,4 +1,5 @@
 use hawser_crypto::Suite;
+use hawser_ledger::Verification;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -17,6 +18,19 @@ pub struct Faults {
     pub partition_every_ms: u64,
     /// Offset of a node's clock, at most, in milliseconds.
     pub clock_skew_ms_max: u64,
+}
+
+/// Transactions that clients hand to one node, far faster than one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The node.
+    pub node: usize,
+    /// How many.
+    pub transactions: usize,
+    /// How many at once.
+    pub at_once: usize,
+    /// Time between two lots, in virtual milliseconds.
+    pub every_ms: u64,
 }
 
 /// A run: everything follows from the seed.
@@ -46,6 +60,25 @@ pub struct Plan {
     /// Whether the chain goes over to the next protocol version on the way. Every other node has
     /// the newer program from the start, the rest get it when the old one has stopped.
     pub upgrade: bool,
+    /// What leaves a node at most, in bytes per second; 0 for no limit. Urgent messages overtake.
+    pub egress_bytes_per_s: u64,
+    /// The chain's least time between two blocks, in milliseconds.
+    pub block_interval_ms_min: u64,
+    /// A load beside the single transactions.
+    pub load: Option<Load>,
+    /// Who verifies signatures on the chain.
+    pub verification: Verification,
+    /// Of a thousand attested transactions, how many a node verifies all the same.
+    pub audit_per_mille: u16,
+    /// Validators, the last ones, that attest whatever they get. The very last also makes batches
+    /// with a forged transaction, which the others attest at once.
+    pub liars: usize,
+    /// Such batches.
+    pub forgeries: usize,
+    /// Validators, the first ones, that attest nothing.
+    pub mute_attesters: usize,
+    /// Nodes, the last ones, that pass nothing on for others: no transactions, no references.
+    pub idle_relays: usize,
 }
 
 impl Plan {
@@ -97,6 +130,15 @@ impl Plan {
             observers,
             changes: few(8),
             upgrade: false,
+            egress_bytes_per_s: 0,
+            block_interval_ms_min: 0,
+            load: None,
+            idle_relays: 0,
+            verification: Verification::All,
+            audit_per_mille: 10,
+            liars: 0,
+            forgeries: 0,
+            mute_attesters: 0,
         }
     }
 }

@@ -5,10 +5,14 @@ use std::{
 };
 
 use hawser_crypto::{PublicKey, SecretKey, Suite};
-use hawser_ledger::{ChainParameters, Genesis, GenesisAccount, GenesisValidator, PROTOCOL_VERSION};
+use hawser_ledger::{
+    Attestation, ChainParameters, Claim, Genesis, GenesisAccount, GenesisValidator,
+    PROTOCOL_VERSION, attestation_message, batch_digest,
+};
 use hawser_network::PeerId;
 use hawser_node::replica::{
-    Action, CheckedBlock, Event, LogEntry, PeerMessage, ReplicaError, TimerId, To,
+    Action, AuditSampling, Batch, CheckedBlock, Event, Intake, LogEntry, PeerMessage, Relayed,
+    ReplicaError, TimerId, To,
 };
 use hawser_primitives::{B256, Bytes, ChainId, Height, Time, U256, decode_exact, encode, limits};
 use rand::{Rng, SeedableRng};
@@ -17,6 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     Plan, Violation,
     clients::{Clients, Signed},
+    egress::{Egress, Sent},
     node::{Running, SimNode},
     oracle::Oracle,
     settings::{Model, Patch},
@@ -27,6 +32,13 @@ const CHAIN: ChainId = ChainId(2021);
 const START: Time = Time(1_700_000_000_000);
 /// Shortest way between two nodes, in milliseconds.
 const LINK_MS: u64 = 1;
+/// Transactions in a batch with a forged one.
+const FORGED_BATCH: usize = 16;
+/// Time until drawn samples are verified, and between two forgeries, in milliseconds.
+const AUDIT_MS: u64 = 20;
+const FORGE_EVERY_MS: u64 = 70;
+/// When a load begins, in milliseconds: links are up and have exchanged what nodes understand.
+const LOAD_FROM_MS: u64 = 100;
 
 /// Something that is going to happen.
 enum What {
@@ -47,6 +59,8 @@ enum What {
         node: usize,
     },
     Submit,
+    Load,
+    Forge,
     Partition,
     Heal,
     EndOfFaults,
@@ -97,6 +111,14 @@ pub struct Outcome {
     pub upgraded: u64,
     /// Virtual milliseconds from the end of the faults until all was executed everywhere.
     pub healed_ms: u64,
+    /// What nodes sent one another.
+    pub sent: Sent,
+    /// Batches that nodes took on others' word.
+    pub trusted: u64,
+    /// False attestations that samples found.
+    pub found_by_samples: u64,
+    /// Pairs of a node that tells the truth and a liar whom it holds evidence against.
+    pub convicted: usize,
 }
 
 /// A network in virtual time.
@@ -115,6 +137,12 @@ pub struct World {
     faulty: bool,
     submitted: BTreeMap<B256, Signed>,
     to_submit: usize,
+    to_load: usize,
+    to_forge: usize,
+    forged: BTreeSet<B256>,
+    trusted: u64,
+    found_by_samples: u64,
+    egress: Egress,
     to_change: usize,
     /// Whether the change of protocol is still to come.
     to_upgrade: bool,
@@ -149,6 +177,8 @@ impl World {
             time: START,
             parameters: ChainParameters {
                 root_lag: rng.random_range(1..=3),
+                verification: plan.verification,
+                block_interval_ms_min: plan.block_interval_ms_min,
                 ..ChainParameters::default()
             },
             validators: keys
@@ -193,6 +223,12 @@ impl World {
                     .collect(),
             ),
             to_submit: plan.transactions,
+            to_load: plan.load.map_or(0, |load| load.transactions),
+            to_forge: plan.forgeries,
+            forged: BTreeSet::new(),
+            trusted: 0,
+            found_by_samples: 0,
+            egress: Egress::new(nodes.len(), plan.egress_bytes_per_s),
             to_change: plan.changes,
             to_upgrade: plan.upgrade,
             candidates,
@@ -223,6 +259,12 @@ impl World {
         }
         world.schedule(world.plan.faulty_ms, What::EndOfFaults);
         world.schedule(10, What::Submit);
+        if world.to_load > 0 {
+            world.schedule(LOAD_FROM_MS, What::Load);
+        }
+        if world.to_forge > 0 {
+            world.schedule(LOAD_FROM_MS, What::Forge);
+        }
         if world.plan.faults.partition_every_ms > 0 {
             world.schedule(world.plan.faults.partition_every_ms, What::Partition);
         }
@@ -239,7 +281,12 @@ impl World {
                 return Err(self.stuck());
             }
             self.step(next.what)?;
-            if !self.faulty && self.to_submit == 0 && self.is_settled() {
+            if !self.faulty
+                && self.to_submit == 0
+                && self.to_load == 0
+                && self.to_forge == 0
+                && self.is_settled()
+            {
                 return Ok(Outcome {
                     audit: self.audit,
                     height: self.oracle.highest(),
@@ -253,10 +300,98 @@ impl World {
                     changes: self.oracle.model().changes(),
                     upgraded: self.upgraded,
                     healed_ms: self.now.since_ms(healed_from),
+                    sent: self.egress.sent(),
+                    trusted: self.trusted,
+                    found_by_samples: self.found_by_samples,
+                    convicted: self.convicted(),
                 });
             }
         }
         Err(self.stuck())
+    }
+
+    fn is_liar(&self, node: usize) -> bool {
+        let validators = self.plan.nodes;
+        node < validators && node >= validators.saturating_sub(self.plan.liars)
+    }
+
+    fn convicted(&self) -> usize {
+        let liars: BTreeSet<_> = (0..self.nodes.len())
+            .filter(|node| self.is_liar(*node))
+            .filter_map(|node| Some(self.nodes.get(node)?.key.as_ref()?.address()))
+            .collect();
+        let honest = (0..self.nodes.len()).filter(|node| !self.is_liar(*node));
+        honest
+            .filter_map(|node| self.nodes.get(node)?.running.as_ref())
+            .map(|running| {
+                running
+                    .replica
+                    .convicted()
+                    .filter(|who| liars.contains(who))
+                    .count()
+            })
+            .sum()
+    }
+
+    /// The last liar makes a batch with a transaction that its sender did not sign; the other liars
+    /// vouch for it before anybody has seen it.
+    fn forge(&mut self) -> Result<(), Violation> {
+        self.to_forge = self.to_forge.saturating_sub(1);
+        if self.to_forge > 0 {
+            self.schedule(FORGE_EVERY_MS, What::Forge);
+        }
+        let maker = self.plan.nodes.saturating_sub(1);
+        let mut signed = self.clients.lot(FORGED_BATCH - 1);
+        let Some(forged) = self.clients.forged(self.now) else {
+            return Ok(());
+        };
+        self.forged.insert(forged.hash);
+        let mut list = Vec::new();
+        let mut claims = Vec::new();
+        for one in signed.iter().chain([&forged]) {
+            let sender = self.clients.sender_of(&one.raw).unwrap_or_default();
+            claims.push(Claim {
+                hash: one.hash,
+                sender,
+            });
+            list.push(Relayed {
+                sender,
+                raw: one.raw.clone(),
+            });
+        }
+        for one in signed.drain(..) {
+            self.submitted.insert(one.hash, one);
+        }
+        let digest = batch_digest(self.plan.suite, CHAIN, &claims);
+        let message = attestation_message(CHAIN, digest);
+        let vouch = |node: Option<&SimNode>| {
+            let key = node?.key.as_ref()?;
+            Some(Attestation {
+                validator: key.address(),
+                signature: key.sign(&message),
+            })
+        };
+        let all: Vec<_> = (0..self.nodes.len())
+            .filter(|node| self.is_liar(*node))
+            .filter_map(|node| Some((node, vouch(self.nodes.get(node))?)))
+            .collect();
+        for (node, attestation) in all {
+            let message = if node == maker {
+                PeerMessage::Batch(Batch {
+                    digest,
+                    transactions: list.clone(),
+                    attestation,
+                    pass_on: false,
+                })
+            } else {
+                PeerMessage::Attested {
+                    digest,
+                    attestation,
+                }
+            };
+            self.send(node, To::All, false, &encode(&message))?;
+        }
+        Ok(())
     }
 
     fn is_done(&self, hash: &B256) -> bool {
@@ -364,6 +499,8 @@ impl World {
                 }
             }
             What::Submit => self.submit(),
+            What::Load => self.load(),
+            What::Forge => self.forge()?,
             What::Partition => self.partition(),
             What::Heal => self.cut.clear(),
             What::EndOfFaults => self.end_faults(),
@@ -379,11 +516,15 @@ impl World {
 
     fn start(&mut self, node: usize) -> Result<(), Violation> {
         let genesis = Arc::clone(&self.genesis);
+        let audit = AuditSampling {
+            key: [u8::try_from(node).unwrap_or(u8::MAX); 16],
+            per_mille: self.plan.audit_per_mille,
+        };
         let Some(sim) = self.nodes.get_mut(node) else {
             return Ok(());
         };
         let records = sim
-            .start(&genesis)
+            .start(&genesis, audit)
             .map_err(|error| Violation(format!("restart of {node}: {error}")))?;
         let stored = sim
             .running
@@ -479,6 +620,7 @@ impl World {
         }
         self.hand_in();
         if self.to_submit > 0
+            || self.to_load > 0
             || self.to_upgrade
             || self.to_change > 0
             || !self.submitted.keys().all(|hash| self.is_done(hash))
@@ -488,9 +630,43 @@ impl World {
         }
     }
 
+    /// Hands the next lot of a load to its node.
+    fn load(&mut self) {
+        let Some(load) = self.plan.load else {
+            return;
+        };
+        let count = load.at_once.min(self.to_load);
+        let mut raws = Vec::with_capacity(count);
+        for signed in self.clients.lot(count) {
+            raws.push(signed.raw.clone());
+            self.submitted.insert(signed.hash, signed);
+        }
+        self.to_load = self.to_load.saturating_sub(count);
+        let running = self
+            .nodes
+            .get(load.node)
+            .and_then(|node| node.running.as_ref());
+        let results = running.map(|running| running.verifier.submitted(raws));
+        let candidates = results.into_iter().flatten().filter_map(Result::ok);
+        let list: Vec<_> = (self.replies..).skip(1).zip(candidates).collect();
+        self.replies = self.replies.wrapping_add(list.len() as u64);
+        self.later(load.node, LINK_MS, Event::Submitted(list));
+        if self.to_load > 0 {
+            self.schedule(load.every_ms, What::Load);
+        }
+    }
+
     /// Hands every transaction that is not executed to some node again, as a careful client does
     /// that waits for its receipt.
     fn hand_in(&mut self) {
+        // A load is handed in once where nothing gets lost.
+        let faults = self.plan.faults;
+        let lossless = faults.loss_per_mille == 0
+            && faults.crash_per_million == 0
+            && faults.partition_every_ms == 0;
+        if self.plan.load.is_some() && lossless {
+            return;
+        }
         let open: Vec<Bytes> = self
             .submitted
             .values()
@@ -625,8 +801,8 @@ impl World {
     fn act(&mut self, node: usize, action: Action) -> Result<(), Violation> {
         let life = self.nodes.get(node).map_or(0, |node| node.life);
         match action {
-            Action::Log(_) | Action::Report(_) | Action::Reply(..) => {}
-            Action::Send { to, bytes, .. } => self.send(node, to, &bytes)?,
+            Action::Log(_) | Action::Report(_) | Action::Reply(..) | Action::Convict(_) => {}
+            Action::Send { to, urgent, bytes } => self.send(node, to, urgent, &bytes)?,
             Action::SetTimer(timer, at) => self.set_timer(node, timer, at)?,
             Action::ClearTimer(timer) => {
                 self.with(node, |running| {
@@ -634,13 +810,33 @@ impl World {
                     Ok(())
                 })?;
             }
-            Action::Verify { transactions, .. } => {
+            Action::Verify {
+                from,
+                transactions,
+                intake,
+            } => {
+                let spread = match intake {
+                    Intake::Verify { spread } => from.filter(|_| spread),
+                    Intake::Attest { digest } => {
+                        return self.batch(node, transactions, digest, false);
+                    }
+                    Intake::Trust { digest } => {
+                        return self.batch(node, transactions, digest, true);
+                    }
+                };
                 let verified = self.with(node, |running| {
                     let results = running.verifier.relayed(transactions);
                     Ok(results.into_iter().filter_map(Result::ok).collect())
                 })?;
                 if let Some(candidates) = verified {
-                    self.later(node, 1, Event::Gossiped(candidates));
+                    self.later(node, 1, Event::Gossiped { candidates, spread });
+                }
+            }
+            Action::Audit(audit) => {
+                let found = self.with(node, |running| Ok(running.verifier.audit(audit)))?;
+                if let Some(Some(evidence)) = found {
+                    self.found_by_samples = self.found_by_samples.saturating_add(1);
+                    self.later(node, AUDIT_MS, Event::Audited(Box::new(evidence)));
                 }
             }
             Action::Check { hash, block, known } => {
@@ -667,9 +863,31 @@ impl World {
                 let blocks = self.with(node, |running| Ok(running.store.serve(from, count)?))?;
                 if let Some(blocks) = blocks {
                     let bytes = encode(&PeerMessage::Blocks(blocks));
-                    self.send(node, To::Peer(to), &bytes)?;
+                    self.send(node, To::Peer(to), false, &bytes)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Works on a batch as the node's threads do. A liar vouches for whatever it gets; it votes as
+    /// others do, so that what its word alone does can be seen.
+    fn batch(
+        &mut self,
+        node: usize,
+        transactions: Vec<Relayed>,
+        digest: B256,
+        trust: bool,
+    ) -> Result<(), Violation> {
+        let liar = self.is_liar(node);
+        let done = self.with(node, |running| {
+            let (batched, _) = running.verifier.batch(transactions, digest, trust);
+            Ok(batched)
+        })?;
+        if let Some(mut batched) = done {
+            self.trusted = self.trusted.saturating_add(u64::from(batched.trusted));
+            batched.wrong = batched.wrong.filter(|_| !liar);
+            self.later(node, 1, Event::Batched(batched));
         }
         Ok(())
     }
@@ -681,6 +899,25 @@ impl World {
         certificate: &hawser_ledger::Certificate,
     ) -> Result<(), Violation> {
         self.note(format!("{node} commits {}", block.hash).as_bytes());
+        let forged = block
+            .transactions
+            .iter()
+            .find(|one| self.forged.contains(&one.hash()));
+        if let Some(forged) = forged {
+            return Err(Violation(format!(
+                "validity: forged transaction {} is final at {} on node {node}",
+                forged.hash(),
+                block.block.header.height
+            )));
+        }
+        let header = &block.block.header;
+        let addresses = self.nodes.iter();
+        self.egress.decided(
+            header.height,
+            block.block.body_bytes(),
+            header.proposer,
+            addresses.map(|node| node.key.as_ref().map(|key| key.address())),
+        );
         self.oracle.on_commit(node, block, certificate)
     }
 
@@ -734,14 +971,20 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, from: usize, to: To, bytes: &[u8]) -> Result<(), Violation> {
+    fn send(&mut self, from: usize, to: To, urgent: bool, bytes: &[u8]) -> Result<(), Violation> {
         let message =
             decode_exact::<PeerMessage>(bytes, limits::FRAME_BYTES_MAX).map_err(|error| {
                 Violation(format!("node {from} sends what does not decode: {error}"))
             })?;
         self.oracle.on_send(from, &message)?;
+        if self.withholds(from, &message) {
+            return Ok(());
+        }
         let targets: Vec<_> = match to {
             To::All => (0..self.nodes.len()).filter(|node| *node != from).collect(),
+            To::Except(id) => (0..self.nodes.len())
+                .filter(|node| *node != from && *node != usize::from(id.0[0]))
+                .collect(),
             To::Peer(id) => vec![usize::from(id.0[0])],
         };
         for target in targets {
@@ -751,7 +994,8 @@ impl World {
                 1
             };
             for _ in 0..copies {
-                self.deliver(from, target, bytes);
+                let left = self.egress.send(from, self.now, bytes.len(), urgent);
+                self.deliver(from, target, left, bytes);
             }
         }
         Ok(())
@@ -761,7 +1005,26 @@ impl World {
         per_mille > 0 && self.rng.random_range(0..1_000) < per_mille
     }
 
-    fn deliver(&mut self, from: usize, to: usize, bytes: &[u8]) {
+    /// Whether a node that serves nobody keeps this message to itself.
+    fn withholds(&self, from: usize, message: &PeerMessage) -> bool {
+        let first = self.nodes.len().saturating_sub(self.plan.idle_relays);
+        let passed_on = match message {
+            PeerMessage::Transactions(_) => true,
+            PeerMessage::Batch(batch) => {
+                let own = self.nodes.get(from).and_then(|node| node.key.as_ref());
+                own.is_none_or(|key| key.address() != batch.attestation.validator)
+            }
+            PeerMessage::Attested { .. } if from < self.plan.mute_attesters => return true,
+            PeerMessage::Compact(compact) => {
+                let own = self.nodes.get(from).and_then(|node| node.key.as_ref());
+                own.is_none_or(|key| key.address() != compact.header.proposer)
+            }
+            _ => false,
+        };
+        from >= first && passed_on
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, after: u64, bytes: &[u8]) {
         let mut delay = LINK_MS;
         if self.faulty {
             if self.cut.contains(&from) != self.cut.contains(&to)
@@ -776,7 +1039,7 @@ impl World {
         let bytes = Bytes::copy_from_slice(bytes);
         self.later(
             to,
-            delay,
+            delay.saturating_add(after),
             Event::Message {
                 from: peer(from),
                 bytes,

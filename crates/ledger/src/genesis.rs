@@ -50,8 +50,20 @@ pub enum FeeMode {
     Zero,
 }
 
+/// Who verifies the signatures of transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verification {
+    /// Every node all of them.
+    #[default]
+    All,
+    /// Each batch some validators, of whom one at least is honest as long as fewer than a third
+    /// of the weight is faulty; the others take their word and verify samples.
+    Quorum,
+}
+
 /// Rules that all replicas of a chain share.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields, default)]
 pub struct ChainParameters {
     /// How the committee agrees.
@@ -77,6 +89,80 @@ pub struct ChainParameters {
     pub block_interval_ms_min: u64,
     /// How far a proposer's clock may be ahead of a validator's, in milliseconds.
     pub clock_drift_ms_max: u64,
+    /// Who verifies signatures.
+    pub verification: Verification,
+}
+
+/// Set in the byte of the fee mode where [`Verification::Quorum`] holds: parameters that do not know
+/// the choice keep their encoding, and a chain its genesis hash.
+const QUORUM_BIT: u8 = 0x80;
+
+impl BorshSerialize for ChainParameters {
+    fn serialize<W: borsh::io::Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
+        let fee_mode = match self.fee_mode {
+            FeeMode::Zero => 0u8,
+        };
+        let verification = match self.verification {
+            Verification::All => 0,
+            Verification::Quorum => QUORUM_BIT,
+        };
+        let modes = (self.agreement, self.election, fee_mode | verification);
+        BorshSerialize::serialize(&modes, writer)?;
+        let numbers = [
+            self.root_lag,
+            self.block_gas_max,
+            self.transaction_gas_max,
+            self.block_bytes_max,
+            self.account_block_gas_max,
+            self.heartbeat_ms,
+            self.block_interval_ms_min,
+            self.clock_drift_ms_max,
+        ];
+        BorshSerialize::serialize(&numbers, writer)
+    }
+}
+
+impl BorshDeserialize for ChainParameters {
+    fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let (agreement, election, modes) = <(Agreement, Election, u8)>::deserialize_reader(reader)?;
+        let verification = if modes & QUORUM_BIT == 0 {
+            Verification::All
+        } else {
+            Verification::Quorum
+        };
+        let fee_mode = match modes & !QUORUM_BIT {
+            0 => FeeMode::Zero,
+            other => {
+                let text = format!("no fee mode has the number {other}");
+                let kind = borsh::io::ErrorKind::InvalidData;
+                return Err(borsh::io::Error::new(kind, text));
+            }
+        };
+        let [
+            root_lag,
+            block_gas_max,
+            transaction_gas_max,
+            block_bytes_max,
+            account_block_gas_max,
+            heartbeat_ms,
+            block_interval_ms_min,
+            clock_drift_ms_max,
+        ] = <[u64; 8]>::deserialize_reader(reader)?;
+        Ok(Self {
+            agreement,
+            election,
+            fee_mode,
+            root_lag,
+            block_gas_max,
+            transaction_gas_max,
+            block_bytes_max,
+            account_block_gas_max,
+            heartbeat_ms,
+            block_interval_ms_min,
+            clock_drift_ms_max,
+            verification,
+        })
+    }
 }
 
 impl Default for ChainParameters {
@@ -93,6 +179,7 @@ impl Default for ChainParameters {
             heartbeat_ms: 0,
             block_interval_ms_min: 0,
             clock_drift_ms_max: 2_000,
+            verification: Verification::All,
         }
     }
 }

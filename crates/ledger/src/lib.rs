@@ -20,6 +20,7 @@
     )
 )]
 
+mod attest;
 mod block;
 mod certificate;
 mod diagnose;
@@ -35,13 +36,17 @@ pub mod state;
 mod transaction;
 mod validators;
 
+pub use attest::{
+    Attestation, BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, Claim, EvidenceError, FalseAttestation,
+    attestation_message, attesting_weight, batch_digest, is_true,
+};
 pub use block::{Block, BlockError, BlockId, Header, Roots, transactions_root};
 pub use certificate::{
     Certificate, CertificateError, CommitSignature, VoteKind, proposal_message, vote_message,
 };
 pub use genesis::{
     Agreement, ChainParameters, Election, FeeMode, Genesis, GenesisAccount, GenesisError,
-    GenesisValidator, PROTOCOL_VERSION, ROOT_LAG_MAX, VALIDATOR_NAME_BYTES_MAX,
+    GenesisValidator, PROTOCOL_VERSION, ROOT_LAG_MAX, VALIDATOR_NAME_BYTES_MAX, Verification,
 };
 pub use governance::{
     AUTHORITIES_MAX, AccountMode, GENESIS_MEMBERS_MAX, GOVERNANCE_NAME_BYTES_MAX,

@@ -49,6 +49,8 @@ pub enum SignatureStatus {
 pub struct VerifiedTransaction {
     transaction: Arc<Transaction>,
     sender: Address,
+    /// Whether others verified it, and this node took their word.
+    attested: bool,
 }
 
 /// With whom a transaction's signature is checked.
@@ -168,7 +170,20 @@ impl Transaction {
         Ok(VerifiedTransaction {
             transaction: Arc::new(self),
             sender,
+            attested: false,
         })
+    }
+
+    /// Whether an account can be the sender as far as that shows without verifying anything: a
+    /// native transaction names its signer, an Ethereum one could be anybody's.
+    #[must_use]
+    pub fn may_be_from(&self, sender: Address, chain: ChainId) -> bool {
+        self.check_chain(chain).is_ok()
+            && match &self.envelope {
+                Envelope::Ethereum(_) => true,
+                Envelope::Native(native) => native.sender() == sender,
+                Envelope::Multisig(multisig) => multisig.sender() == sender,
+            }
     }
 
     /// Does for each transaction what [`Self::verify`] does, in the same order and with the same
@@ -212,6 +227,7 @@ impl Transaction {
                 Some(recovered) => Ok(VerifiedTransaction {
                     sender: recovered?.1,
                     transaction: Arc::new(transaction),
+                    attested: false,
                 }),
                 None => transaction.verify(chain),
             },
@@ -221,6 +237,7 @@ impl Transaction {
                     Ok(VerifiedTransaction {
                         sender: native.sender(),
                         transaction: Arc::new(transaction),
+                        attested: false,
                     })
                 }
                 _ => transaction.verify(chain),
@@ -371,7 +388,25 @@ impl VerifiedTransaction {
         Self {
             transaction: Arc::new(transaction),
             sender,
+            attested: false,
         }
+    }
+
+    /// A transaction that enough validators vouch for, with the sender that they name. Its signature
+    /// was not verified here.
+    #[must_use]
+    pub fn from_attested(transaction: Transaction, sender: Address) -> Self {
+        Self {
+            transaction: Arc::new(transaction),
+            sender,
+            attested: true,
+        }
+    }
+
+    /// Whether others verified it, and this node took their word.
+    #[must_use]
+    pub const fn is_attested(&self) -> bool {
+        self.attested
     }
 
     /// The transaction.

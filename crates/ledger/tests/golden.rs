@@ -246,6 +246,29 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
                 siblings: vec![B256::repeat_byte(3)],
             }),
         ),
+        (
+            "batch digest",
+            hawser_ledger::batch_digest(
+                Suite::Intl,
+                ChainId(7),
+                &[hawser_ledger::Claim {
+                    hash: B256::repeat_byte(1),
+                    sender: Address::repeat_byte(2),
+                }],
+            )
+            .to_vec(),
+        ),
+        (
+            "attestation message",
+            hawser_ledger::attestation_message(ChainId(7), B256::repeat_byte(1)),
+        ),
+        (
+            "parameters of a chain where a quorum verifies",
+            encode(&ChainParameters {
+                verification: hawser_ledger::Verification::Quorum,
+                ..ChainParameters::default()
+            }),
+        ),
     ]
 }
 

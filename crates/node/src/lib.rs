@@ -21,6 +21,7 @@ pub mod peers;
 pub mod pool;
 pub mod replica;
 mod rules;
+mod siphash;
 pub mod store;
 
 pub use node::{Admitter, Node, NodeError};

@@ -11,14 +11,17 @@
 use hawser_consensus::{Message, Record, SignedVote, Vote};
 use hawser_crypto::{Scheme, SecretKey};
 use hawser_ledger::{
-    Block, Certificate, CertifiedHeader, CommitSignature, Header, Outcome, Receipt, Roots,
-    Validator, ValidatorSet, VoteKind,
+    Attestation, Block, Certificate, CertifiedHeader, Claim, CommitSignature, FalseAttestation,
+    Header, Outcome, Receipt, Roots, Validator, ValidatorSet, VoteKind,
     state::{StateKey, StateProof},
 };
 use hawser_node::light::{
     LightAnswer, LightAsk, LightHeader, LightRefusal, LightReply, LightRequest,
 };
-use hawser_node::replica::{CertifiedBlock, LogEntry, PeerMessage, Relayed};
+use hawser_node::replica::{
+    Batch, CertifiedBlock, Compact, FEATURE_COMPACT, FEATURE_SPREAD, LogEntry, PeerMessage,
+    Relayed, Share,
+};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode};
 
 fn signature() -> hawser_crypto::Signature {
@@ -126,6 +129,90 @@ fn messages() -> Vec<(&'static str, PeerMessage)> {
             },
         ),
         ("blocks", PeerMessage::Blocks(vec![certified()])),
+    ]
+}
+
+fn dissemination_messages() -> Vec<(&'static str, PeerMessage)> {
+    let compact = |share| {
+        PeerMessage::Compact(Compact {
+            header: block().header,
+            share,
+            references: Bytes::from(vec![1, 2, 3, 4, 5, 6]),
+        })
+    };
+    vec![
+        (
+            "hello",
+            PeerMessage::Hello {
+                features: FEATURE_COMPACT | FEATURE_SPREAD,
+                heard: true,
+            },
+        ),
+        (
+            "spread",
+            PeerMessage::Spread(vec![Relayed {
+                sender: Address::repeat_byte(4),
+                raw: Bytes::from(vec![1]),
+            }]),
+        ),
+        ("compact", compact(None)),
+        ("compact to relay", compact(Some(Share { index: 1, of: 2 }))),
+        (
+            "index request",
+            PeerMessage::IndexRequest {
+                height: Height(1),
+                block: B256::repeat_byte(2),
+                indices: vec![3, 4],
+            },
+        ),
+        (
+            "indexed",
+            PeerMessage::Indexed {
+                height: Height(1),
+                block: B256::repeat_byte(2),
+                transactions: vec![(3, Bytes::from(vec![4, 5]))],
+            },
+        ),
+    ]
+}
+
+fn batch_messages() -> Vec<(&'static str, PeerMessage)> {
+    let attestation = || Attestation {
+        validator: Address::repeat_byte(3),
+        signature: signature(),
+    };
+    vec![
+        (
+            "batch",
+            PeerMessage::Batch(Batch {
+                digest: B256::repeat_byte(2),
+                transactions: vec![Relayed {
+                    sender: Address::repeat_byte(4),
+                    raw: Bytes::from(vec![1]),
+                }],
+                attestation: attestation(),
+                pass_on: true,
+            }),
+        ),
+        (
+            "attested",
+            PeerMessage::Attested {
+                digest: B256::repeat_byte(2),
+                attestation: attestation(),
+            },
+        ),
+        (
+            "evidence",
+            PeerMessage::Evidence(FalseAttestation {
+                claims: vec![Claim {
+                    hash: B256::repeat_byte(5),
+                    sender: Address::repeat_byte(6),
+                }],
+                position: 0,
+                raw: Bytes::from(vec![7]),
+                attestations: vec![attestation()],
+            }),
+        ),
     ]
 }
 
@@ -251,7 +338,8 @@ fn entries() -> Vec<(&'static str, LogEntry)> {
 #[test]
 fn encodings_are_what_they_were_and_decode_to_what_they_are() {
     let mut found = String::new();
-    for (name, message) in messages().into_iter().chain(light_messages()) {
+    let all = messages().into_iter().chain(light_messages());
+    for (name, message) in all.chain(dissemination_messages()).chain(batch_messages()) {
         let bytes = encode(&message);
         found.push_str(&format!("{name}: {}\n", hex::encode(&bytes)));
         assert_eq!(

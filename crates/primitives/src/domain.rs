@@ -48,6 +48,10 @@ pub enum Domain {
     Multisig,
     /// Key file and contents of an encrypted data folder.
     AtRest,
+    /// Batch of transactions that validators vouch for.
+    Batch,
+    /// Attestation of a batch, as signed.
+    Attestation,
 }
 
 impl Domain {
@@ -78,6 +82,8 @@ impl Domain {
             Self::Policy => b"hawser/policy//1",
             Self::Multisig => b"hawser/multisig1",
             Self::AtRest => b"hawser/atrest//1",
+            Self::Batch => b"hawser/batch//01",
+            Self::Attestation => b"hawser/attest/01",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hawser_crypto::Suite;
-use hawser_ledger::ChainParameters;
+use hawser_ledger::{ChainParameters, Verification};
 use hawser_primitives::{Address, U256};
 use serde_json::json;
 
@@ -47,6 +47,9 @@ pub(crate) struct InitArgs {
     /// Cryptographic suite
     #[arg(long, value_name = "SUITE", default_value = "intl", value_parser = suite())]
     suite: Suite,
+    /// Who verifies signatures: all validators, or a quorum whose word the others take [default: all]
+    #[arg(long, value_name = "WHO", value_parser = verification())]
+    verification: Option<Verification>,
     /// Chain id for wallets and transactions
     #[arg(long, value_name = "ID", default_value_t = CHAIN_ID,
         value_parser = clap::value_parser!(u64).range(1..=9_007_199_254_740_991))]
@@ -84,6 +87,15 @@ pub(crate) fn suite() -> impl clap::builder::TypedValueParser<Value = Suite> {
     use clap::builder::TypedValueParser;
     clap::builder::PossibleValuesParser::new(Suite::ALL.map(Suite::name))
         .try_map(|name| name.parse::<Suite>())
+}
+
+/// A parser of who verifies signatures.
+pub(crate) fn verification() -> impl clap::builder::TypedValueParser<Value = Verification> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(["all", "quorum"]).map(|name| match name.as_str() {
+        "quorum" => Verification::Quorum,
+        _ => Verification::All,
+    })
 }
 
 fn account(text: &str) -> Result<(Address, U256), String> {
@@ -140,7 +152,10 @@ pub(crate) fn run(args: &InitArgs, output: Output, lang: Lang) -> Result<()> {
         name: args.name.clone(),
         chain_id: args.chain_id,
         suite: args.suite,
-        parameters: ChainParameters::default(),
+        parameters: ChainParameters {
+            verification: args.verification.unwrap_or_default(),
+            ..ChainParameters::default()
+        },
         nodes,
         protection,
         accounts: args.account.iter().copied().collect::<BTreeMap<_, _>>(),

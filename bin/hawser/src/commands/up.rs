@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use hawser_crypto::Suite;
-use hawser_ledger::Genesis;
+use hawser_ledger::{Genesis, Verification};
 use serde::Serialize;
 use serde_json::json;
 
@@ -40,6 +40,10 @@ pub(crate) struct UpArgs {
     /// Cryptographic suite of a new network [default: intl]
     #[arg(long, env = "HAWSER_UP_SUITE", value_name = "SUITE", value_parser = init::suite())]
     suite: Option<Suite>,
+    /// Who verifies signatures in a new network: all validators, or a quorum whose word the others take
+    /// [default: all]
+    #[arg(long, env = "HAWSER_UP_VERIFICATION", value_name = "WHO", value_parser = init::verification())]
+    verification: Option<Verification>,
     /// First port of clients; node i has this plus i [default: 8545]
     #[arg(long, env = "HAWSER_UP_RPC_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     rpc_port: Option<u16>,

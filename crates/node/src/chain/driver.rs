@@ -13,8 +13,12 @@ use hawser_primitives::{B256, Bytes, encode};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
-    ChainError, ChainObserver, Command, Input, SubmitError, Verified, VoteLog, check::CheckJob,
-    clock::Clock, explain, timers::Timers, worker::Jobs,
+    ChainError, ChainObserver, Command, Convictions, Input, SubmitError, Verified, VoteLog,
+    check::CheckJob,
+    clock::Clock,
+    explain,
+    timers::Timers,
+    worker::{Gossip, Jobs},
 };
 use crate::{
     light::LightPeers,
@@ -30,6 +34,7 @@ const BATCH: usize = 128;
 pub(super) struct Parts {
     pub(super) boot: Boot,
     pub(super) log: VoteLog,
+    pub(super) convictions: Convictions,
     pub(super) store: Arc<ChainStore>,
     pub(super) network: NetworkHandle,
     pub(super) jobs: Jobs,
@@ -44,6 +49,7 @@ type Reply = oneshot::Sender<Result<B256, SubmitError>>;
 pub(super) struct Driver {
     replica: Replica,
     log: VoteLog,
+    convictions: Convictions,
     store: Arc<ChainStore>,
     network: NetworkHandle,
     jobs: Jobs,
@@ -111,6 +117,7 @@ impl Driver {
         Self {
             replica: Replica::new(parts.boot),
             log: parts.log,
+            convictions: parts.convictions,
             store: parts.store,
             network: parts.network,
             jobs: parts.jobs,
@@ -182,12 +189,27 @@ impl Driver {
             Action::Send { to, urgent, bytes } => self.send(to, urgent, bytes),
             Action::SetTimer(timer, at) => self.timers.set(timer, at),
             Action::ClearTimer(timer) => self.timers.clear(timer),
-            Action::Verify { from, transactions } => {
-                if !self.jobs.gossip(transactions) {
-                    tracing::debug!(%from, "too many transactions from peers wait; dropped some");
+            Action::Verify {
+                from,
+                transactions,
+                intake,
+            } => {
+                let gossip = Gossip {
+                    from,
+                    transactions,
+                    intake,
+                };
+                if !self.jobs.gossip(gossip) {
+                    tracing::debug!(?from, "too many transactions from peers wait; dropped some");
                     self.observer.refused("gossip_overflow");
                 }
             }
+            Action::Audit(audit) => {
+                if !self.jobs.audit(audit) {
+                    self.observer.refused("audit_overflow");
+                }
+            }
+            Action::Convict(evidence) => self.convictions.keep(&evidence)?,
             Action::Check { hash, block, known } => {
                 self.jobs.check(CheckJob { hash, block, known });
             }
@@ -214,6 +236,11 @@ impl Driver {
                 let light = self.light.read();
                 let full = |peer: &_| !light.contains(peer);
                 self.network.broadcast_to(chain, lane, bytes.0, full);
+            }
+            To::Except(other) => {
+                let light = self.light.read();
+                let wanted = |peer: &_| *peer != other && !light.contains(peer);
+                self.network.broadcast_to(chain, lane, bytes.0, wanted);
             }
             To::Peer(peer) => {
                 // Not connected or full: the replica asks or tells again by timer.
@@ -266,6 +293,16 @@ impl Driver {
                 "ANOTHER NODE SIGNS WITH THIS NODE'S VOTE KEY. This node votes no more and follows. \
                  Find the other one: a copy of this folder, a standby, or a thief. Stop one of the \
                  two and restart this node; if the key was stolen, have a new one voted in"
+            ),
+            Report::FalseAttestation {
+                validator,
+                transaction,
+                ..
+            } => tracing::error!(
+                %validator, %transaction,
+                "A VALIDATOR VOUCHED FOR A TRANSACTION THAT DOES NOT VERIFY. Its attestations count \
+                 no more on this node. The evidence is kept in attesters.log of the chain's folder \
+                 and was sent to all peers; have the validator examined, and replaced by a proposal"
             ),
             Report::Round {
                 height,

@@ -22,6 +22,12 @@ pub enum ChainError {
     /// What the vote log says.
     #[error("vote log: {0}")]
     VoteLog(String),
+    /// The evidence kept against validators.
+    #[error("evidence against validators (attesters.log): {0}")]
+    Convictions(String),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no randomness")]
+    Randomness,
     /// A thread that cannot be started.
     #[error("cannot start a thread: {0}")]
     Spawn(#[from] std::io::Error),

@@ -6,6 +6,7 @@
 
 mod check;
 mod clock;
+mod convictions;
 mod driver;
 mod error;
 mod explain;
@@ -27,6 +28,7 @@ use hawser_primitives::{Address, B256, Bytes, Height};
 use hawser_storage::{Disk, Kv};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+pub use convictions::Convictions;
 pub use error::ChainError;
 pub use handle::{ChainHandle, Denial, Source, Stopped, SubmitError};
 pub use status::{ChainStatus, PeerState};
@@ -38,7 +40,7 @@ use crate::{
     light::LightPeers,
     peers::PeerNames,
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
-    replica::{Boot, CastVotes, CheckedBlock, Event},
+    replica::{AuditSampling, Boot, CastVotes, CheckedBlock, Event},
     store::{ChainStore, ExecutedBlock, StoreOptions},
 };
 
@@ -155,6 +157,7 @@ impl Chain {
             progress,
         )?);
         let verifier = Arc::new(Verifier::new(Arc::clone(&store)));
+        let (convictions, convicted) = Convictions::open(Arc::clone(&setup.disk), &setup.genesis)?;
         let (log, boot) = boot(
             &store,
             &verifier,
@@ -163,6 +166,14 @@ impl Chain {
             setup.timeouts,
             setup.pool,
         )?;
+        let boot = Boot {
+            convicted,
+            audit: AuditSampling {
+                key: hawser_crypto::cipher::random_bytes().map_err(|_| ChainError::Randomness)?,
+                per_mille: setup.pool.audit_per_mille,
+            },
+            ..boot
+        };
         let (inputs, inputs_rx) = mpsc::channel(INPUTS_MAX);
         let (commands, commands_rx) = mpsc::channel(64);
         let (submissions, submissions_rx) = mpsc::channel(SUBMISSIONS_MAX);
@@ -197,6 +208,7 @@ impl Chain {
         let driver = driver::Driver::new(driver::Parts {
             boot,
             log,
+            convictions,
             store,
             network,
             jobs,
@@ -261,7 +273,7 @@ impl Chain {
 }
 
 /// Reads back what the replica needs to go on: the tip, the last roots, and the votes that were
-/// cast for the heights after it.
+/// cast for the heights after it. The caller sets the key of the samples, and who is convicted.
 pub fn boot(
     store: &ChainStore,
     verifier: &Verifier,
@@ -323,6 +335,11 @@ pub fn boot(
         roots,
         cast,
         program_version: store.program_version(),
+        audit: AuditSampling {
+            key: [0; 16],
+            per_mille: pool.audit_per_mille,
+        },
+        convicted: Vec::new(),
     };
     Ok((log, boot))
 }

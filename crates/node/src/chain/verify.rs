@@ -5,7 +5,8 @@ mod seen;
 use std::sync::Arc;
 
 use hawser_ledger::{
-    Block, Transaction, TransactionError, VerifiedTransaction,
+    Block, Claim, FalseAttestation, Transaction, TransactionError, VerifiedTransaction,
+    batch_digest, is_true,
     state::{StateRead, StateView},
 };
 use hawser_primitives::{Address, B256, Bytes, Height, Time, U256};
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 use super::{Denial, SubmitError};
 use crate::{
     pool::{Candidate, PoolError},
-    replica::Relayed,
+    replica::{Audit, Batched, Relayed},
     store::{ChainStore, StoreError},
 };
 use seen::Seen;
@@ -63,6 +64,14 @@ impl Verifier {
             Ok((transaction, sender))
         });
         let verified = self.verify::<SubmitError>(admitted.collect());
+        self.looked_up(verified)
+    }
+
+    /// Verified transactions with what the state says of their senders.
+    fn looked_up(
+        &self,
+        verified: Vec<Result<Arc<VerifiedTransaction>, SubmitError>>,
+    ) -> Vec<Result<Candidate, SubmitError>> {
         let head = self.store.head();
         let (height, time) = (head.id().height, head.block.header.time);
         let view = match self.store.state(height) {
@@ -77,6 +86,105 @@ impl Verifier {
             .into_iter()
             .map(|transaction| self.with_account(transaction?, &view, height.next(), time))
             .collect()
+    }
+
+    /// Takes in a batch that came under `digest`: with `trust`, the senders that it names are taken
+    /// for true if it is the one that was attested and they can be; else each is verified.
+    ///
+    /// Gives also why transactions of it cannot go into the pool.
+    pub fn batch(
+        &self,
+        list: Vec<Relayed>,
+        digest: B256,
+        trust: bool,
+    ) -> (Batched, Vec<SubmitError>) {
+        let (suite, chain) = (self.store.genesis().suite, self.store.genesis().chain_id);
+        let mut claims = Vec::with_capacity(list.len());
+        let mut decoded = Vec::with_capacity(list.len());
+        for Relayed { sender, raw } in list {
+            // Hashed once: a transaction that decodes knows its hash.
+            let found = Transaction::decode(suite, raw.clone());
+            let hash = match &found {
+                Ok(transaction) => transaction.hash(),
+                Err(_) => Transaction::hash_of(suite, &raw),
+            };
+            claims.push(Claim { hash, sender });
+            decoded.push(found);
+        }
+        let may_be = |(found, claim): (&Result<Transaction, TransactionError>, &Claim)| {
+            found
+                .as_ref()
+                .is_ok_and(|found| found.may_be_from(claim.sender, chain))
+        };
+        let trusted = trust
+            && batch_digest(suite, chain, &claims) == digest
+            && decoded.iter().zip(&claims).all(may_be);
+        let senders = claims.iter().map(|claim| claim.sender);
+        let (results, wrong) = if trusted {
+            let attested = decoded.into_iter().zip(senders).map(|(found, sender)| {
+                found.map(|found| Arc::new(VerifiedTransaction::from_attested(found, sender)))
+            });
+            (attested.collect::<Vec<_>>(), None)
+        } else {
+            let asked = decoded.into_iter().zip(senders);
+            let asked = asked.map(|(found, sender)| Ok((found?, Some(sender))));
+            let results = self.verify::<TransactionError>(asked.collect());
+            type Found = Result<Arc<VerifiedTransaction>, TransactionError>;
+            let is_right = |(result, claim): (&Found, &Claim)| {
+                result
+                    .as_ref()
+                    .is_ok_and(|one| one.sender() == claim.sender)
+            };
+            let right = results.iter().zip(&claims).map(is_right);
+            let wrong = right.zip(0u32..).find(|(right, _)| !right);
+            (results, wrong.map(|(_, position)| position))
+        };
+        let executor = self.store.executor();
+        let admitted = results.into_iter().map(|result| {
+            let transaction = result?;
+            executor
+                .check_admission(transaction.transaction())
+                .map_err(|error| SubmitError::Pool(PoolError::Unexecutable(error.to_string())))?;
+            Ok::<_, SubmitError>(transaction)
+        });
+        let (mut candidates, mut refused) = (Vec::new(), Vec::new());
+        for result in self.looked_up(admitted.collect()) {
+            match result {
+                Ok(candidate) => candidates.push(candidate),
+                Err(error) => refused.push(error),
+            }
+        }
+        let batched = Batched {
+            digest,
+            candidates,
+            claims,
+            trusted,
+            wrong,
+        };
+        (batched, refused)
+    }
+
+    /// Verifies attested transactions that were drawn; gives evidence of the first false one.
+    #[must_use]
+    pub fn audit(&self, audit: Audit) -> Option<FalseAttestation> {
+        let (suite, chain) = (self.store.genesis().suite, self.store.genesis().chain_id);
+        let Audit {
+            claims,
+            attestations,
+            picks,
+        } = audit;
+        let is_false = |(position, raw): &(u32, Bytes)| {
+            let at = usize::try_from(*position).unwrap_or(usize::MAX);
+            let claim = claims.get(at);
+            claim.is_some_and(|claim| !is_true(claim, suite, chain, raw.clone()))
+        };
+        let (position, raw) = picks.into_iter().find(is_false)?;
+        Some(FalseAttestation {
+            claims,
+            position,
+            raw,
+            attestations,
+        })
     }
 
     /// Where a transaction was executed; one that was skipped may come again.

@@ -8,6 +8,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
 use hawser_ledger::Certificate;
+use hawser_network::PeerId;
 use hawser_primitives::Height;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -16,7 +17,7 @@ use super::{
     check::{CheckJob, Share},
 };
 use crate::{
-    replica::{CheckedBlock, Event, Relayed},
+    replica::{Audit, CheckedBlock, Event, Intake, Relayed},
     store::{ChainStore, ExecutedBlock},
 };
 
@@ -32,13 +33,16 @@ const BATCH: usize = 256;
 /// Messages of transactions from peers that may wait; more are dropped, the sender's pool keeps
 /// them.
 const GOSSIP_MAX: usize = 1_024;
+/// Batches of which samples may wait for verification; more go unsampled.
+const AUDITS_MAX: usize = 1_024;
 
 /// Ways to the workers. The queues need no bound of their own: checks are bounded by the
 /// candidates that a replica looks at, commits by its limit on blocks awaiting execution.
 pub(super) struct Jobs {
     pub(super) commit: Sender<(CheckedBlock, Certificate)>,
     check: Sender<Share>,
-    gossip: Sender<Vec<Relayed>>,
+    gossip: Sender<Gossip>,
+    audit: Sender<Audit>,
     verifiers: usize,
 }
 
@@ -51,10 +55,23 @@ impl Jobs {
         }
     }
 
-    /// Queues a peer's transactions; says whether there was room.
-    pub(super) fn gossip(&self, transactions: Vec<Relayed>) -> bool {
-        self.gossip.len() < GOSSIP_MAX && self.gossip.send(transactions).is_ok()
+    /// Queues a peer's transactions; says whether there was room. This node's own always have it.
+    pub(super) fn gossip(&self, gossip: Gossip) -> bool {
+        let room = self.gossip.len() < GOSSIP_MAX || gossip.from.is_none();
+        room && self.gossip.send(gossip).is_ok()
     }
+
+    /// Queues samples, for when there is nothing else to verify; says whether there was room.
+    pub(super) fn audit(&self, audit: Audit) -> bool {
+        self.audit.try_send(audit).is_ok()
+    }
+}
+
+/// Transactions from a peer, and what to do with them.
+pub(super) struct Gossip {
+    pub(super) from: Option<PeerId>,
+    pub(super) transactions: Vec<Relayed>,
+    pub(super) intake: Intake,
 }
 
 /// What all workers share.
@@ -80,6 +97,7 @@ impl Workers {
         let (commit, commits) = unbounded();
         let (check, checks) = unbounded();
         let (gossip, gossips) = unbounded();
+        let (audit, audits) = crossbeam_channel::bounded(AUDITS_MAX);
         let (ingress, ingresses) = crossbeam_channel::bounded(verifiers.saturating_mul(4));
         let (flushes, due) = crossbeam_channel::bounded(1);
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -107,15 +125,16 @@ impl Workers {
             Box::new(move || collect(&runtime, submissions, stopped, &ingress)),
         )?;
         for i in 0..verifiers {
-            let (shared, checks, gossips, ingresses) = (
-                Arc::clone(&context),
-                checks.clone(),
-                gossips.clone(),
-                ingresses.clone(),
-            );
+            let shared = Arc::clone(&context);
+            let queues = Queues {
+                checks: checks.clone(),
+                ingresses: ingresses.clone(),
+                gossips: gossips.clone(),
+                audits: audits.clone(),
+            };
             let work = move || {
                 step_back(VERIFY_NICE);
-                verify(&shared, &checks, &gossips, &ingresses);
+                verify(&shared, &queues);
             };
             spawn(format!("verify-{id}-{i}"), Box::new(work))?;
         }
@@ -125,6 +144,7 @@ impl Workers {
                 commit,
                 check,
                 gossip,
+                audit,
                 verifiers,
             },
         ))
@@ -216,25 +236,36 @@ fn flush(context: &Context, due: &Receiver<Height>) {
     }
 }
 
-/// Verifies signatures: blocks under agreement first, then clients, then peers' gossip.
-fn verify(
-    context: &Context,
-    checks: &Receiver<Share>,
-    gossips: &Receiver<Vec<Relayed>>,
-    ingresses: &Receiver<Vec<Submission>>,
-) {
+/// What waits for a thread that verifies.
+struct Queues {
+    checks: Receiver<Share>,
+    ingresses: Receiver<Vec<Submission>>,
+    gossips: Receiver<Gossip>,
+    audits: Receiver<Audit>,
+}
+
+/// Verifies signatures: blocks under agreement first, then clients, then peers' gossip, then samples
+/// of what others vouch for.
+fn verify(context: &Context, queues: &Queues) {
     loop {
         let input = select_biased! {
-            recv(checks) -> job => match job {
+            recv(queues.checks) -> job => match job {
                 Ok(share) => share.verify(&context.verifier),
                 Err(_) => return,
             },
-            recv(ingresses) -> batch => match batch {
+            recv(queues.ingresses) -> batch => match batch {
                 Ok(batch) => submitted(context, batch),
                 Err(_) => return,
             },
-            recv(gossips) -> raws => match raws {
-                Ok(raws) => Some(gossiped(context, raws)),
+            recv(queues.gossips) -> gossip => match gossip {
+                Ok(gossip) => Some(gossiped(context, gossip)),
+                Err(_) => return,
+            },
+            recv(queues.audits) -> audit => match audit {
+                Ok(audit) => {
+                    let found = context.verifier.audit(audit);
+                    found.map(|evidence| Input::Event(Event::Audited(Box::new(evidence))))
+                }
                 Err(_) => return,
             },
         };
@@ -272,7 +303,23 @@ fn submitted(context: &Context, batch: Vec<Submission>) -> Option<Input> {
     (!verified.is_empty()).then_some(Input::Verified(verified))
 }
 
-fn gossiped(context: &Context, list: Vec<Relayed>) -> Input {
+fn gossiped(context: &Context, gossip: Gossip) -> Input {
+    let Gossip {
+        from,
+        transactions: list,
+        intake,
+    } = gossip;
+    let spread = match intake {
+        Intake::Verify { spread } => from.filter(|_| spread),
+        Intake::Attest { digest } | Intake::Trust { digest } => {
+            let trust = matches!(intake, Intake::Trust { .. });
+            let (batched, errors) = context.verifier.batch(list, digest, trust);
+            for error in &errors {
+                refused(context, error, Source::Peer);
+            }
+            return Input::Event(Event::Batched(batched));
+        }
+    };
     let mut candidates = Vec::with_capacity(list.len());
     for result in context.verifier.relayed(list) {
         match result {
@@ -280,5 +327,5 @@ fn gossiped(context: &Context, list: Vec<Relayed>) -> Input {
             Err(error) => refused(context, &error, Source::Peer),
         }
     }
-    Input::Event(Event::Gossiped(candidates))
+    Input::Event(Event::Gossiped { candidates, spread })
 }

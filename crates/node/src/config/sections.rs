@@ -317,6 +317,8 @@ pub struct PoolSection {
     pub per_account_max: usize,
     /// Furthest nonce ahead.
     pub nonce_gap_max: u64,
+    /// Of a thousand attested transactions, how many are verified all the same.
+    pub audit_per_mille: u16,
 }
 
 /// How blocks are executed.
@@ -457,6 +459,7 @@ impl PoolSection {
             bytes_max: self.bytes_max,
             per_account_max: self.per_account_max,
             nonce_gap_max: self.nonce_gap_max,
+            audit_per_mille: self.audit_per_mille,
         }
     }
 }

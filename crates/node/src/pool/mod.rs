@@ -32,6 +32,9 @@ pub struct PoolLimits {
     pub per_account_max: usize,
     /// Furthest nonce ahead of the account's that is kept.
     pub nonce_gap_max: u64,
+    /// Of a thousand transactions that other validators vouch for, how many this node verifies all
+    /// the same; 0 to 1,000.
+    pub audit_per_mille: u16,
 }
 
 impl Default for PoolLimits {
@@ -41,6 +44,7 @@ impl Default for PoolLimits {
             bytes_max: 128 * 1024 * 1024,
             per_account_max: 20_000,
             nonce_gap_max: 20_000,
+            audit_per_mille: 10,
         }
     }
 }
@@ -249,6 +253,27 @@ impl Pool {
                 .map(|(_, transaction)| transaction),
             Place::Unordered(arrival) => self.arrivals.get(arrival),
         }
+    }
+
+    /// Takes out what others vouched for and this node has not verified.
+    pub fn take_attested(&mut self) -> Vec<Arc<VerifiedTransaction>> {
+        let attested = |(arrival, one): (&u64, &Arc<VerifiedTransaction>)| {
+            one.is_attested().then(|| (*arrival, Arc::clone(one)))
+        };
+        let taken: Vec<_> = self.arrivals.iter().filter_map(attested).collect();
+        for (arrival, transaction) in &taken {
+            if transaction.transaction().nonce().is_some() {
+                self.drop_gapped(*arrival, transaction);
+            } else {
+                self.drop_unordered(*arrival);
+            }
+        }
+        taken.into_iter().map(|(_, one)| one).collect()
+    }
+
+    /// All that waits, oldest first.
+    pub fn by_arrival(&self) -> impl Iterator<Item = &Arc<VerifiedTransaction>> {
+        self.arrivals.values()
     }
 
     /// Whether a block could be made of what waits.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hawser_consensus::{Election as _, Message, Output, Vote};
+use hawser_consensus::{Election as _, Message, Output, Record, Vote};
 use hawser_crypto::Signature;
 use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;
@@ -70,6 +70,13 @@ impl Replica {
             .any(|output| matches!(output, Output::Persist(_)))
         {
             self.note_proposal(&message);
+            if let Some(block) = message.block() {
+                let proposal = match &message {
+                    Message::Proposal(signed) => Some(signed),
+                    _ => None,
+                };
+                self.want_body(block, proposal);
+            }
         }
         self.apply(outputs)
     }
@@ -192,8 +199,7 @@ impl Replica {
         for output in outputs {
             match output {
                 Output::Persist(record) => {
-                    // Recorded means verified: only then is its block worth fetching.
-                    self.want_body(&record);
+                    self.want_recorded(&record);
                     self.actions.push(Action::Log(LogEntry::Record(record)));
                 }
                 Output::Send(message) => {
@@ -227,7 +233,7 @@ impl Replica {
                     }
                 }
                 Output::Build { height, round } => self.build = Some((height, round)),
-                Output::Restream { block } => self.send_body(To::All, block),
+                Output::Restream { block } => self.offer_body(block),
                 Output::Decided(certificate) => self.decided(certificate)?,
                 Output::Misbehaviour {
                     validator,
@@ -286,7 +292,7 @@ impl Replica {
         });
         let outputs = self.bft.propose(height, round, hash)?;
         self.apply(outputs)?;
-        self.send_body(To::All, hash);
+        self.offer_body(hash);
         Ok(())
     }
 
@@ -341,6 +347,7 @@ impl Replica {
                 .set_parameters(self.rules.parameters(next).clone());
         }
         self.candidates.clear();
+        self.drafts.decided(self.tip.height);
         self.cast.retain(|height, _| *height > self.tip.height);
         self.own.decided(self.tip.height);
         self.late.proposed(&self.tip.proposer);

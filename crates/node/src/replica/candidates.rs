@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hawser_consensus::{Election as _, Record};
+use hawser_consensus::{Election as _, Record, SignedProposal};
 use hawser_ledger::{Block, VerifiedTransaction};
 use hawser_network::PeerId;
 use hawser_primitives::{
@@ -12,6 +12,7 @@ use hawser_primitives::{
 
 use super::{
     Action, CheckedBlock, LogEntry, PeerMessage, Replica, ReplicaError, Report, TimerId, To,
+    compact::Known,
 };
 
 /// Longest encoding of a block: the body, a length per transaction, the header.
@@ -23,14 +24,15 @@ const CANDIDATES_MAX: usize = 64;
 /// Blocks that one peer may be sending at a time.
 const ASSEMBLIES_PER_PEER_MAX: usize = 4;
 /// Wait for a body that a message named before it is asked for, in milliseconds.
-const FETCH_AFTER_MS: u64 = 150;
+pub(super) const FETCH_AFTER_MS: u64 = 150;
 
 #[derive(Debug)]
-enum Body {
+pub(super) enum Body {
     /// Named by a message, not here yet.
     Wanted,
-    /// Here, waiting for the roots that its header must carry.
-    Complete(Arc<Block>),
+    /// Here, waiting for the roots that its header must carry; with those of its transactions that
+    /// are verified, where it was rebuilt from them.
+    Complete(Arc<Block>, Option<Known>),
     /// Its signatures are being verified.
     Checking(Arc<Block>),
     Valid(CheckedBlock),
@@ -81,7 +83,7 @@ impl Candidates {
 
     pub(super) fn body(&self, hash: &B256) -> Option<&Block> {
         match &self.entries.get(hash)?.body {
-            Body::Complete(block) | Body::Checking(block) => Some(block),
+            Body::Complete(block, _) | Body::Checking(block) => Some(block),
             Body::Valid(block) => Some(&block.block),
             Body::Wanted | Body::Invalid => None,
         }
@@ -94,9 +96,40 @@ impl Candidates {
         self.entries.iter().filter_map(wanted).collect()
     }
 
+    /// The verified transactions of a block that was found valid.
+    pub(super) fn transactions(&self, hash: &B256) -> Option<&[Arc<VerifiedTransaction>]> {
+        match &self.entries.get(hash)?.body {
+            Body::Valid(block) => Some(&block.transactions),
+            _ => None,
+        }
+    }
+
+    /// Whether a message of agreement named this block.
+    pub(super) fn is_named(&self, hash: &B256) -> bool {
+        self.entries.contains_key(hash)
+    }
+
+    /// Whether it was named and its body is not here.
+    pub(super) fn is_wanted(&self, hash: &B256) -> bool {
+        let entry = self.entries.get(hash);
+        entry.is_some_and(|entry| matches!(entry.body, Body::Wanted))
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.assemblies.clear();
+    }
+
+    /// Puts a block where it waits for its verdict.
+    #[cfg(test)]
+    pub(super) fn check(&mut self, hash: B256, block: Block) {
+        let entry = Entry {
+            round: Round(0),
+            proposer: None,
+            asked: 0,
+            body: Body::Checking(Arc::new(block)),
+        };
+        self.entries.insert(hash, entry);
     }
 
     #[cfg(test)]
@@ -133,24 +166,34 @@ impl Replica {
 
     pub(super) fn on_body_request(&mut self, from: PeerId, height: Height, block: B256) {
         if height == self.tip.height.next() {
-            self.send_body(To::Peer(from), block);
+            let bytes = self.body_of(&block).map_or(0, Block::body_bytes);
+            if self.may_serve(from, block, bytes, bytes) {
+                self.send_body(To::Peer(from), block);
+            }
         } else if height <= self.tip.height {
             self.send_status(To::Peer(from));
         }
     }
 
-    /// Notes that a recorded message of agreement names a block, and fetches its body unless it
-    /// comes.
-    pub(super) fn want_body(&mut self, record: &Record) {
-        let (hash, proposal) = match record {
-            Record::Vote(signed) => (signed.vote.block, None),
-            Record::Proposal(signed) => (Some(signed.proposal.block), Some(&signed.proposal)),
-            Record::Polka(certificate) => (Some(certificate.block), None),
-            Record::Timeout(_) | Record::Block { .. } => (None, None),
-        };
-        let Some(hash) = hash else {
+    /// Notes that a recorded message of agreement names a block.
+    pub(super) fn want_recorded(&mut self, record: &Record) {
+        if record.height() != self.tip.height.next() {
             return;
-        };
+        }
+        match record {
+            Record::Vote(signed) => {
+                if let Some(hash) = signed.vote.block {
+                    self.want_body(hash, None);
+                }
+            }
+            Record::Proposal(signed) => self.want_body(signed.proposal.block, Some(signed)),
+            Record::Polka(certificate) => self.want_body(certificate.block, None),
+            Record::Timeout(_) | Record::Block { .. } => {}
+        }
+    }
+
+    /// Notes that a message of agreement names a block, and fetches its body unless it comes.
+    pub(super) fn want_body(&mut self, hash: B256, proposal: Option<&SignedProposal>) {
         if self.candidates.entries.len() >= CANDIDATES_MAX
             && !self.candidates.entries.contains_key(&hash)
         {
@@ -168,7 +211,7 @@ impl Replica {
                 asked: 0,
             }
         });
-        if let Some(proposal) = proposal
+        if let Some(SignedProposal { proposal, .. }) = proposal
             && entry.proposer.is_none()
         {
             entry.round = proposal.round;
@@ -182,16 +225,15 @@ impl Replica {
         for hash in self.candidates.wanted() {
             self.fetch(hash);
         }
+        self.take_early(hash);
     }
 
-    /// Asks the next peer for a body that is still missing.
+    /// Asks the next peer for a body that is still missing, or for what a rebuild of it lacks.
     pub(super) fn fetch(&mut self, hash: B256) {
-        let peers: Vec<_> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| !peer.foreign)
-            .map(|(id, _)| *id)
-            .collect();
+        if self.candidates.is_wanted(&hash) && self.ask_missing(hash) {
+            return self.set_timer(TimerId::Fetch(hash), FETCH_AFTER_MS);
+        }
+        let peers: Vec<_> = self.full_peers().collect();
         let Some(entry) = self.candidates.entries.get_mut(&hash) else {
             return;
         };
@@ -222,11 +264,7 @@ impl Replica {
         bytes: Bytes,
     ) -> Result<(), ReplicaError> {
         // Only what a verified message named is assembled; what came too early is asked for.
-        let wanted = self
-            .candidates
-            .entries
-            .get(&hash)
-            .is_some_and(|entry| matches!(entry.body, Body::Wanted));
+        let wanted = self.candidates.is_wanted(&hash);
         if height != self.tip.height.next() || !wanted {
             return Ok(());
         }
@@ -292,13 +330,7 @@ impl Replica {
             let reason = error.to_string();
             return self.report(Report::BadMessage { from, reason });
         }
-        let Some(entry) = self.candidates.entries.get_mut(&hash) else {
-            return;
-        };
-        if matches!(entry.body, Body::Wanted) {
-            entry.body = Body::Complete(Arc::new(block));
-            self.actions.push(Action::ClearTimer(TimerId::Fetch(hash)));
-        }
+        self.complete(hash, block, None);
     }
 
     /// Checks the bodies that can be checked: those that are here once a round runs and the roots
@@ -316,16 +348,21 @@ impl Replica {
             .entries
             .iter()
             .filter_map(|(hash, entry)| match &entry.body {
-                Body::Complete(block) => Some((*hash, Arc::clone(block))),
+                Body::Complete(block, known) => Some((*hash, Arc::clone(block), known.clone())),
                 _ => None,
             })
             .collect();
-        for (hash, block) in complete {
+        for (hash, block, known) in complete {
             match self.check_header(&block, roots) {
                 Ok(()) => {
-                    let known = self.known(&block);
+                    let known = known.unwrap_or_else(|| self.known(&block));
                     self.set_body(&hash, Body::Checking(Arc::clone(&block)));
-                    self.actions.push(Action::Check { hash, block, known });
+                    // Nothing is left to verify: no need to wait for a thread that does.
+                    let all: Option<Vec<_>> = known.iter().cloned().collect();
+                    match all {
+                        Some(all) => self.on_checked(hash, Ok(Arc::new(all)))?,
+                        None => self.actions.push(Action::Check { hash, block, known }),
+                    }
                 }
                 Err(reason) => self.judge(hash, Err(reason))?,
             }
@@ -333,7 +370,7 @@ impl Replica {
         Ok(())
     }
 
-    fn set_body(&mut self, hash: &B256, body: Body) {
+    pub(super) fn set_body(&mut self, hash: &B256, body: Body) {
         if let Some(entry) = self.candidates.entries.get_mut(hash) {
             entry.body = body;
         }
@@ -401,11 +438,39 @@ impl Replica {
         if self.sync_checked(hash, &result)? {
             return Ok(());
         }
+        if let Ok(transactions) = &result
+            && let Some(job) = self.check_again(hash, transactions)
+        {
+            self.actions.push(job);
+            return Ok(());
+        }
         let result = result.and_then(|transactions| {
             self.check_gas(&transactions)?;
             Ok(transactions)
         });
         self.judge(hash, result)
+    }
+
+    /// What must be verified here although it was taken on others' word: the pool has lost it since,
+    /// because somebody who vouched was convicted, or for a harmless reason.
+    fn check_again(&self, hash: B256, transactions: &[Arc<VerifiedTransaction>]) -> Option<Action> {
+        let stands =
+            |one: &VerifiedTransaction| !one.is_attested() || self.pool.get(&one.hash()).is_some();
+        if transactions.iter().all(|one| stands(one)) {
+            return None;
+        }
+        let Some(Body::Checking(block)) = self.candidates.entries.get(&hash).map(|e| &e.body)
+        else {
+            return None;
+        };
+        let known = transactions.iter();
+        Some(Action::Check {
+            hash,
+            block: Arc::clone(block),
+            known: known
+                .map(|one| stands(one).then(|| Arc::clone(one)))
+                .collect(),
+        })
     }
 
     /// Limits that need the decoded transactions.
@@ -441,7 +506,7 @@ impl Replica {
             return Ok(());
         };
         let block = match &entry.body {
-            Body::Checking(block) | Body::Complete(block) => Arc::clone(block),
+            Body::Checking(block) | Body::Complete(block, _) => Arc::clone(block),
             _ => return Ok(()),
         };
         let (round, proposer) = (entry.round, entry.proposer.unwrap_or(block.header.proposer));

@@ -14,10 +14,13 @@
 //! - the same events in the same order give the same actions.
 
 mod agreement;
+mod attest;
 mod candidates;
+mod compact;
 mod late;
 mod own;
 mod pace;
+mod spread;
 mod sync;
 mod wire;
 
@@ -26,21 +29,32 @@ use std::{collections::BTreeMap, sync::Arc};
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_consensus::{Bft, BftConfig, BftError, Election as _, Record, Timeouts};
 use hawser_crypto::{SecretKey, Suite};
-use hawser_ledger::{Block, BlockId, Certificate, Genesis, Header, Roots, VerifiedTransaction};
+use hawser_ledger::{
+    Block, BlockId, Certificate, FalseAttestation, Genesis, Header, Roots, VerifiedTransaction,
+};
 use hawser_network::PeerId;
-use hawser_primitives::{Address, B256, Bytes, Height, Round, Time, decode_exact, encode, limits};
+use hawser_primitives::{
+    Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode, limits,
+};
 use thiserror::Error;
 
 use crate::{
     Rules,
     pool::{Candidate, Pool, PoolError, PoolLimits},
 };
+use attest::Batches;
+pub use attest::{Audit, AuditSampling, Batched, Intake};
 use candidates::Candidates;
+use compact::Drafts;
 use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
+use spread::{Answers, Introduced, RecentHashes, Spare};
 use sync::Sync;
-pub use wire::{CertifiedBlock, PeerMessage, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES};
+pub use wire::{
+    Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_SPREAD, PeerMessage,
+    REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
+};
 
 /// How often a node tells its peers how far it is, in milliseconds.
 const STATUS_INTERVAL_MS: u64 = 2_000;
@@ -84,6 +98,10 @@ pub enum TimerId {
     Fetch(B256),
     /// Ask (another peer) for decided blocks.
     Sync,
+    /// Send what clients' transactions were gathered.
+    Gather,
+    /// Look for batches that were not attested in time.
+    Batches,
 }
 
 /// Something that happened.
@@ -105,7 +123,16 @@ pub enum Event {
     /// Clients of this node submitted transactions. The numbers come back in [`Action::Reply`].
     Submitted(Vec<(u64, Candidate)>),
     /// A peer's transactions have been verified.
-    Gossiped(Vec<Candidate>),
+    Gossiped {
+        /// Those that may go into the pool.
+        candidates: Vec<Candidate>,
+        /// Who asked to pass them on to all peers but itself, if anyone did.
+        spread: Option<PeerId>,
+    },
+    /// A peer's batch has been worked on.
+    Batched(Batched),
+    /// Verification found an attested transaction to be false.
+    Audited(Box<FalseAttestation>),
     /// Answer to [`Action::Check`].
     Checked {
         /// The block.
@@ -133,6 +160,8 @@ pub enum Event {
 pub enum To {
     /// All connected peers.
     All,
+    /// All connected peers but one.
+    Except(PeerId),
     /// One.
     Peer(PeerId),
 }
@@ -155,13 +184,20 @@ pub enum Action {
     SetTimer(TimerId, Time),
     /// Forget a timer.
     ClearTimer(TimerId),
-    /// Decode and verify a peer's transactions, then give [`Event::Gossiped`].
+    /// Decode and verify a peer's transactions, as [`Intake`] says.
     Verify {
-        /// Who sent them.
-        from: PeerId,
+        /// Who sent them; `None` for this node's own.
+        from: Option<PeerId>,
         /// What they sent.
         transactions: Vec<Relayed>,
+        /// What to do with them.
+        intake: Intake,
     },
+    /// Verify attested transactions when there is nothing else to verify, and give
+    /// [`Event::Audited`] for those that are false.
+    Audit(Audit),
+    /// Keep evidence against validators for good.
+    Convict(FalseAttestation),
     /// Verify the transactions of a block that are not known yet, then give [`Event::Checked`].
     Check {
         /// Hash of the block.
@@ -245,6 +281,15 @@ pub enum Report {
         validator: Address,
         /// What was signed elsewhere, in words.
         what: String,
+    },
+    /// A validator vouched for a transaction that does not verify. Its word counts no more.
+    FalseAttestation {
+        /// On which chain.
+        chain: ChainId,
+        /// Who.
+        validator: Address,
+        /// Hash of the transaction.
+        transaction: B256,
     },
     /// A round failed and another begins.
     Round {
@@ -337,6 +382,10 @@ pub struct Boot {
     pub cast: BTreeMap<Height, CastVotes>,
     /// Newest protocol version that this program runs.
     pub program_version: u32,
+    /// How many attested transactions this node verifies all the same.
+    pub audit: AuditSampling,
+    /// Evidence kept against validators.
+    pub convicted: Vec<(Address, FalseAttestation)>,
 }
 
 /// What this validator logged of one height before it stopped. It binds when the height is started
@@ -357,6 +406,12 @@ struct Peer {
     foreign: bool,
     /// Until then its claims to be ahead are not believed: it did not live up to one.
     distrusted_until: Time,
+    /// What it understands, once it has said so.
+    features: Option<u64>,
+    /// How often it was told what this node understands.
+    hellos: u8,
+    /// Bytes of bodies that it was sent on request since the last status message.
+    served: usize,
 }
 
 /// One chain's replica.
@@ -375,6 +430,13 @@ pub struct Replica {
     program_version: u32,
     executed: Height,
     candidates: Candidates,
+    drafts: Drafts,
+    passed: RecentHashes,
+    batches: Batches,
+    spare: Spare,
+    answers: Answers,
+    introduced: Introduced,
+    relay_turn: usize,
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
     sync: Sync,
@@ -403,7 +465,7 @@ impl Replica {
         let bft = Bft::new(
             BftConfig {
                 chain: boot.genesis.chain_id,
-                key: boot.key,
+                key: boot.key.clone(),
                 timeouts: boot.timeouts,
             },
             next,
@@ -431,6 +493,13 @@ impl Replica {
                 .collect(),
             executed,
             candidates: Candidates::default(),
+            drafts: Drafts::default(),
+            passed: RecentHashes::default(),
+            batches: Batches::new(boot.key, boot.audit, boot.convicted),
+            spare: Spare::default(),
+            answers: Answers::default(),
+            introduced: Introduced::default(),
+            relay_turn: 0,
             build: None,
             peers: BTreeMap::new(),
             sync: Sync::default(),
@@ -465,19 +534,21 @@ impl Replica {
             Event::PeerUp(peer) => {
                 self.peers.insert(peer, Peer::default());
                 self.send_status(To::Peer(peer));
+                self.send_hello(peer, false);
             }
             Event::PeerDown(peer) => {
                 self.peers.remove(&peer);
                 self.candidates.forget_peer(&peer);
+                self.drafts.forget_peer(&peer);
+                self.batches.forget_peer(&peer);
                 self.sync_peer_down(peer);
             }
             Event::Message { from, bytes } => self.on_message(from, &bytes)?,
             Event::Submitted(list) => self.on_submitted(list),
-            Event::Gossiped(list) => {
-                for candidate in list {
-                    // What this pool refuses, the sender's may hold: no answer is owed.
-                    let _ = self.pool.insert(candidate, self.now);
-                }
+            Event::Gossiped { candidates, spread } => self.on_gossiped(candidates, spread),
+            Event::Batched(batched) => self.on_batched(batched),
+            Event::Audited(evidence) => {
+                self.convict(*evidence);
             }
             Event::Checked { hash, result } => self.on_checked(hash, result)?,
             Event::Executed {
@@ -591,24 +662,9 @@ impl Replica {
             }
             self.actions.push(Action::Reply(id, result));
         }
-        self.gossip(&accepted);
-    }
-
-    fn gossip(&mut self, transactions: &[Arc<VerifiedTransaction>]) {
-        let (mut batch, mut bytes) = (Vec::new(), 0usize);
-        for transaction in transactions {
-            let relayed = Relayed::from(transaction.as_ref());
-            bytes = bytes.saturating_add(relayed.raw.len());
-            batch.push(relayed);
-            if bytes >= wire::GOSSIP_BYTES {
-                let message = PeerMessage::Transactions(std::mem::take(&mut batch));
-                self.send(To::All, false, &message);
-                bytes = 0;
-            }
-        }
-        if !batch.is_empty() {
-            self.send(To::All, false, &PeerMessage::Transactions(batch));
-        }
+        self.disseminate(&accepted);
+        self.introduce(&accepted);
+        self.fill_drafts(&accepted);
     }
 
     fn on_message(&mut self, from: PeerId, bytes: &[u8]) -> Result<(), ReplicaError> {
@@ -638,9 +694,34 @@ impl Replica {
                 self.on_part(from, height, block, (index, total), bytes)?;
             }
             PeerMessage::BodyRequest { height, block } => self.on_body_request(from, height, block),
-            PeerMessage::Transactions(transactions) => {
-                self.actions.push(Action::Verify { from, transactions });
-            }
+            PeerMessage::Transactions(transactions) => self.actions.push(Action::Verify {
+                from: Some(from),
+                transactions,
+                intake: Intake::Verify { spread: false },
+            }),
+            PeerMessage::Spread(transactions) => self.actions.push(Action::Verify {
+                from: Some(from),
+                transactions,
+                intake: Intake::Verify { spread: true },
+            }),
+            PeerMessage::Batch(batch) => self.on_batch(from, batch),
+            PeerMessage::Attested {
+                digest,
+                attestation,
+            } => self.on_attested(from, digest, attestation),
+            PeerMessage::Evidence(evidence) => self.on_evidence(from, evidence),
+            PeerMessage::Hello { features, heard } => self.on_hello(from, features, heard),
+            PeerMessage::Compact(compact) => self.on_compact(from, compact),
+            PeerMessage::IndexRequest {
+                height,
+                block,
+                indices,
+            } => self.on_index_request(from, (height, block), &indices),
+            PeerMessage::Indexed {
+                height,
+                block,
+                transactions,
+            } => self.on_indexed(from, (height, block), &transactions),
             PeerMessage::BlocksRequest { from: first, count } => {
                 let count = count.min(SYNC_BLOCKS_MAX);
                 if first > Height::GENESIS && first <= self.tip.height && count > 0 {
@@ -704,10 +785,14 @@ impl Replica {
                 self.set_timer(TimerId::Status, STATUS_INTERVAL_MS);
                 self.pool.expire(self.now);
                 self.send_status(To::All);
+                self.repeat_hellos();
                 self.regossip();
+                self.spread_again();
             }
             TimerId::Fetch(block) => self.fetch(block),
             TimerId::Sync => self.sync_timeout(),
+            TimerId::Gather => self.send_gathered(),
+            TimerId::Batches => self.on_batch_timer(),
         }
         Ok(())
     }
@@ -731,11 +816,11 @@ impl Replica {
     }
 
     fn send(&mut self, to: To, urgent: bool, message: &PeerMessage) {
-        self.actions.push(Action::Send {
-            to,
-            urgent,
-            bytes: encode(message).into(),
-        });
+        self.send_bytes(to, urgent, encode(message).into());
+    }
+
+    fn send_bytes(&mut self, to: To, urgent: bool, bytes: Bytes) {
+        self.actions.push(Action::Send { to, urgent, bytes });
     }
 
     fn set_timer(&mut self, timer: TimerId, after_ms: u64) {

@@ -148,6 +148,7 @@ impl Replica {
         // From here on this node has no vote and builds no blocks.
         self.address = None;
         self.build = None;
+        self.batches.without_vote();
         self.cast.clear();
         // Bodies are asked for again, as the new agreement has not heard of them.
         self.candidates.clear();

@@ -181,7 +181,11 @@ impl Replica {
         if let Some((from, block)) = self.sync.queue.pop_front() {
             match self.check_certified(&block) {
                 Ok(hash) => {
-                    let known = self.known(&block.block);
+                    let mut known = self.known(&block.block);
+                    // What is final is verified here, whoever vouched for it.
+                    for one in &mut known {
+                        *one = one.take().filter(|found| !found.is_attested());
+                    }
                     let body = Arc::new(block.block.clone());
                     self.sync.checking = Some(Checking { hash, block, from });
                     self.actions.push(Action::Check {

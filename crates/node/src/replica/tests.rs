@@ -8,6 +8,13 @@ use hawser_primitives::ChainId;
 
 use super::*;
 
+mod attested;
+mod dissemination;
+
+const NO_AUDIT: AuditSampling = AuditSampling {
+    key: [0; 16],
+    per_mille: 0,
+};
 const START: Time = Time(1_000_000);
 
 fn key(i: u8) -> Arc<SecretKey> {
@@ -48,6 +55,8 @@ fn replica(i: u8) -> Replica {
         last_busy: Height::GENESIS,
         cast: BTreeMap::new(),
         program_version: PROTOCOL_VERSION,
+        audit: NO_AUDIT,
+        convicted: Vec::new(),
     })
 }
 
@@ -399,6 +408,8 @@ fn boot_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>) ->
         last_busy: Height::GENESIS,
         cast,
         program_version: PROTOCOL_VERSION,
+        audit: NO_AUDIT,
+        convicted: Vec::new(),
     }
 }
 

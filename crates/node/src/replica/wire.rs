@@ -1,6 +1,8 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_consensus::Message;
-use hawser_ledger::{Block, Certificate, VerifiedTransaction};
+use hawser_ledger::{
+    Attestation, Block, Certificate, FalseAttestation, Header, VerifiedTransaction,
+};
 use hawser_primitives::{Address, B256, Bytes, Height};
 
 use crate::light::{LightAnswer, LightRequest};
@@ -11,6 +13,8 @@ pub const SYNC_BLOCKS_MAX: u32 = 64;
 pub const SYNC_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of transactions sent in one message.
 pub(super) const GOSSIP_BYTES: usize = 256 * 1024;
+/// Bytes of transactions in one message that answers a request for some of a block's.
+pub(super) const INDEXED_BYTES: usize = 256 * 1024;
 
 /// A block with the proof that it is final.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -39,6 +43,53 @@ impl From<&VerifiedTransaction> for Relayed {
             raw: transaction.transaction().raw().clone(),
         }
     }
+}
+
+/// Feature bit of [`PeerMessage::Hello`]: compact bodies and what completes them.
+pub const FEATURE_COMPACT: u64 = 1;
+/// Feature bit of [`PeerMessage::Hello`]: passing transactions on.
+pub const FEATURE_SPREAD: u64 = 1 << 1;
+/// Feature bit of [`PeerMessage::Hello`]: attested batches, and evidence against attesters.
+pub const FEATURE_BATCH: u64 = 1 << 2;
+/// What this program understands beyond messages 1 to 9.
+pub(super) const FEATURES: u64 = FEATURE_COMPACT | FEATURE_SPREAD | FEATURE_BATCH;
+/// Bytes of a reference to a transaction in a compact body.
+pub const REFERENCE_BYTES: usize = 6;
+
+/// Which receivers a relay passes a compact body on to: those whose ids fall, under a hash keyed by
+/// the block, into share `index` or the one after it, of `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Share {
+    /// The share, below `of`.
+    pub index: u16,
+    /// Number of shares, at least 2.
+    pub of: u16,
+}
+
+/// A proposed block without its transactions.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Compact {
+    /// Its header, whose hash is the block's and whose transactions root judges what is rebuilt.
+    pub header: Header,
+    /// Whom the receiver passes it on to; `None` for nobody.
+    pub share: Option<Share>,
+    /// A reference of [`REFERENCE_BYTES`] to each transaction in order: the low 48 bits, little
+    /// endian, of SipHash-2-4 over the transaction's hash, keyed by the first 16 bytes of the
+    /// block's hash.
+    pub references: Bytes,
+}
+
+/// Transactions that a validator vouches for.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Batch {
+    /// Digest of the batch ([`hawser_ledger::batch_digest`]).
+    pub digest: B256,
+    /// Its transactions, with their senders.
+    pub transactions: Vec<Relayed>,
+    /// The word of the validator that made it.
+    pub attestation: Attestation,
+    /// Whether the receiver is to pass it on to all its peers.
+    pub pass_on: bool,
 }
 
 /// What replicas of one chain say to one another.
@@ -90,4 +141,44 @@ pub enum PeerMessage {
     LightRequest(LightRequest) = 8,
     /// The answer, for light nodes only.
     LightAnswer(LightAnswer) = 9,
+    /// What the sender understands beyond messages 1 to 9.
+    Hello {
+        /// Feature bits; unknown ones are ignored.
+        features: u64,
+        /// Whether the sender knows the receiver's.
+        heard: bool,
+    } = 10,
+    /// Transactions that wait at the sender, for the receiver to pass on to all its peers.
+    Spread(Vec<Relayed>) = 11,
+    /// A proposed block by references.
+    Compact(Compact) = 12,
+    /// Asks for some transactions of a proposed block.
+    IndexRequest {
+        /// Height of the block.
+        height: Height,
+        /// Hash of the block.
+        block: B256,
+        /// Their positions, strictly ascending.
+        indices: Vec<u32>,
+    } = 13,
+    /// Transactions of a proposed block.
+    Indexed {
+        /// Height of the block.
+        height: Height,
+        /// Hash of the block.
+        block: B256,
+        /// Positions and encodings.
+        transactions: Vec<(u32, Bytes)>,
+    } = 14,
+    /// A batch.
+    Batch(Batch) = 15,
+    /// A validator vouches for a batch.
+    Attested {
+        /// Digest of the batch.
+        digest: B256,
+        /// The validator's word.
+        attestation: Attestation,
+    } = 16,
+    /// Proof that validators vouched for a false claim.
+    Evidence(FalseAttestation) = 17,
 }

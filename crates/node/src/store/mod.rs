@@ -42,6 +42,8 @@ pub use index::{columns, key_forms};
 pub const SEGMENTS: [&str; 2] = ["blocks", "receipts"];
 /// The log of what this node signed and saw signed.
 pub const VOTE_LOG: &str = "votes.log";
+/// File of evidence against validators within a chain's folder.
+pub const CONVICTIONS_LOG: &str = "attesters.log";
 pub use read::{Position, ProofError, StateAt};
 pub use settings::COMMITTEE_CHANGES_MAX;
 use unordered::UnorderedWindow;

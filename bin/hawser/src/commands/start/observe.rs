@@ -74,6 +74,24 @@ impl ChainObserver for Observer {
             Report::BlockRefused { .. } => self.chain.rejected("block", "refused"),
             Report::Misbehaviour { .. } => self.chain.rejected("block", "misbehaviour"),
             Report::KeyElsewhere { .. } => self.chain.rejected("vote", "key_elsewhere"),
+            Report::FalseAttestation {
+                chain,
+                validator,
+                transaction,
+            } => {
+                self.chain.rejected("batch", "false_attestation");
+                self.refusals.refused(Refused {
+                    chain: chain.0,
+                    who: validator.to_string(),
+                    from: Source::Peer.name(),
+                    action: "attest".to_owned(),
+                    resource: transaction.to_string(),
+                    rule: "verification".to_owned(),
+                    reason: "vouched for a transaction that does not verify".to_owned(),
+                    code: "false_attestation",
+                    transaction: *transaction,
+                });
+            }
             Report::Round { .. } => self.chain.round_failed(),
             Report::Syncing { .. } => {}
         }

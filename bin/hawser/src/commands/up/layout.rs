@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 
 use hawser_crypto::Suite;
-use hawser_ledger::ChainParameters;
+use hawser_ledger::{ChainParameters, Verification};
 use hawser_node::config::Encryption;
 use rustix::fs::{FlockOperation, flock};
 
@@ -51,7 +51,10 @@ pub(super) fn create(home: &Home, args: &UpArgs) -> Result<Vec<LocalNode>> {
         name: "local".to_owned(),
         chain_id: args.chain_id.unwrap_or(CHAIN_ID),
         suite: args.suite.unwrap_or(Suite::Intl),
-        parameters: ChainParameters::default(),
+        parameters: ChainParameters {
+            verification: args.verification.unwrap_or_default(),
+            ..ChainParameters::default()
+        },
         nodes,
         protection: Protection::Random,
         accounts: BTreeMap::new(),
@@ -61,6 +64,14 @@ pub(super) fn create(home: &Home, args: &UpArgs) -> Result<Vec<LocalNode>> {
     }
     .write(&|_| {})?;
     home.nodes()
+}
+
+/// The name of who verifies signatures, as people write it.
+const fn verification_name(verification: Verification) -> &'static str {
+    match verification {
+        Verification::All => "all",
+        Verification::Quorum => "quorum",
+    }
 }
 
 /// The usual port where it and its successors are free, else others that are: nobody asked for
@@ -96,6 +107,9 @@ pub(super) fn resume(home: &Home, args: &UpArgs) -> Result<Vec<LocalNode>> {
     let nodes = home.nodes()?;
     let count = u16::try_from(nodes.len()).or_fail(Code::Config)?;
     conflict(home, "suite", args.suite.as_ref(), &genesis.suite)?;
+    let verification = args.verification.map(verification_name);
+    let found = verification_name(genesis.parameters.verification);
+    conflict(home, "verification", verification.as_ref(), &found)?;
     conflict(
         home,
         "chain-id",
