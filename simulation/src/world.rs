@@ -664,7 +664,7 @@ impl World {
         let lossless = faults.loss_per_mille == 0
             && faults.crash_per_million == 0
             && faults.partition_every_ms == 0;
-        if self.plan.load.is_some() && lossless {
+        if self.plan.load.is_some() && self.plan.transactions == 0 && lossless {
             return;
         }
         let open: Vec<Bytes> = self

@@ -786,8 +786,9 @@ impl Replica {
                 self.pool.expire(self.now);
                 self.send_status(To::All);
                 self.repeat_hellos();
-                self.regossip();
-                self.spread_again();
+                if !self.spread_again() {
+                    self.regossip();
+                }
             }
             TimerId::Fetch(block) => self.fetch(block),
             TimerId::Sync => self.sync_timeout(),

@@ -34,6 +34,8 @@ const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const INTRODUCED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Time after which what still waits is sent by other relays, in milliseconds.
 const SPREAD_AGAIN_MS: u64 = 1_000;
+/// Bytes of transactions that are sent again with one status message.
+const SPREAD_AGAIN_BYTES: usize = 128 * 1024;
 /// How often a peer that has not said what it understands is told what this node does.
 const HELLOS_MAX: u8 = 5;
 /// Full bodies' worth of bytes that one peer is sent on request between two status messages.
@@ -296,10 +298,11 @@ impl Replica {
     }
 
     /// Sends again, by other relays, what clients gave this node and still waits here.
-    pub(super) fn spread_again(&mut self) {
+    /// Whether there was any.
+    pub(super) fn spread_again(&mut self) -> bool {
         let (mut again, mut bytes) = (Vec::new(), 0usize);
         let before = Time(self.now.0.saturating_sub(SPREAD_AGAIN_MS));
-        while bytes < GOSSIP_BYTES {
+        while bytes < SPREAD_AGAIN_BYTES {
             let Some(oldest) = self.introduced.pop_before(before) else {
                 break;
             };
@@ -310,6 +313,7 @@ impl Replica {
         }
         self.gossip(&again);
         self.introduce(&again);
+        !again.is_empty()
     }
 
     /// Two relays, other ones each time, so that the work is shared and every pair has its turn.
