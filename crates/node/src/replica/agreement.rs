@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hawser_consensus::{Election as _, Message, Output, Record, Vote};
+use hawser_consensus::{Election as _, Message, Output, Vote};
 use hawser_crypto::Signature;
 use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;

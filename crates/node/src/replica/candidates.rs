@@ -217,6 +217,7 @@ impl Replica {
             entry.round = proposal.round;
             entry.proposer = Some(proposal.proposer);
         }
+        self.take_early(hash);
     }
 
     /// Asks for bodies that were named before their height had started here. They may have come
@@ -225,7 +226,6 @@ impl Replica {
         for hash in self.candidates.wanted() {
             self.fetch(hash);
         }
-        self.take_early(hash);
     }
 
     /// Asks the next peer for a body that is still missing, or for what a rebuild of it lacks.
