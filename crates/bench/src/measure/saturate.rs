@@ -26,8 +26,11 @@ impl Phases<'_> {
         probes: &mut Probes,
     ) -> Result<Saturation> {
         let window = stage.window((estimate * 2.0) as u64);
-        let (ramp, length) = (seconds(self.lengths.ramp_s), seconds(self.lengths.seconds));
-        let total = self.lengths.ramp_s + self.lengths.seconds;
+        // Slow workloads need longer for blocks enough to speak of a rate.
+        let enough = (100.0 / estimate.max(1.0)).ceil().min(30.0) as u64;
+        let length_s = self.lengths.seconds.max(enough);
+        let (ramp, length) = (seconds(self.lengths.ramp_s), seconds(length_s));
+        let total = self.lengths.ramp_s + length_s;
         let part = Part {
             name: &self.text("saturation", "饱和吞吐量"),
             pace: Pace::Window(window),
