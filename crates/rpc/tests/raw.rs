@@ -189,7 +189,7 @@ async fn a_full_pool_says_when_to_come_back_by_either_way_in() {
         assert_eq!(answer.status, 200);
     }
     let first = send(&key, 0);
-    let last = post(&solo, "/raw", &[BYTES], list(&[first.clone()])).await;
+    let last = post(&solo, "/raw", &[BYTES], list(std::slice::from_ref(&first))).await;
     assert_eq!(last.status, 429);
     assert_eq!(last.retry_after.as_deref(), Some("1"));
     assert_eq!(last.entries()[0].0, 2, "{:?}", last.entries());

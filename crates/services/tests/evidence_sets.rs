@@ -323,7 +323,11 @@ fn the_same_set_is_refused_once_more_but_not_for_another_owner_or_order() {
         algorithm: 1,
         ..Record::default()
     };
-    send(&mut chain, encode_register(&[record.clone()]), 500_000);
+    send(
+        &mut chain,
+        encode_register(std::slice::from_ref(&record)),
+        500_000,
+    );
     assert!(evidence::exists(&chain.state, &record.id(owner)).unwrap());
 }
 

@@ -506,16 +506,16 @@ pub const KEYS: &[Key] = &[
         "furthest nonce ahead of the account's that is kept",
     ),
     key(
-        "execution.threads",
-        Kind::Integer(0, 256),
-        "0",
-        "threads that a large block's execution may be shared among, for all chains together; 0: one per processor. Below 4, blocks run on one thread; the result is the same",
-    ),
-    key(
         "pool.audit_per_mille",
         Kind::Integer(0, 1_000),
         "10",
         "of a thousand transactions that other validators vouch for (verification = \"quorum\"), how many this node verifies all the same",
+    ),
+    key(
+        "execution.threads",
+        Kind::Integer(0, 256),
+        "0",
+        "threads that a large block's execution may be shared among, for all chains together; 0: one per processor. Below 4, blocks run on one thread; the result is the same",
     ),
     key(
         "audit.dir",

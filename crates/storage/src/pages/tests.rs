@@ -363,7 +363,7 @@ fn pages_index_and_tags_are_encrypted_on_a_sealed_disk() {
         let secret = b"nobody reads this".repeat(20);
         let mut all = Contents::new();
         for height in 1..60u64 {
-            let changes = [(TAG | height % 7, Some(secret.clone()))].into();
+            let changes = [(TAG | (height % 7), Some(secret.clone()))].into();
             apply(&mut all, &changes);
             owner.commit(height, &changes).unwrap();
             owner.store.persist().unwrap();

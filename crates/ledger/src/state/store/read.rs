@@ -9,6 +9,9 @@ use crate::state::tree::{self, Descent, Nodes};
 use crate::state::trunk::{BucketFacts, Inner as InnerNode, NodeRef, prefix_of};
 use crate::state::{StateKey, StateRead};
 
+/// Number and depth of a bucket, if there is one.
+type Found = Option<(u32, usize)>;
+
 /// The state after one height. Cheap to clone.
 #[derive(Clone)]
 pub struct StateView {
@@ -121,7 +124,7 @@ impl Inner {
     /// The page of the bucket that `find` finds, with its number and depth; `None` when it finds none.
     pub(super) fn page_of(
         &self,
-        find: &dyn Fn(&Overlay) -> Result<Option<(u32, usize)>, StateError>,
+        find: &dyn Fn(&Overlay) -> Result<Found, StateError>,
     ) -> Result<Option<Page>, StateError> {
         for _ in 0..FINDS_MAX {
             let (id, depth, seen) = {
