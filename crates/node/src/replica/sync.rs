@@ -51,12 +51,13 @@ impl Replica {
             return;
         }
         self.sync.target = self.sync.target.max(Some(height));
-        if self.sync.asked.is_some() || self.sync.timer || self.is_sync_busy() {
+        if self.sync.asked.is_some() || self.is_sync_busy() {
             return;
         }
+        // More than one block behind is no matter of patience any more, even if that has begun.
         if height > self.tip.height.next() {
             self.request_blocks(from);
-        } else {
+        } else if !self.sync.timer {
             self.sync.timer = true;
             self.set_timer(TimerId::Sync, GRACE_MS);
         }
