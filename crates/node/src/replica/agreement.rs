@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hawser_consensus::{Election as _, Message, Output, Vote};
+use hawser_consensus::{Election as _, Message, Output, Record, Vote};
 use hawser_crypto::Signature;
 use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;
@@ -26,8 +26,10 @@ impl Replica {
         let (height, next) = (message.height(), self.tip.height.next());
         if height < next {
             // Too late for its turn, and yet a sign that the proposer is there again.
-            if self.late.concerns(&message) && self.is_from_committee(&message) {
-                self.note_proposal(&message);
+            if let Some(proposer) = self.late.concerned(&message)
+                && self.is_from_committee(&message)
+            {
+                self.late.proposed(&proposer);
             }
             // The peer is at work on what we have decided: tell it, so that it catches up.
             let (now, Some(peer)) = (self.now, self.peers.get_mut(&from)) else {
@@ -63,29 +65,8 @@ impl Replica {
         }
         // Somebody has a reason to make this block.
         self.start_height()?;
-        let outputs = self.bft.on_message(message.clone())?;
-        // Recorded means verified.
-        if outputs
-            .iter()
-            .any(|output| matches!(output, Output::Persist(_)))
-        {
-            self.note_proposal(&message);
-            if let Some(block) = message.block() {
-                let proposal = match &message {
-                    Message::Proposal(signed) => Some(signed),
-                    _ => None,
-                };
-                self.want_body(block, proposal);
-            }
-        }
+        let outputs = self.bft.on_message(message)?;
         self.apply(outputs)
-    }
-
-    /// Notes who has proposed, from a genuine message.
-    fn note_proposal(&mut self, message: &Message) {
-        if let Message::Proposal(signed) = message {
-            self.late.proposed(&signed.proposal.proposer);
-        }
     }
 
     /// Whether a member of the committee of its height signed (any part of) the message.
@@ -199,7 +180,11 @@ impl Replica {
         for output in outputs {
             match output {
                 Output::Persist(record) => {
+                    // Recorded means verified.
                     self.want_recorded(&record);
+                    if let Record::Proposal(signed) = &record {
+                        self.late.proposed(&signed.proposal.proposer);
+                    }
                     self.actions.push(Action::Log(LogEntry::Record(record)));
                 }
                 Output::Send(message) => {

@@ -49,7 +49,7 @@ use compact::Drafts;
 use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
-use spread::{Answers, Introduced, RecentHashes, Spare};
+use spread::{Answers, Latest, RecentHashes};
 use sync::Sync;
 pub use wire::{
     Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_SPREAD, PeerMessage,
@@ -433,9 +433,9 @@ pub struct Replica {
     drafts: Drafts,
     passed: RecentHashes,
     batches: Batches,
-    spare: Spare,
+    spare: Latest,
     answers: Answers,
-    introduced: Introduced,
+    introduced: Latest,
     relay_turn: usize,
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
@@ -496,9 +496,9 @@ impl Replica {
             drafts: Drafts::default(),
             passed: RecentHashes::default(),
             batches: Batches::new(boot.key, boot.audit, boot.convicted),
-            spare: Spare::default(),
+            spare: Latest::spare(),
             answers: Answers::default(),
-            introduced: Introduced::default(),
+            introduced: Latest::introduced(),
             relay_turn: 0,
             build: None,
             peers: BTreeMap::new(),
