@@ -207,13 +207,17 @@ pub enum Action {
         /// Its transactions as far as the pool has verified them.
         known: Vec<Option<Arc<VerifiedTransaction>>>,
     },
-    /// Store a final block durably, then execute it and give [`Event::Executed`]. The vote log of
-    /// its height is no longer needed once it is stored.
+    /// Store a final block, then execute it and give [`Event::Executed`]. The vote log of its height
+    /// is no longer needed once it is stored durably.
     Commit {
         /// The block.
         block: CheckedBlock,
         /// Proof that it is final.
         certificate: Certificate,
+        /// Whether the vote log has the block and this validator's precommit for it durably. Then
+        /// the block's own file may be synced later: a restart that misses it there decides it
+        /// again from the logs, and no other block can take its place.
+        logged: bool,
     },
     /// Send stored blocks to a peer as [`PeerMessage::Blocks`].
     Serve {
