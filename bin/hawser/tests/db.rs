@@ -59,7 +59,10 @@ fn flip(path: &Path, at: usize) {
 }
 
 fn file(dir: &Path, begin: &str, end: &str) -> PathBuf {
-    let files = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
+    let files = fs::read_dir(dir)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
     let mut files: Vec<_> = files
         .filter(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
@@ -91,7 +94,10 @@ fn a_damaged_node_is_told_what_is_wrong_mended_and_catches_up() {
         let sound = net.db("check", node, &["--all", "--output", "json"]);
         assert_eq!(sound.code, 0, "{}", sound.text);
         let chain = &json(&sound.stdout)["chains"][0];
-        assert!(chain["fromGenesis"] == true && chain["sound"] == true, "{chain}");
+        assert!(
+            chain["fromGenesis"] == true && chain["sound"] == true,
+            "{chain}"
+        );
         assert!(chain["checked"]["blocks"].as_u64().unwrap() >= 6, "{chain}");
     }
 
@@ -106,7 +112,11 @@ fn a_damaged_node_is_told_what_is_wrong_mended_and_catches_up() {
         damaged.text
     );
     let unsaid = net.db("repair", 1, &[]);
-    assert!(unsaid.code == 1 && unsaid.text.contains("--yes"), "{}", unsaid.text);
+    assert!(
+        unsaid.code == 1 && unsaid.text.contains("--yes"),
+        "{}",
+        unsaid.text
+    );
     let mended = net.db("repair", 1, &["--yes"]);
     assert_eq!(mended.code, 0, "{}", mended.text);
     assert!(net.log(1).join(format!("set-aside-{name}")).exists());
@@ -120,10 +130,17 @@ fn a_damaged_node_is_told_what_is_wrong_mended_and_catches_up() {
         damaged.text
     );
     let refused = net.db("repair", 2, &["--yes"]);
-    assert!(refused.code == 1 && refused.text.contains("vote_key"), "{}", refused.text);
+    assert!(
+        refused.code == 1 && refused.text.contains("vote_key"),
+        "{}",
+        refused.text
+    );
     let config = net.hawser.path(".hawser/node2/node.toml");
     let with = fs::read_to_string(&config).unwrap();
-    let without: Vec<_> = with.lines().filter(|line| !line.starts_with("vote_key")).collect();
+    let without: Vec<_> = with
+        .lines()
+        .filter(|line| !line.starts_with("vote_key"))
+        .collect();
     assert_ne!(without.len(), with.lines().count());
     fs::write(&config, without.join("\n")).unwrap();
     let mended = net.db("repair", 2, &["--yes"]);

@@ -121,7 +121,9 @@ fn args() -> Args {
     };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
-        let value = given.next().unwrap_or_else(|| panic!("{name} needs a value"));
+        let value = given
+            .next()
+            .unwrap_or_else(|| panic!("{name} needs a value"));
         let number = || value.parse().unwrap_or_else(|_| panic!("{name}: {value}"));
         match name.as_str() {
             "--blocks" => {
@@ -145,7 +147,11 @@ fn open(folder: &Path, args: &Args, syncs: &Arc<AtomicBool>) -> Arc<ChainStore> 
     let kv = FjallKv::open(&folder.join("kv"), &columns(), 32 << 20).unwrap();
     let options = StoreOptions {
         segments: SegmentOptions {
-            segment_bytes: if args.keep.is_some() { 16 << 20 } else { 64 << 20 },
+            segment_bytes: if args.keep.is_some() {
+                16 << 20
+            } else {
+                64 << 20
+            },
             ..SegmentOptions::default()
         },
         keep_blocks: args.keep,
@@ -212,7 +218,9 @@ fn main() {
     };
     let syncs = Arc::new(AtomicBool::new(true));
     let mut store = open(&folder, &args, &syncs);
-    println!("| blocks | block p50, ms | p99, ms | open, ms | first | blocks, MB | receipts | headers | pages | key-value | all | live state | all ÷ live |");
+    println!(
+        "| blocks | block p50, ms | p99, ms | open, ms | first | blocks, MB | receipts | headers | pages | key-value | all | live state | all ÷ live |"
+    );
     println!("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
     for length in args.lengths.clone() {
         let times = grow(&store, &args, length, &syncs);
@@ -230,7 +238,11 @@ fn main() {
         let kv = all - files.iter().map(|kind| of(kind)).sum::<u64>();
         let live = store.live_state_bytes();
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        let at = |per_cent: usize| times.get(times.len() * per_cent / 100).map_or(0.0, |t| ms(*t));
+        let at = |per_cent: usize| {
+            times
+                .get(times.len() * per_cent / 100)
+                .map_or(0.0, |t| ms(*t))
+        };
         let mb = |bytes: u64| bytes as f64 / 1e6;
         println!(
             "| {length} | {:.2} | {:.2} | {:.0} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} |",

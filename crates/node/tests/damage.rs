@@ -17,7 +17,9 @@ use hawser_node::store::{
     check::{CheckReport, Part, Plan, Step, check, repair},
 };
 use hawser_primitives::Height;
-use hawser_storage::{Batch, Column, Disk, Kv, LogOptions, MemDisk, MemKv, SegmentOptions, SyncedLog};
+use hawser_storage::{
+    Batch, Column, Disk, Kv, LogOptions, MemDisk, MemKv, SegmentOptions, SyncedLog,
+};
 use maker::{genesis, grow, open};
 
 fn options(keep_blocks: Option<u64>) -> StoreOptions {
@@ -144,7 +146,11 @@ fn a_flipped_bit_is_found_in_every_file_and_mended_where_that_is_safe() {
         let mut copy = folder.copy();
         let name = copy.files(begin, end).remove(0);
         // Of the pages the one written last: the first one may be needed no more.
-        let at = if end == ".pag" { copy.len(&name) - 5 } else { 60 };
+        let at = if end == ".pag" {
+            copy.len(&name) - 5
+        } else {
+            60
+        };
         assert!(copy.disk.flip_bit(&name, at, 2), "{name}");
         let report = copy.check();
         assert!(report.has(part), "{name}: {report:?}");
@@ -174,15 +180,27 @@ fn damage_in_the_middle_costs_the_blocks_behind_it_and_no_others() {
             "remove" => copy.disk.remove(&name).unwrap(),
             _ => {
                 let half = copy.len(&name) / 2;
-                copy.disk.open(&name).unwrap().unwrap().truncate(half as u64).unwrap();
+                copy.disk
+                    .open(&name)
+                    .unwrap()
+                    .unwrap()
+                    .truncate(half as u64)
+                    .unwrap();
             }
         }
         let report = copy.check();
         let first: u64 = name[7..27].parse().unwrap();
         let last = report.last.unwrap();
-        assert!(last.0 + 1 >= first && last < Height(200), "{kind}: {report:?}");
+        assert!(
+            last.0 + 1 >= first && last < Height(200),
+            "{kind}: {report:?}"
+        );
         let steps = copy.repair(&report);
-        assert_eq!(steps, [Step::CutBlocks { after: last }, Step::MakeAgain], "{kind}");
+        assert_eq!(
+            steps,
+            [Step::CutBlocks { after: last }, Step::MakeAgain],
+            "{kind}"
+        );
         assert_eq!(copy.start(None).head().id().height, last);
     }
 }
@@ -205,7 +223,14 @@ fn a_wrong_index_row_and_a_missing_key_value_store_are_made_again() {
     assert_eq!(report.findings.len(), 1, "{report:?}");
     assert!(report.has(Part::Index));
     assert_eq!(folder.repair(&report), [Step::MakeAgain]);
-    let broken = check(&folder.disk(), Err("gone".to_owned()), &genesis(), 1, &|_| {}).unwrap();
+    let broken = check(
+        &folder.disk(),
+        Err("gone".to_owned()),
+        &genesis(),
+        1,
+        &|_| {},
+    )
+    .unwrap();
     assert_eq!(broken.findings.len(), 1, "{broken:?}");
     assert_eq!(folder.repair(&broken), [Step::MakeAgain]);
 }
@@ -219,7 +244,13 @@ fn a_damaged_vote_log_is_left_alone_unless_told() {
     let steps = Vec::new();
     assert_eq!(report.plan(false), Plan::Steps { steps, votes: true });
     let steps = vec![Step::ForgetVotes];
-    assert_eq!(report.plan(true), Plan::Steps { steps: steps.clone(), votes: false });
+    assert_eq!(
+        report.plan(true),
+        Plan::Steps {
+            steps: steps.clone(),
+            votes: false
+        }
+    );
     repair(&folder.disk(), &steps[0]).unwrap();
     assert!(folder.check().is_sound());
     assert_eq!(folder.files("set-aside-", ".log").len(), 1);
@@ -229,10 +260,19 @@ fn a_damaged_vote_log_is_left_alone_unless_told() {
 fn a_torn_end_is_no_damage() {
     let folder = Folder::new(20);
     let name = folder.files("blocks-", ".seg").pop().unwrap();
-    folder.disk.open(&name).unwrap().unwrap().append(&[1; 30]).unwrap();
+    folder
+        .disk
+        .open(&name)
+        .unwrap()
+        .unwrap()
+        .append(&[1; 30])
+        .unwrap();
     let report = folder.check();
     assert!(report.is_sound(), "{report:?}");
-    assert_eq!((report.torn[0].file.as_str(), report.torn[0].bytes), (name.as_str(), 30));
+    assert_eq!(
+        (report.torn[0].file.as_str(), report.torn[0].bytes),
+        (name.as_str(), 30)
+    );
 }
 
 #[test]
@@ -253,7 +293,13 @@ fn a_pruned_folder_is_verified_from_the_genesis_by_its_headers_and_says_what_can
     let report = copy.check();
     assert!(report.has(Part::Headers));
     let steps = vec![Step::DropHeaders];
-    assert_eq!(report.plan(false), Plan::Steps { steps: steps.clone(), votes: false });
+    assert_eq!(
+        report.plan(false),
+        Plan::Steps {
+            steps: steps.clone(),
+            votes: false
+        }
+    );
     repair(&copy.disk(), &steps[0]).unwrap();
     let report = copy.check();
     assert!(report.is_sound() && !report.from_genesis, "{report:?}");

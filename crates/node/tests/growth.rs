@@ -51,11 +51,7 @@ fn base() -> Base {
     Base { disk, kv }
 }
 
-fn start(
-    disk: &MemDisk,
-    kv: &Arc<MemKv>,
-    keep: Option<u64>,
-) -> Result<ChainStore, StoreError> {
+fn start(disk: &MemDisk, kv: &Arc<MemKv>, keep: Option<u64>) -> Result<ChainStore, StoreError> {
     let kv: Arc<dyn Kv> = Arc::<MemKv>::clone(kv);
     open(Arc::new(disk.clone()), kv, options(keep))
 }
@@ -114,7 +110,10 @@ fn what_is_behind_the_horizon_goes_and_the_rest_stays() {
         usage.iter().find(|one| one.kind == kind).unwrap().bytes
     };
     let store = start(&base.disk, &base.kv, Some(KEEP_BLOCKS_MIN)).unwrap();
-    assert_eq!((store.first_height(), store.absence().is_ok()), (Height(1), true));
+    assert_eq!(
+        (store.first_height(), store.absence().is_ok()),
+        (Height(1), true)
+    );
     let before = (bytes(&store, "blocks"), bytes(&store, "receipts"));
     prune_all(&store).unwrap();
     // The newest heights are not certified yet.
@@ -126,12 +125,18 @@ fn what_is_behind_the_horizon_goes_and_the_rest_stays() {
     assert!(bytes(&store, "headers") > 0);
     // Rows of dropped transactions are gone, and that is not taken for absence.
     assert!(store.position(&hash(4)).unwrap().is_none());
-    assert!(matches!(store.absence(), Err(StoreError::PerhapsPruned { .. })));
+    assert!(matches!(
+        store.absence(),
+        Err(StoreError::PerhapsPruned { .. })
+    ));
     assert!(matches!(
         store.blooms(Height(1), Height(9), &|_| true),
         Err(StoreError::Pruned { .. })
     ));
-    assert!(matches!(store.serve(Height(1), 9), Err(StoreError::Pruned { .. })));
+    assert!(matches!(
+        store.serve(Height(1), 9),
+        Err(StoreError::Pruned { .. })
+    ));
     assert_eq!(store.serve(store.first_height(), 9).unwrap().len(), 9);
     assert!(store.block(Height(0)).unwrap().is_some());
     // It goes on, also as an archive of what is left, and again pruned.
@@ -196,8 +201,12 @@ fn a_crash_at_any_write_of_pruning_opens_again_and_loses_nothing_above_the_horiz
             }
             // Files of what is gone are gone as well.
             let blocks = disk.list().unwrap();
-            let blocks = blocks.iter().filter(|(name, _)| name.starts_with("blocks-"));
-            let oldest = blocks.map(|(name, _)| name[7..27].parse::<u64>().unwrap()).min();
+            let blocks = blocks
+                .iter()
+                .filter(|(name, _)| name.starts_with("blocks-"));
+            let oldest = blocks
+                .map(|(name, _)| name[7..27].parse::<u64>().unwrap())
+                .min();
             assert!(oldest.unwrap() <= first.0 && oldest.unwrap() + 100 > first.0);
             if done.is_ok() {
                 break;

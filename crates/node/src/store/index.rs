@@ -99,8 +99,7 @@ pub(super) fn drop_block(
     for receipt in receipts {
         let hash = &receipt.transaction_hash;
         // One that was skipped here may have been executed later; then the row is of that place.
-        if receipt.is_executed()
-            || transaction(kv, hash)?.is_some_and(|(place, _)| place == height)
+        if receipt.is_executed() || transaction(kv, hash)?.is_some_and(|(place, _)| place == height)
         {
             batch.delete(TRANSACTIONS, hash.as_slice());
         }
@@ -143,7 +142,9 @@ pub(super) fn check_block(
         let at = height.0.to_be_bytes();
         let bloom = kv.get(BLOOMS, &at).map_err(|error| error.to_string())?;
         if bloom.as_deref() != Some(result.logs_bloom.as_slice()) {
-            return Err(format!("the bloom filter of block {height} is missing or another"));
+            return Err(format!(
+                "the bloom filter of block {height} is missing or another"
+            ));
         }
     }
     Ok(rows)

@@ -101,9 +101,9 @@ impl Disk for TrialDisk {
 
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
         check_name(to)?;
-        let found = self.find(from)?.ok_or_else(|| {
-            DiskError::io("rename", from, std::io::ErrorKind::NotFound.into())
-        })?;
+        let found = self
+            .find(from)?
+            .ok_or_else(|| DiskError::io("rename", from, std::io::ErrorKind::NotFound.into()))?;
         let mut changed = self.changed.lock();
         changed.insert(from.to_owned(), None);
         changed.insert(to.to_owned(), Some(found));
@@ -189,7 +189,9 @@ mod tests {
         trial.create("d").unwrap();
         let names = |disk: &dyn Disk| -> Vec<_> {
             let list = disk.list().unwrap();
-            list.into_iter().map(|(name, len)| format!("{name} {len}")).collect()
+            list.into_iter()
+                .map(|(name, len)| format!("{name} {len}"))
+                .collect()
         };
         assert_eq!(names(&trial), ["c 5", "d 0"]);
         assert!(trial.open("a").unwrap().is_none());

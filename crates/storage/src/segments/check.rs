@@ -17,6 +17,9 @@ pub struct ItemPlace<'a> {
     pub offset: u64,
 }
 
+/// Sees an item with its number and place; says what is wrong with it.
+pub type Visit<'a> = &'a mut dyn FnMut(u64, &[u8], ItemPlace<'_>) -> Result<(), String>;
+
 /// Something in the files of a store that was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentFault {
@@ -67,7 +70,7 @@ impl Segments {
         disk: Arc<dyn Disk>,
         prefix: &str,
         item_bytes_max: usize,
-        visit: &mut dyn FnMut(u64, &[u8], ItemPlace<'_>) -> Result<(), String>,
+        visit: Visit<'_>,
         step: &dyn Fn(u64),
     ) -> Result<SegmentsCheck, LogError> {
         let files = Files {
@@ -84,7 +87,10 @@ impl Segments {
                 && !found.is_broken()
             {
                 let reason = if expected < first {
-                    format!("items {expected} to {} are missing", first.saturating_sub(1))
+                    format!(
+                        "items {expected} to {} are missing",
+                        first.saturating_sub(1)
+                    )
                 } else {
                     format!("it repeats items before {expected}")
                 };
@@ -133,7 +139,9 @@ impl Segments {
             }
             let Some(last) = last else { break };
             let mut found = SegmentsCheck::default();
-            let end = one(&files, first, item_bytes_max, &mut found, &mut |_, _, _| Ok(()))?;
+            let end = one(&files, first, item_bytes_max, &mut found, &mut |_, _, _| {
+                Ok(())
+            })?;
             let keep = last.saturating_sub(first).saturating_add(1);
             let keep = usize::try_from(keep).unwrap_or(usize::MAX);
             let Some(cut) = end.offsets.get(keep).copied() else {
@@ -192,7 +200,7 @@ fn one(
     first: u64,
     item_bytes_max: usize,
     found: &mut SegmentsCheck,
-    visit: &mut dyn FnMut(u64, &[u8], ItemPlace<'_>) -> Result<(), String>,
+    visit: Visit<'_>,
 ) -> Result<FileEnd, LogError> {
     let name = files.data_name(first);
     let mut end = FileEnd {
@@ -334,7 +342,9 @@ mod tests {
 
     fn names(disk: &MemDisk, end: &str) -> Vec<String> {
         let list = disk.list().unwrap().into_iter();
-        list.map(|(name, _)| name).filter(|name| name.ends_with(end)).collect()
+        list.map(|(name, _)| name)
+            .filter(|name| name.ends_with(end))
+            .collect()
     }
 
     #[test]
@@ -365,12 +375,16 @@ mod tests {
                         first
                     }
                     _ => {
-                        disk.open(name).unwrap().unwrap().truncate(8 + 64 + 20).unwrap();
+                        disk.open(name)
+                            .unwrap()
+                            .unwrap()
+                            .truncate(8 + 64 + 20)
+                            .unwrap();
                         first + 1
                     }
                 };
                 let found = check(&disk);
-                if newest && kind != "flip" || newest && found.faults.is_empty() {
+                if newest && (kind != "flip" || found.faults.is_empty()) {
                     // Nothing tells an end that is gone from one that never was.
                     assert!(found.faults.is_empty(), "{kind} {name} {found:?}");
                     continue;
@@ -384,7 +398,10 @@ mod tests {
                 assert_eq!(found.last, (lost > 5).then(|| lost - 1));
                 Segments::cut(disk.clone(), "s", 128, found.last).unwrap();
                 let mended = check(&disk);
-                assert!(mended.faults.is_empty() && mended.torn.is_none(), "{mended:?}");
+                assert!(
+                    mended.faults.is_empty() && mended.torn.is_none(),
+                    "{mended:?}"
+                );
                 assert_eq!(mended.last, found.last);
                 let (segments, recovery) = Segments::open(disk, "s", OPTIONS).unwrap();
                 assert_eq!(segments.last(), found.last);
@@ -401,7 +418,10 @@ mod tests {
         let found = check(&disk);
         assert_eq!((found.last, found.faults.len()), (Some(24), 1));
         let fault = &found.faults[0];
-        assert_eq!((fault.file.as_str(), fault.offset, fault.item), (index.as_str(), 26, None));
+        assert_eq!(
+            (fault.file.as_str(), fault.offset, fault.item),
+            (index.as_str(), 26, None)
+        );
         Segments::remove_index(&*disk, fault).unwrap();
         let (_, recovery) = Segments::open(disk.clone(), "s", OPTIONS).unwrap();
         assert_eq!(recovery.rebuilt, [index]);
@@ -413,7 +433,11 @@ mod tests {
         let disk = filled();
         let visit = &mut |number: u64, _: &[u8], place: ItemPlace<'_>| {
             assert!(place.offset >= 8 && place.file.ends_with(".seg"));
-            if number == 9 { Err("no".to_owned()) } else { Ok(()) }
+            if number == 9 {
+                Err("no".to_owned())
+            } else {
+                Ok(())
+            }
         };
         let found = Segments::check(disk, "s", 128, visit, &|_| {}).unwrap();
         assert_eq!((found.last, found.faults[0].item), (Some(8), Some(9)));

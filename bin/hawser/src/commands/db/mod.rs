@@ -124,7 +124,10 @@ impl NodeArgs {
         let passphrase = match (config.storage.encryption, asked) {
             (Encryption::Passphrase, None) => match &config.node.passphrase_file {
                 Some(path) => passphrase::from_file(path).map_err(unknown)?,
-                None => self.passphrase.existing("the node's keys").map_err(unknown)?,
+                None => self
+                    .passphrase
+                    .existing("the node's keys")
+                    .map_err(unknown)?,
             },
             (Encryption::Passphrase, Some(path)) => passphrase::from_file(path).map_err(unknown)?,
             _ => Zeroizing::default(),
@@ -300,7 +303,9 @@ fn run_repair(args: &RepairArgs, output: Output, lang: Lang) -> Result<()> {
             return fail(DAMAGED, words::votes_left(lang));
         }
     }
-    output.print(&json!({ "chains": values }), |_| words::repaired(lang).to_owned())
+    output.print(&json!({ "chains": values }), |_| {
+        words::repaired(lang).to_owned()
+    })
 }
 
 /// Carries the steps of one chain out. The key-value store goes before the state that it belongs to.
@@ -336,7 +341,9 @@ fn confirm(yes: bool, lang: Lang) -> Result<()> {
     eprint!("{} ", words::ask(lang));
     std::io::stderr().flush().or_fail(Code::Failed)?;
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).or_fail(Code::Failed)?;
+    std::io::stdin()
+        .read_line(&mut answer)
+        .or_fail(Code::Failed)?;
     match answer.trim() {
         "yes" | "是" => Ok(()),
         _ => fail(Code::Failed, words::nothing_done(lang)),

@@ -81,8 +81,12 @@ fn finding(one: &Finding, lang: Lang) -> String {
 
 pub(super) fn report(dir: &Path, report: &CheckReport, lang: Lang) -> String {
     let (dir, counts) = (dir.display(), report.counts);
-    let last = report.last.map_or_else(|| "-".to_owned(), |last| last.to_string());
-    let state = report.state.map_or_else(|| "-".to_owned(), |state| state.to_string());
+    let last = report
+        .last
+        .map_or_else(|| "-".to_owned(), |last| last.to_string());
+    let state = report
+        .state
+        .map_or_else(|| "-".to_owned(), |state| state.to_string());
     let mut text = match lang {
         Lang::En => format!(
             "{dir}: blocks {} to {last}, state at {state}. Read: {} blocks and {} headers with \
@@ -218,7 +222,11 @@ pub(super) fn plan(plan: &Plan, report: &CheckReport, has_key: bool, lang: Lang)
                     "修复不会改动投票日志；加 --forget-votes 才会将其移到一边\n",
                 ));
             }
-            if has_key && steps.iter().any(|one| matches!(one, Step::CutBlocks { .. })) {
+            if has_key
+                && steps
+                    .iter()
+                    .any(|one| matches!(one, Step::CutBlocks { .. }))
+            {
                 text.push_str(take_key_out(lang));
                 text.push('\n');
             }

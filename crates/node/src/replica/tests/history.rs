@@ -23,9 +23,8 @@ fn a_peer_that_dropped_the_blocks_is_not_asked_again_and_another_is() {
     // The one of two that is not asked may say what it likes.
     assert!(tell(&mut replica, 3, &from(30)).is_empty());
     let actions = tell(&mut replica, 2, &from(20));
-    let to_other = |action: &Action| {
-        matches!(action, Action::Send { to: To::Peer(to), .. } if *to == peer(3))
-    };
+    let to_other =
+        |action: &Action| matches!(action, Action::Send { to: To::Peer(to), .. } if *to == peer(3));
     assert!(requests(&actions).len() == 1 && actions.iter().any(to_other));
     assert_eq!(replica.history_missing(), None);
     let actions = tell(&mut replica, 3, &from(30));

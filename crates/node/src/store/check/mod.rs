@@ -19,9 +19,7 @@ use hawser_storage::{
     TornTail, TrialDisk,
 };
 
-use super::{
-    BlockResult, CONVICTIONS_LOG, ITEM_BYTES_MAX, SEGMENTS, StoreError, VOTE_LOG, index,
-};
+use super::{BlockResult, CONVICTIONS_LOG, ITEM_BYTES_MAX, SEGMENTS, StoreError, VOTE_LOG, index};
 use crate::replica::{CertifiedBlock, LogEntry};
 pub use repair::{Plan, Step, repair};
 use walk::Walk;
@@ -282,7 +280,7 @@ impl Checker<'_> {
             if let Some(kv) = kv
                 && height >= first
                 && height <= state
-                && number % sample == 0
+                && number.is_multiple_of(sample)
             {
                 match index::check_block(kv, height, &result) {
                     Ok(seen) => rows = rows.saturating_add(seen),
@@ -364,7 +362,7 @@ impl Checker<'_> {
         self.report.counts.blocks = blocks;
         self.report.last = found.last.map(Height);
         self.report.take(Part::Blocks, found);
-        self.report.from_genesis = walk.from_genesis();
+        self.report.from_genesis = walk.is_whole();
         self.report.unclear.extend(walk.into_unclear());
         self.claimed(claims);
         Ok(())
@@ -437,7 +435,8 @@ impl Checker<'_> {
             Ok((_, recovery)) => {
                 self.report.torn.extend(recovery.torn);
                 let bad = |record: &&Vec<u8>| {
-                    part == Part::Votes && decode_exact::<LogEntry>(record, FRAME_BYTES_MAX).is_err()
+                    part == Part::Votes
+                        && decode_exact::<LogEntry>(record, FRAME_BYTES_MAX).is_err()
                 };
                 if part == Part::Votes {
                     self.report.counts.votes = recovery.records.len() as u64;
