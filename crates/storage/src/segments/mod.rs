@@ -245,9 +245,8 @@ impl Segments {
         Ok(())
     }
 
-    /// Makes all items durable.
+    /// Makes all items durable that were appended before the call. Appending goes on meanwhile.
     pub fn sync(&self) -> Result<(), LogError> {
-        let _writer = self.writer.lock();
         self.usable()?;
         self.sync_active()
     }
@@ -416,14 +415,16 @@ impl Segments {
                 .active
                 .as_ref()
                 .filter(|active| active.synced < active.len);
-            active.map(|active| (active.file.clone(), active.len))
+            active.map(|active| (active.first, active.file.clone(), active.len))
         };
-        let Some((file, len)) = unsynced else {
+        let Some((first, file, len)) = unsynced else {
             return Ok(());
         };
         self.durable(file.sync())?;
-        if let Some(active) = &mut self.state.write().active {
-            active.synced = len;
+        // Meanwhile the segment may have been sealed, which syncs it, and another begun.
+        let mut state = self.state.write();
+        if let Some(active) = state.active.as_mut().filter(|one| one.first == first) {
+            active.synced = active.synced.max(len);
         }
         Ok(())
     }
