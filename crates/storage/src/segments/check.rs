@@ -18,7 +18,7 @@ pub struct ItemPlace<'a> {
 }
 
 /// Sees an item with its number and place; says what is wrong with it.
-pub type Visit<'a> = &'a mut dyn FnMut(u64, &[u8], ItemPlace<'_>) -> Result<(), String>;
+pub(super) type Visit<'a> = &'a mut dyn FnMut(u64, &[u8], ItemPlace<'_>) -> Result<(), String>;
 
 /// Something in the files of a store that was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
