@@ -17,6 +17,9 @@ mod cache;
 mod commit;
 mod convert;
 mod copy;
+mod export;
+#[cfg(test)]
+mod export_tests;
 mod fill;
 #[cfg(test)]
 mod fill_tests;
@@ -45,6 +48,9 @@ use cache::Cache;
 use overlay::Overlay;
 
 pub use convert::StateProgress;
+pub use export::{
+    EXPORT_LEAVES_MAX, ExportPart, PartSource, StateExport, StateLeaf, part_hash, parts_root,
+};
 pub use fill::{StateSource, part_of};
 pub use read::StateView;
 
