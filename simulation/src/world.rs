@@ -14,6 +14,7 @@ use hawser_node::replica::{
     Action, AuditSampling, Batch, CheckedBlock, Event, Intake, LogEntry, PeerMessage, Relayed,
     ReplicaError, TimerId, To,
 };
+use hawser_node::store::StoreError;
 use hawser_primitives::{B256, Bytes, ChainId, Height, Time, U256, decode_exact, encode, limits};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -860,9 +861,17 @@ impl World {
                 }
             }
             Action::Serve { to, from, count } => {
-                let blocks = self.with(node, |running| Ok(running.store.serve(from, count)?))?;
-                if let Some(blocks) = blocks {
-                    let bytes = encode(&PeerMessage::Blocks(blocks));
+                let message = self.with(node, |running| {
+                    Ok(match running.store.serve(from, count) {
+                        Ok(blocks) => PeerMessage::Blocks(blocks),
+                        Err(StoreError::Pruned { first, .. }) => {
+                            running.replica.no_blocks(to, first)
+                        }
+                        Err(error) => return Err(error.into()),
+                    })
+                })?;
+                if let Some(message) = message {
+                    let bytes = encode(&message);
                     self.send(node, To::Peer(to), false, &bytes)?;
                 }
             }

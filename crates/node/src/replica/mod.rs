@@ -52,7 +52,8 @@ use pace::Pace;
 use spread::{Answers, Introduced, RecentHashes, Spare};
 use sync::Sync;
 pub use wire::{
-    Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_SPREAD, PeerMessage,
+    Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_FROM, FEATURE_SPREAD,
+    PeerMessage,
     REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
 };
 
@@ -307,6 +308,13 @@ pub enum Report {
         /// Where a peer is.
         target: Height,
     },
+    /// No peer has the blocks that this node needs next.
+    HistoryMissing {
+        /// The first block that is needed.
+        next: Height,
+        /// The first block that any of the peers keeps.
+        first: Height,
+    },
 }
 
 /// Two results of executing one block.
@@ -412,6 +420,10 @@ struct Peer {
     hellos: u8,
     /// Bytes of bodies that it was sent on request since the last status message.
     served: usize,
+    /// The first block that it keeps, as far as it has said so.
+    first: Height,
+    /// When that is asked about again: an operator may have given it more.
+    first_until: Time,
 }
 
 /// One chain's replica.
@@ -636,6 +648,26 @@ impl Replica {
         known.map(|(id, peer)| (*id, peer.height))
     }
 
+    /// The first block that any peer which is ahead keeps, where none keeps the next one that this
+    /// node needs.
+    #[must_use]
+    pub fn history_missing(&self) -> Option<Height> {
+        let missing = self.sync.missing();
+        missing.filter(|first| *first > self.tip.height.next())
+    }
+
+    /// What to answer a peer that asked for blocks before `first`, the first one kept here.
+    #[must_use]
+    pub fn no_blocks(&self, to: PeerId, first: Height) -> PeerMessage {
+        let features = self.peers.get(&to).and_then(|peer| peer.features);
+        if features.is_some_and(|has| has & FEATURE_FROM != 0) {
+            PeerMessage::BlocksFrom { first }
+        } else {
+            // Programs of before take it for what it is: there is nothing to be had here.
+            PeerMessage::Blocks(Vec::new())
+        }
+    }
+
     /// Whether decided blocks are being fetched from peers.
     #[must_use]
     pub fn is_syncing(&self) -> bool {
@@ -733,6 +765,7 @@ impl Replica {
                 }
             }
             PeerMessage::Blocks(blocks) => self.on_blocks(from, blocks),
+            PeerMessage::BlocksFrom { first } => self.on_blocks_from(from, first),
             PeerMessage::LightRequest(_) => {
                 let reason = "asked what is answered beside the replica".to_owned();
                 self.report(Report::BadMessage { from, reason });
