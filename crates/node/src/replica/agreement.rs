@@ -78,6 +78,7 @@ impl Replica {
                 self.want_body(block, proposal);
             }
         }
+        self.watch_guard();
         self.apply(outputs)
     }
 
@@ -145,6 +146,7 @@ impl Replica {
             return Ok(());
         }
         self.actions.push(Action::ClearTimer(TimerId::Wake));
+        self.lift_guard(next);
         self.height_started = self.now;
         let committee = self.rules.committee(next);
         let outputs = match self.cast.remove(&next) {

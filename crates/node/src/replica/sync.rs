@@ -337,6 +337,7 @@ impl Replica {
         block: CheckedBlock,
         certificate: Certificate,
     ) -> Result<(), ReplicaError> {
+        self.watch_certificate(&certificate)?;
         self.commit(block, certificate)
     }
 }
