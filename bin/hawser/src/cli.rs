@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, backup, cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init,
-    keys, login, node, policy, proxy, snapshot, start, status, storage, tx, up,
+    audit, backup, cert, chain, completions, config, contract, db, doctor, down, evidence, evm,
+    gov, init, keys, login, node, policy, proxy, snapshot, start, status, storage, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -99,6 +99,9 @@ pub(crate) enum Command {
     /// Back up a node's chain while it runs, and restore it
     #[command(subcommand)]
     Backup(backup::BackupCommand),
+    /// Check and mend the data of a stopped node
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure networks: against anvil, or workloads under every kind of load and fault

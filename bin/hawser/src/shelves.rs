@@ -217,10 +217,14 @@ pub(crate) fn chain_of(
     match (found.len(), wanted) {
         (0, Some(id)) => fail(
             Code::NotFound,
-            format!("the configuration has no chain {id}; leave --chain out where there is one only"),
+            format!(
+                "the configuration has no chain {id}; leave --chain out where there is one only"
+            ),
         ),
         (0, None) => fail(Code::Config, "the configuration names no chain"),
-        (1, _) => found.pop().map_or_else(|| fail(Code::Failed, "no chain"), Ok),
+        (1, _) => found
+            .pop()
+            .map_or_else(|| fail(Code::Failed, "no chain"), Ok),
         _ => fail(
             Code::Usage,
             "the node hosts several chains; say which with --chain ID",

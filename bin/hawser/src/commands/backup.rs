@@ -79,9 +79,18 @@ fn create(args: &CreateArgs, output: Output, lang: Lang) -> Result<()> {
     let facts = snapshot::make(&place, Some(&args.to), true, lang)?;
     output.print(&facts, |facts| {
         let rows = [
-            (lang.pick("backup of block", "备份所属区块"), facts.height.to_string()),
-            (lang.pick("blocks from", "区块起始"), facts.first.to_string()),
-            (lang.pick("keys of the state", "状态键数"), facts.entries.to_string()),
+            (
+                lang.pick("backup of block", "备份所属区块"),
+                facts.height.to_string(),
+            ),
+            (
+                lang.pick("blocks from", "区块起始"),
+                facts.first.to_string(),
+            ),
+            (
+                lang.pick("keys of the state", "状态键数"),
+                facts.entries.to_string(),
+            ),
             (lang.pick("bytes", "字节"), facts.bytes.to_string()),
             (lang.pick("folder", "目录"), args.to.display().to_string()),
         ];

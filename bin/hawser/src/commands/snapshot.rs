@@ -18,6 +18,7 @@ use hawser_storage::Sealer;
 use serde_json::{Value, json};
 
 use crate::commands::start::run::open_stores;
+use crate::datafolder;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::pidfile::PidFile;
@@ -25,7 +26,6 @@ use crate::output::{self, Output};
 use crate::passphrase::{self, Passphrase, PassphraseArgs};
 use crate::progress::Progress;
 use crate::shelves::{self, Request, SHELF};
-use crate::datafolder;
 
 /// How long a running node has to take a request up.
 const TAKEN_UP: Duration = Duration::from_secs(5);
@@ -210,7 +210,10 @@ pub(crate) fn make(
     all_blocks: bool,
     lang: Lang,
 ) -> Result<SnapshotFacts> {
-    let to = to.map(std::path::absolute).transpose().or_fail(Code::Failed)?;
+    let to = to
+        .map(std::path::absolute)
+        .transpose()
+        .or_fail(Code::Failed)?;
     if let Some(height) = ask_node(place, to.as_deref(), all_blocks, lang)? {
         let shelf = place.shelf(to.as_deref())?;
         return shelf.facts(Height(height)).or_fail(Code::Failed);
@@ -255,7 +258,10 @@ fn ask_node(place: &Place, to: Option<&Path>, all_blocks: bool, lang: Lang) -> R
         return fail(
             Code::NotFound,
             match lang {
-                Lang::En => format!("{} is not there: this node has no data", place.dir.display()),
+                Lang::En => format!(
+                    "{} is not there: this node has no data",
+                    place.dir.display()
+                ),
                 Lang::Zh => format!("{} 不存在：该节点没有数据", place.dir.display()),
             },
         );
@@ -269,7 +275,10 @@ fn ask_node(place: &Place, to: Option<&Path>, all_blocks: bool, lang: Lang) -> R
         all_blocks,
     };
     shelves::ask(&place.dir, &request)?;
-    let bar = Progress::steps(1, lang.pick("the node writes the snapshot", "节点正在写入快照"));
+    let bar = Progress::steps(
+        1,
+        lang.pick("the node writes the snapshot", "节点正在写入快照"),
+    );
     let began = Instant::now();
     let mut taken = false;
     let mut heard = Instant::now();
@@ -339,11 +348,17 @@ fn summary(facts: &SnapshotFacts, lang: Lang) -> String {
     let height = facts.height.to_string();
     let rows = [
         (lang.pick("snapshot of block", "快照所属区块"), height),
-        (lang.pick("state root", "状态根"), facts.state_root.to_string()),
+        (
+            lang.pick("state root", "状态根"),
+            facts.state_root.to_string(),
+        ),
         (lang.pick("keys", "键数"), facts.entries.to_string()),
         (lang.pick("chunks", "分片"), facts.chunks.to_string()),
         (lang.pick("bytes", "字节"), facts.bytes.to_string()),
-        (lang.pick("blocks from", "区块起始"), facts.first.to_string()),
+        (
+            lang.pick("blocks from", "区块起始"),
+            facts.first.to_string(),
+        ),
     ];
     output::pairs(&rows)
 }

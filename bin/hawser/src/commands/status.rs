@@ -93,8 +93,8 @@ fn table(reports: &[NodeReport], lang: Lang) -> String {
     };
     let head = match lang {
         Lang::En => [
-            "node", "pid", "state", "height", "executed", "peers", "lag", "pool", "first", "version",
-            "links", "rpc",
+            "node", "pid", "state", "height", "executed", "peers", "lag", "pool", "first",
+            "version", "links", "rpc",
         ],
         Lang::Zh => [
             "节点",

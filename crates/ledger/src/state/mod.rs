@@ -18,8 +18,8 @@ pub use keys::{Account, StateKey, StorageValue};
 pub use memory::MemoryState;
 pub use proof::{ProofEnd, ProofError, STATE_PROOF_BYTES_MAX, StateProof};
 pub use store::{
-    EXPORT_LEAVES_MAX, ExportPart, PartSource, STATE_VALUE_BYTES_MAX, StateExport, StateLeaf,
-    StateOptions, StateProgress, StateSource, StateStore, StateView, part_hash, part_of,
+    EXPORT_LEAVES_MAX, ExportPart, PartSource, STATE_VALUE_BYTES_MAX, StateCheck, StateExport,
+    StateLeaf, StateOptions, StateProgress, StateSource, StateStore, StateView, part_hash, part_of,
     parts_root,
 };
 

@@ -188,12 +188,16 @@ fn forgotten(guard: VoteGuard) -> String {
     };
     let then = match guard.from {
         Some(from) => format!("It votes again from block {from} on"),
-        None => "It votes again two blocks after it has seen a quorum of the other validators vote. \
+        None => {
+            "It votes again two blocks after it has seen a quorum of the other validators vote. \
                  Where the whole network was restored, nobody will: then \
                  `hawser node allow-votes` on the stopped nodes"
-            .to_owned(),
+                .to_owned()
+        }
     };
-    format!("votes: this node follows and does not vote, because votes of before are unknown ({why}). {then}")
+    format!(
+        "votes: this node follows and does not vote, because votes of before are unknown ({why}). {then}"
+    )
 }
 
 /// A validator as people call it.

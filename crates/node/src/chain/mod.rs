@@ -44,9 +44,7 @@ use crate::{
     light::LightPeers,
     peers::PeerNames,
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
-    replica::{
-        AuditSampling, Boot, CastVotes, CheckedBlock, Event, GuardReason, VoteGuard,
-    },
+    replica::{AuditSampling, Boot, CastVotes, CheckedBlock, Event, GuardReason, VoteGuard},
     snapshot,
     store::{ChainStore, ExecutedBlock, StoreOptions},
 };

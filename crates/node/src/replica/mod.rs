@@ -56,8 +56,7 @@ use spread::{Answers, Introduced, RecentHashes, Spare};
 use sync::Sync;
 pub use wire::{
     Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_FROM, FEATURE_SPREAD,
-    PeerMessage,
-    REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
+    PeerMessage, REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
 };
 
 /// How often a node tells its peers how far it is, in milliseconds.

@@ -140,9 +140,10 @@ impl Replica {
     /// operator has to know.
     fn note_missing(&mut self) {
         let next = self.tip.height.next();
-        let beyond = self.peers.values().filter(|peer| {
-            !peer.foreign && peer.height > self.tip.height && peer.first > next
-        });
+        let beyond = self
+            .peers
+            .values()
+            .filter(|peer| !peer.foreign && peer.height > self.tip.height && peer.first > next);
         let first = beyond.map(|peer| peer.first).min();
         if let Some(first) = first
             && self.sync.missing.is_none()

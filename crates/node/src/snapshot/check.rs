@@ -34,12 +34,11 @@ pub fn check_state(
             part.bytes
         ));
     }
-    let leaves: Vec<StateLeaf> = decode_exact(bytes, CHUNK_BYTES_MAX).map_err(|source| {
-        SnapshotError::Decode {
+    let leaves: Vec<StateLeaf> =
+        decode_exact(bytes, CHUNK_BYTES_MAX).map_err(|source| SnapshotError::Decode {
             what: "a chunk of state",
             source,
-        }
-    })?;
+        })?;
     if part_hash(suite, &part.part, &leaves) != Some(part.part.hash) {
         return wrong("a chunk of state does not lead to the certified root");
     }
@@ -111,12 +110,11 @@ impl Contents {
         if bytes.len() != expected.bytes as usize {
             return wrong("a chunk of content has another size than the manifest says");
         }
-        let list: Vec<Content> = decode_exact(bytes, CHUNK_BYTES_MAX).map_err(|source| {
-            SnapshotError::Decode {
+        let list: Vec<Content> =
+            decode_exact(bytes, CHUNK_BYTES_MAX).map_err(|source| SnapshotError::Decode {
                 what: "a chunk of content",
                 source,
-            }
-        })?;
+            })?;
         if list.len() != expected.count as usize {
             return wrong("a chunk has not as many pieces of content as the manifest says");
         }
@@ -162,12 +160,11 @@ pub fn check_blocks(
     let Some(part) = manifest.blocks.get(n as usize) else {
         return wrong("a chunk of blocks that the manifest does not have");
     };
-    let chunk: BlocksChunk = decode_exact(bytes, CHUNK_BYTES_MAX).map_err(|source| {
-        SnapshotError::Decode {
+    let chunk: BlocksChunk =
+        decode_exact(bytes, CHUNK_BYTES_MAX).map_err(|source| SnapshotError::Decode {
             what: "a chunk of blocks",
             source,
-        }
-    })?;
+        })?;
     let count = part.to.0.saturating_sub(part.from.0).saturating_add(1);
     if chunk.blocks.len() as u64 != count || chunk.after.len() as u64 > lag {
         return wrong("a chunk has not the blocks that the manifest says");
@@ -195,7 +192,9 @@ pub fn check_blocks(
             .check_body(suite)
             .map_err(|error| SnapshotError::wrong(format!("block {height}: {error}")))?;
         if stored.result.is_some() != (height <= manifest.height()) {
-            return wrong(format!("receipts of block {height} where none belong, or none"));
+            return wrong(format!(
+                "receipts of block {height} where none belong, or none"
+            ));
         }
         let Some(result) = &stored.result else {
             continue;
@@ -210,10 +209,14 @@ pub fn check_blocks(
             receipts: receipts_root(suite, &result.receipts),
         };
         if result.roots != computed || with_roots != Some(computed) {
-            return wrong(format!("receipts of block {height} are not those committed to"));
+            return wrong(format!(
+                "receipts of block {height} are not those committed to"
+            ));
         }
         if result.receipts.len() != block.transactions.len() || !follows(result) {
-            return wrong(format!("what is said of the receipts of block {height} is not so"));
+            return wrong(format!(
+                "what is said of the receipts of block {height} is not so"
+            ));
         }
     }
     Ok(chunk.blocks)

@@ -43,7 +43,10 @@ impl Pace {
     /// Waits until so many more bytes are within the rate.
     fn spend(&mut self, bytes: usize) {
         self.done = self.done.saturating_add(bytes as u64);
-        let due_ms = self.done.saturating_mul(1_000).checked_div(self.bytes_per_s);
+        let due_ms = self
+            .done
+            .saturating_mul(1_000)
+            .checked_div(self.bytes_per_s);
         let due = self.started + Duration::from_millis(due_ms.unwrap_or(0));
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
@@ -119,7 +122,9 @@ impl Creation<'_, '_> {
         let last = Height(height.0.saturating_add(lag));
         let certifier = certified(last)?;
         if certifier.header.executed.state != export.root() {
-            return Err(SnapshotError::wrong("this node's state is not the certified one"));
+            return Err(SnapshotError::wrong(
+                "this node's state is not the certified one",
+            ));
         }
         let count = export.parts().len();
         if count > CHUNKS_MAX {
@@ -158,7 +163,9 @@ impl Creation<'_, '_> {
             return Err(SnapshotError::Stopped);
         }
         if bytes.len() > CHUNK_BYTES_MAX {
-            return Err(SnapshotError::wrong("a chunk is larger than the format allows"));
+            return Err(SnapshotError::wrong(
+                "a chunk is larger than the format allows",
+            ));
         }
         self.shelf.put_chunk(self.height, id, bytes)?;
         self.options.pace.spend(bytes.len());

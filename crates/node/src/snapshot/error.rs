@@ -32,7 +32,9 @@ pub enum SnapshotError {
         source: DecodeError,
     },
     /// A format of another version.
-    #[error("the snapshot has format {found}; this program reads {expected}: use another program version")]
+    #[error(
+        "the snapshot has format {found}; this program reads {expected}: use another program version"
+    )]
     Format {
         /// In the manifest.
         found: u32,
@@ -40,7 +42,9 @@ pub enum SnapshotError {
         expected: u32,
     },
     /// Another chain.
-    #[error("the snapshot is of genesis {found}, the configured one is {expected}: it is of another chain")]
+    #[error(
+        "the snapshot is of genesis {found}, the configured one is {expected}: it is of another chain"
+    )]
     WrongGenesis {
         /// In the manifest.
         found: B256,
@@ -60,7 +64,9 @@ pub enum SnapshotError {
     #[error("file {0} of the snapshot is missing; make or fetch the snapshot again")]
     Missing(String),
     /// The height cannot be exported.
-    #[error("the state of block {wanted} cannot be had any more or yet; block {newest} is the newest that can")]
+    #[error(
+        "the state of block {wanted} cannot be had any more or yet; block {newest} is the newest that can"
+    )]
     Height {
         /// Asked for.
         wanted: Height,
@@ -71,7 +77,9 @@ pub enum SnapshotError {
     #[error("stopped before it was complete; nothing is left of it")]
     Stopped,
     /// The folder holds a chain already.
-    #[error("the folder holds blocks or state already; begin with an empty one (move the folder away)")]
+    #[error(
+        "the folder holds blocks or state already; begin with an empty one (move the folder away)"
+    )]
     NotEmpty,
 }
 

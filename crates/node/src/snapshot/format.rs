@@ -252,7 +252,9 @@ impl Manifest {
 
     /// All chunks: blocks first, then each part of the state, followed by its content.
     pub fn chunks(&self) -> impl Iterator<Item = ChunkId> + '_ {
-        let blocks = (0u32..).zip(&self.blocks).map(|(at, _)| ChunkId::Blocks(at));
+        let blocks = (0u32..)
+            .zip(&self.blocks)
+            .map(|(at, _)| ChunkId::Blocks(at));
         let parts = (0u32..).zip(&self.parts).flat_map(|(at, part)| {
             let content = (0u32..).zip(&part.contents);
             let content = content.map(move |(n, _)| ChunkId::Content(at, n));

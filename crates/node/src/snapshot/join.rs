@@ -367,7 +367,11 @@ impl Joiner {
     }
 
     fn on_manifest(&mut self, from: PeerId, height: Height, bytes: &[u8]) {
-        if self.target.as_ref().is_none_or(|one| one.offer.height != height) {
+        if self
+            .target
+            .as_ref()
+            .is_none_or(|one| one.offer.height != height)
+        {
             return;
         }
         match Manifest::decode(bytes) {
@@ -543,7 +547,10 @@ impl Joiner {
 
     fn ready(&self, peer: &PeerId) -> bool {
         let open = self.flights.values().filter(|one| one.peer == *peer);
-        let rested = self.peers.get(peer).is_some_and(|p| p.rest_until <= self.now);
+        let rested = self
+            .peers
+            .get(peer)
+            .is_some_and(|p| p.rest_until <= self.now);
         rested && open.count() < self.limits.per_peer_max
     }
 

@@ -29,9 +29,7 @@ pub use format::{
     ChunkId, Content, ContentKind, ContentPart, FORMAT, MANIFEST_BYTES_MAX, Manifest, StatePart,
     StoredBlock,
 };
-pub use join::{
-    JoinAction, JoinEvent, JoinLimits, JoinProgress, JoinReport, JoinStage, Joiner,
-};
+pub use join::{JoinAction, JoinEvent, JoinLimits, JoinProgress, JoinReport, JoinStage, Joiner};
 pub use restore::{clear_unfinished, is_empty, is_unfinished, restore, verify};
 pub(crate) use serve::{REQUEST_TAG, SnapshotServer};
 pub use serve::{SnapshotLimits, SnapshotService};

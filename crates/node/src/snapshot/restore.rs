@@ -7,9 +7,7 @@ use hawser_ledger::{Genesis, LightClient, state::StateError};
 use hawser_primitives::{B256, Bytes, Height};
 use hawser_storage::{Disk, Kv, LogError};
 
-use super::{
-    ChunkId, Contents, Manifest, Shelf, SnapshotError, check_blocks, check_state,
-};
+use super::{ChunkId, Contents, Manifest, Shelf, SnapshotError, check_blocks, check_state};
 use crate::store::{ChainStore, ImportBlocks, ImportSource, SEGMENTS, StoreOptions};
 
 /// Stands in a folder while it is being made.
@@ -64,7 +62,10 @@ pub fn verify(
     Ok(manifest)
 }
 
-type PartContent = (hawser_ledger::state::ExportPart, Vec<hawser_ledger::state::StateLeaf>);
+type PartContent = (
+    hawser_ledger::state::ExportPart,
+    Vec<hawser_ledger::state::StateLeaf>,
+);
 
 /// Reads a snapshot from beginning to end, checking all of it.
 struct Reader<'a> {
@@ -114,14 +115,18 @@ impl<'a> Reader<'a> {
         if n as usize >= self.manifest.blocks.len() {
             return Ok(None);
         }
-        let bytes = self.shelf.whole_chunk(self.manifest.height(), ChunkId::Blocks(n))?;
+        let bytes = self
+            .shelf
+            .whole_chunk(self.manifest.height(), ChunkId::Blocks(n))?;
         let lag = self.genesis.parameters.root_lag;
         let suite = self.genesis.suite;
         let blocks = check_blocks(self.client, suite, lag, self.manifest, n, &bytes)?;
         for stored in &blocks {
             let header = &stored.certified.block.header;
             if self.before.is_some_and(|parent| parent != header.parent) {
-                return Err(SnapshotError::wrong("chunks of blocks do not follow one another"));
+                return Err(SnapshotError::wrong(
+                    "chunks of blocks do not follow one another",
+                ));
             }
             self.before = Some(header.hash(suite));
         }
@@ -192,7 +197,9 @@ pub fn restore(
     let manifest = shelf.manifest(height)?;
     let client = manifest.verify(genesis)?;
     let failed = |error| SnapshotError::from(LogError::from(error));
-    disk.create(MARK).and_then(|mark| mark.sync()).map_err(failed)?;
+    disk.create(MARK)
+        .and_then(|mark| mark.sync())
+        .map_err(failed)?;
     disk.sync().map_err(failed)?;
     let mut reader = Reader::new(shelf, &manifest, &client, genesis, progress);
     ChainStore::import(

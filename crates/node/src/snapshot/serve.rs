@@ -104,7 +104,12 @@ impl SnapshotServer {
     pub(crate) fn receive(&self, from: PeerId, bytes: &[u8]) {
         let id = bytes.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
         if self.admit(from).is_err() {
-            return self.reply(from, id, SnapshotReply::Refused(SnapshotRefusal::Busy), false);
+            return self.reply(
+                from,
+                id,
+                SnapshotReply::Refused(SnapshotRefusal::Busy),
+                false,
+            );
         }
         let Ok(request) = decode_exact::<SnapshotRequest>(bytes, REQUEST_BYTES_MAX) else {
             tracing::warn!(%from, "a peer asked for a snapshot in a way that cannot be read");
@@ -113,7 +118,12 @@ impl SnapshotServer {
         };
         let id = request.id;
         if self.jobs.try_send(Job { from, request }).is_err() {
-            self.reply(from, id, SnapshotReply::Refused(SnapshotRefusal::Busy), true);
+            self.reply(
+                from,
+                id,
+                SnapshotReply::Refused(SnapshotRefusal::Busy),
+                true,
+            );
         }
     }
 

@@ -85,9 +85,7 @@ impl Shelf {
     pub fn heights(&self) -> Result<Vec<Height>, SnapshotError> {
         let files = self.disk.list().map_err(LogError::from)?;
         let manifests = files.iter().filter(|(name, _)| name.ends_with(MANIFEST));
-        Ok(manifests
-            .filter_map(|(name, _)| height_of(name))
-            .collect())
+        Ok(manifests.filter_map(|(name, _)| height_of(name)).collect())
     }
 
     /// The manifest of a snapshot.
@@ -116,7 +114,12 @@ impl Shelf {
     }
 
     /// Writes a chunk durably, in place of one that is there.
-    pub fn put_chunk(&self, height: Height, id: ChunkId, bytes: &[u8]) -> Result<(), SnapshotError> {
+    pub fn put_chunk(
+        &self,
+        height: Height,
+        id: ChunkId,
+        bytes: &[u8],
+    ) -> Result<(), SnapshotError> {
         self.put(&id.file(height), bytes)
     }
 
@@ -161,7 +164,9 @@ impl Shelf {
             .filter(|height| Some(*height) != keep)
             .collect();
         heights.dedup();
-        heights.into_iter().try_for_each(|height| self.remove(height))
+        heights
+            .into_iter()
+            .try_for_each(|height| self.remove(height))
     }
 
     /// Keeps the newest snapshots and removes the others.
@@ -178,7 +183,9 @@ impl Shelf {
     pub fn facts(&self, height: Height) -> Result<SnapshotFacts, SnapshotError> {
         let manifest = self.manifest(height)?;
         let files = self.disk.list().map_err(LogError::from)?;
-        let of_it = files.iter().filter(|(name, _)| height_of(name) == Some(height));
+        let of_it = files
+            .iter()
+            .filter(|(name, _)| height_of(name) == Some(height));
         let bytes = of_it.map(|(_, len)| *len).fold(0, u64::saturating_add);
         Ok(SnapshotFacts {
             height,

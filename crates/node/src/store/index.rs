@@ -3,11 +3,13 @@
 use std::ops::Bound;
 
 use hawser_execution::NativeRegistry;
-use hawser_ledger::{CommitteeChange, Log, Receipt, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state};
+use hawser_ledger::{
+    CommitteeChange, Log, Receipt, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state,
+};
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Column, KeyForm, Kv};
 
-use super::{ExecutedBlock, StoreError};
+use super::{BlockResult, ExecutedBlock, StoreError};
 
 /// Transaction hash → height (8), position in the block (4).
 const TRANSACTIONS: Column = Column("tx");
@@ -150,8 +152,7 @@ pub(super) fn drop_block(
     for receipt in receipts {
         let hash = &receipt.transaction_hash;
         // One that was skipped here may have been executed later; then the row is of that place.
-        if receipt.is_executed()
-            || transaction(kv, hash)?.is_some_and(|(place, _)| place == height)
+        if receipt.is_executed() || transaction(kv, hash)?.is_some_and(|(place, _)| place == height)
         {
             batch.delete(TRANSACTIONS, hash.as_slice());
         }
@@ -160,6 +161,46 @@ pub(super) fn drop_block(
     batch.delete(BLOOMS, at);
     batch.delete(ROOTS, at);
     Ok(())
+}
+
+/// Compares the rows of a block with what execution gave; how many were looked at, or what is wrong.
+pub(super) fn check_block(
+    kv: &dyn Kv,
+    height: Height,
+    result: &BlockResult,
+) -> Result<u64, String> {
+    let text = |error: StoreError| error.to_string();
+    let mut rows = 1u64;
+    if roots(kv, height).map_err(text)? != Some(result.roots) {
+        return Err(format!("the roots of block {height} are missing or others"));
+    }
+    for (position, receipt) in (0u32..).zip(&result.receipts) {
+        let hash = &receipt.transaction_hash;
+        let row = transaction(kv, hash).map_err(text)?;
+        rows = rows.saturating_add(1);
+        let right = match receipt.is_executed() {
+            true => row == Some((height, position)),
+            // It may have been executed elsewhere.
+            false => row.is_some(),
+        };
+        if !right {
+            return Err(format!(
+                "transaction {hash}, at position {position} of block {height}, is not where the \
+                 index says"
+            ));
+        }
+    }
+    if result.logs_bloom.iter().any(|byte| *byte != 0) {
+        rows = rows.saturating_add(1);
+        let at = height.0.to_be_bytes();
+        let bloom = kv.get(BLOOMS, &at).map_err(|error| error.to_string())?;
+        if bloom.as_deref() != Some(result.logs_bloom.as_slice()) {
+            return Err(format!(
+                "the bloom filter of block {height} is missing or another"
+            ));
+        }
+    }
+    Ok(rows)
 }
 
 pub(super) fn put_roots(batch: &mut Batch, roots: &Roots) {

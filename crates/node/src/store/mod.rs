@@ -8,6 +8,7 @@
 //! it. State, receipts and indexes are not synced per block: after a crash they are made again from
 //! the durable blocks, from the last flush on.
 
+pub mod check;
 mod error;
 mod import;
 mod index;
@@ -582,7 +583,6 @@ impl ChainStore {
             source,
         })
     }
-
 }
 
 /// Transactions of a stored block. Senders come from its receipts: their signatures were verified

@@ -98,6 +98,12 @@ impl ChainStore {
         Ok(())
     }
 
+    /// Bytes of the state's pages that are not waste.
+    #[must_use]
+    pub fn live_state_bytes(&self) -> u64 {
+        self.state.page_usage().live_bytes
+    }
+
     /// Bytes on the disk by kind of file and column of the key-value store.
     pub fn usage(&self) -> Result<Vec<KindBytes>, StoreError> {
         let mut kinds = ["blocks", "receipts", "headers", "state", "votes", "other"]

@@ -258,7 +258,11 @@ pub(crate) async fn find_evidence_digest(cx: &Context, mut params: Params) -> An
         let first = below.saturating_sub(SEARCH_HEIGHTS_MAX);
         // Down to the first block kept; who goes on from there is told.
         let kept = store.first_height().0;
-        let first = if below > kept { first.max(kept) } else { first.max(1) };
+        let first = if below > kept {
+            first.max(kept)
+        } else {
+            first.max(1)
+        };
         let mut heights = Vec::new();
         if first < below {
             let topic = |bytes: &[u8]| Bloom::from(BloomInput::Raw(bytes));

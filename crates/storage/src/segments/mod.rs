@@ -9,6 +9,7 @@
 //! offset is where the segment ends, and `crc` is CRC-32C over all bytes before it. Opening looks at
 //! names and lengths only, and scans the last segment.
 
+mod check;
 mod files;
 mod recover;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::error::check_option;
 use crate::record::{self, MAGIC_BYTES};
 use crate::{Disk, DiskError, DiskFile, LogError, TornTail};
+pub use check::{ItemPlace, SegmentFault, SegmentsCheck};
 use files::Files;
 
 /// Sealed segments kept open for reading.

@@ -44,7 +44,12 @@ pub(crate) struct AllowArgs {
 /// Runs `node allow-votes`.
 pub(super) fn allow(args: &AllowArgs, output: Output, lang: Lang) -> Result<()> {
     let config = super::config(&args.config)?;
-    let _held = config.node.pid_file.as_deref().map(PidFile::take).transpose()?;
+    let _held = config
+        .node
+        .pid_file
+        .as_deref()
+        .map(PidFile::take)
+        .transpose()?;
     let (_, genesis, dir) = shelves::chain_of(&config, args.chain)?;
     let log = dir.join("log");
     if !log.exists() {

@@ -41,7 +41,13 @@ struct Told {
 }
 
 impl Teller {
-    fn tell(&self, stage: &'static str, height: Option<Height>, (done, all): (u64, u64), peers: usize) {
+    fn tell(
+        &self,
+        stage: &'static str,
+        height: Option<Height>,
+        (done, all): (u64, u64),
+        peers: usize,
+    ) {
         let mut told = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let (began, first, _) = match told.began {

@@ -7,9 +7,7 @@ use hawser_execution::Threads;
 use hawser_ledger::Genesis;
 use hawser_network::{ListenerTls, NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
-use hawser_node::config::{
-    ChainSection, Loaded, NodeConfig, NodeMode, ReadsMode, SnapshotServe,
-};
+use hawser_node::config::{ChainSection, Loaded, NodeConfig, NodeMode, ReadsMode, SnapshotServe};
 use hawser_node::light::{LightLimits, LightReads, LightService};
 use hawser_node::snapshot::{SnapshotLimits, SnapshotService};
 use hawser_node::{Node, store};

@@ -85,7 +85,10 @@ impl Work {
         }
         let every = self.section.every_blocks;
         let newest = self.handle.store().certified_state_height().0;
-        let Some(due) = newest.checked_rem(every).map(|rest| newest.saturating_sub(rest)) else {
+        let Some(due) = newest
+            .checked_rem(every)
+            .map(|rest| newest.saturating_sub(rest))
+        else {
             return;
         };
         if due == 0 || Height(due) <= self.last {

@@ -139,9 +139,8 @@ fn every_forged_part_is_refused() {
     let root = store.commit(Height(0), &block(0..90_000, 0)).unwrap();
     let parts = all(&store.export(Height(0)).unwrap());
     let (part, leaves) = parts.first().unwrap().clone();
-    let is_good = |part: &ExportPart, leaves: &[StateLeaf]| {
-        part_hash(suite, part, leaves) == Some(part.hash)
-    };
+    let is_good =
+        |part: &ExportPart, leaves: &[StateLeaf]| part_hash(suite, part, leaves) == Some(part.hash);
     assert!(is_good(&part, &leaves));
     let mut changed = leaves.clone();
     changed[5].1 = Bytes::from(vec![9; 32]);

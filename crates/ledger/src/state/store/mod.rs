@@ -14,6 +14,7 @@
 
 mod base;
 mod cache;
+mod check;
 mod commit;
 mod convert;
 mod copy;
@@ -47,6 +48,7 @@ use super::{Changes, StateError, StateKey};
 use cache::Cache;
 use overlay::Overlay;
 
+pub use check::StateCheck;
 pub use convert::StateProgress;
 pub use export::{
     EXPORT_LEAVES_MAX, ExportPart, PartSource, StateExport, StateLeaf, part_hash, parts_root,
