@@ -788,6 +788,18 @@ impl World {
             .map_err(|error| Violation(format!("node {node}: {error}")))
     }
 
+    fn guard_votes(
+        &mut self,
+        node: usize,
+        guard: hawser_node::replica::VoteGuard,
+    ) -> Result<(), Violation> {
+        let Some(disk) = self.nodes.get(node).map(|node| node.disk.clone()) else {
+            return Ok(());
+        };
+        hawser_node::chain::write_vote_guard(Arc::new(disk), guard)
+            .map_err(|error| Violation(format!("node {node}: {error}")))
+    }
+
     fn crashes_now(&mut self, node: usize) -> bool {
         let rate = self.plan.faults.crash_per_million;
         if !self.faulty || rate == 0 || self.rng.random_range(0..1_000_000) >= rate {
@@ -803,6 +815,7 @@ impl World {
             Action::Log(_) | Action::Report(_) | Action::Reply(..) | Action::Convict(_) => {}
             Action::Send { to, urgent, bytes } => self.send(node, to, urgent, &bytes)?,
             Action::SetTimer(timer, at) => self.set_timer(node, timer, at)?,
+            Action::Guard(guard) => self.guard_votes(node, guard)?,
             Action::ClearTimer(timer) => {
                 self.with(node, |running| {
                     running.timers.clear(timer);

@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, cert, chain, completions, config, contract, db, doctor, down, evidence, evm, gov, init,
-    keys, login, node, policy, proxy, start, status, storage, tx, up,
+    audit, backup, cert, chain, completions, config, contract, db, doctor, down, evidence, evm,
+    gov, init, keys, login, node, policy, proxy, snapshot, start, status, storage, tx, up,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -93,6 +93,12 @@ pub(crate) enum Command {
     /// Encrypted chain data
     #[command(subcommand)]
     Storage(storage::StorageCommand),
+    /// Make, list, check and restore snapshots of a chain's state
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
+    /// Back up a node's chain while it runs, and restore it
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
     /// Check and mend the data of a stopped node
     #[command(subcommand)]
     Db(db::DbCommand),

@@ -26,6 +26,7 @@ mod progress;
 mod quantity;
 mod reader;
 mod send;
+mod shelves;
 mod time;
 mod tls;
 mod values;

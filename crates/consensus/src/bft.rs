@@ -351,6 +351,17 @@ impl Bft {
         Self::new(config, height, set)
     }
 
+    /// The same agreement with a vote, before the start of a height.
+    #[must_use]
+    pub fn with_vote(&self, key: Arc<SecretKey>, height: Height, set: Arc<ValidatorSet>) -> Self {
+        let config = BftConfig {
+            chain: self.config.chain,
+            key: Some(key),
+            timeouts: self.config.timeouts,
+        };
+        Self::new(config, height, set)
+    }
+
     /// Starts the height that a crash interrupted, from the records of its vote log.
     ///
     /// Votes and proposals that were signed before the crash are sent again as they were; nothing

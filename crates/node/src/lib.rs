@@ -22,6 +22,7 @@ pub mod pool;
 pub mod replica;
 mod rules;
 mod siphash;
+pub mod snapshot;
 pub mod store;
 
 pub use node::{Admitter, Node, NodeError};

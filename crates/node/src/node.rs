@@ -17,7 +17,15 @@ use crate::{
     light::{LightPeers, LightServer, LightService, Received},
     peers::{self, PeerNames},
     replica::Event,
+    snapshot::{
+        ANSWER_TAG, JoinInput, JoinSetup, REQUEST_TAG, SnapshotError, SnapshotServer,
+        SnapshotService, fetch,
+    },
 };
+
+/// Frames of peers that may wait for a chain that joins: each is a chunk at most, and no more are
+/// asked for at a time.
+const JOIN_INPUTS_MAX: usize = 12;
 
 /// Why a node or one of its chains cannot start or stop.
 #[derive(Debug, Error)]
@@ -39,6 +47,14 @@ pub enum NodeError {
     /// Not hosted.
     #[error("chain {0} does not run on this node")]
     NotHosted(ChainId),
+    /// Fetching a snapshot.
+    #[error("chain {id}: {source}")]
+    Snapshot {
+        /// Which.
+        id: ChainId,
+        /// Why.
+        source: Box<SnapshotError>,
+    },
 }
 
 /// Ways to the chains, and to what serves light nodes beside them.
@@ -46,6 +62,9 @@ pub enum NodeError {
 struct Table {
     chains: BTreeMap<ChainId, mpsc::Sender<Input>>,
     servers: BTreeMap<ChainId, Arc<LightServer>>,
+    snapshots: BTreeMap<ChainId, Arc<SnapshotServer>>,
+    /// Chains that fetch a snapshot before they run.
+    joining: BTreeMap<ChainId, mpsc::Sender<JoinInput>>,
 }
 
 type Routes = Arc<RwLock<Table>>;
@@ -157,12 +176,49 @@ impl Node {
         Ok(())
     }
 
+    /// Serves a chain's snapshots to the peers that are no light nodes.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn serve_snapshots(&self, id: ChainId, service: SnapshotService) -> Result<(), NodeError> {
+        let genesis = {
+            let chains = self.chains.read();
+            let chain = chains.get(&id).ok_or(NodeError::NotHosted(id))?;
+            Arc::clone(chain.handle().store().genesis())
+        };
+        let server = SnapshotServer::start(genesis, self.network.clone(), service);
+        self.routes.write().snapshots.insert(id, server);
+        Ok(())
+    }
+
+    /// Fetches a snapshot of a chain that does not run here yet into the staging folder; gives its block,
+    /// or `None` when no peer offers one and the chain is to go on with blocks.
+    pub async fn fetch_snapshot(&self, setup: JoinSetup) -> Result<Option<Height>, NodeError> {
+        let id = setup.genesis.chain_id;
+        if self.chains.read().contains_key(&id) {
+            return Err(NodeError::AlreadyRuns(id));
+        }
+        let (inputs, waiting) = mpsc::channel(JOIN_INPUTS_MAX);
+        self.routes.write().joining.insert(id, inputs);
+        let light = self.light.read().clone();
+        let linked = self.network.peers().into_iter();
+        let linked = linked.filter(|peer| peer.connected_since.is_some());
+        let linked = linked.map(|peer| peer.id).filter(|id| !light.contains(id));
+        let fetched = fetch(setup, self.network.clone(), linked.collect(), waiting).await;
+        self.routes.write().joining.remove(&id);
+        fetched.map_err(|source| NodeError::Snapshot {
+            id,
+            source: Box::new(source),
+        })
+    }
+
     /// Stops one chain; the others and the links go on.
     pub fn stop_chain(&self, id: ChainId) -> Result<(), NodeError> {
         {
             let mut routes = self.routes.write();
             routes.chains.remove(&id);
             routes.servers.remove(&id);
+            routes.snapshots.remove(&id);
         }
         let chain = self
             .chains
@@ -243,16 +299,24 @@ async fn route(mut events: mpsc::Receiver<NetworkEvent>, routes: Routes, light: 
             NetworkEvent::Up(peer) if light.read().contains(&peer) => {
                 tracing::debug!(%peer, "link to a light node up");
             }
-            NetworkEvent::Up(peer) => to_all(&routes, || chain::link(peer, true)).await,
+            NetworkEvent::Up(peer) => {
+                to_joining(&routes, peer, true).await;
+                to_all(&routes, || chain::link(peer, true)).await;
+            }
             NetworkEvent::Down(peer, reason) => {
                 tracing::debug!(%peer, ?reason, "link down");
+                to_joining(&routes, peer, false).await;
                 to_all(&routes, || chain::link(peer, false)).await;
             }
             NetworkEvent::Message { from, chain, bytes } => {
-                let (inputs, server) = {
+                let (inputs, server, snapshots, joining) = {
                     let routes = routes.read();
-                    let inputs = routes.chains.get(&chain).cloned();
-                    (inputs, routes.servers.get(&chain).cloned())
+                    (
+                        routes.chains.get(&chain).cloned(),
+                        routes.servers.get(&chain).cloned(),
+                        routes.snapshots.get(&chain).cloned(),
+                        routes.joining.get(&chain).cloned(),
+                    )
                 };
                 let served = server.map(|server| server.receive(from, &bytes));
                 if served == Some(Received::Request) {
@@ -261,6 +325,18 @@ async fn route(mut events: mpsc::Receiver<NetworkEvent>, routes: Routes, light: 
                 if light.read().contains(&from) {
                     tracing::debug!(%from, "a light node sent what only full nodes say");
                     continue;
+                }
+                match (bytes.split_first(), snapshots, joining) {
+                    (Some((&REQUEST_TAG, request)), Some(server), _) => {
+                        server.receive(from, request);
+                        continue;
+                    }
+                    (Some((&ANSWER_TAG, answer)), _, Some(joining)) => {
+                        // Full: more than was asked for. What is missed is asked for again.
+                        let _ = joining.try_send(JoinInput::Message(from, answer.to_vec()));
+                        continue;
+                    }
+                    _ => {}
                 }
                 // A chain that does not run here is not our business.
                 if let Some(inputs) = inputs {
@@ -272,6 +348,13 @@ async fn route(mut events: mpsc::Receiver<NetworkEvent>, routes: Routes, light: 
                 }
             }
         }
+    }
+}
+
+async fn to_joining(routes: &Routes, peer: PeerId, up: bool) {
+    let all: Vec<_> = routes.read().joining.values().cloned().collect();
+    for inputs in all {
+        let _ = inputs.send(JoinInput::Link(peer, up)).await;
     }
 }
 

@@ -143,6 +143,7 @@ struct Inner {
     height: Family<ChainLabels, Gauge>,
     executed: Family<ChainLabels, Gauge>,
     first: Family<ChainLabels, Gauge>,
+    joining: Family<ChainStateLabels, Gauge>,
     storage: Family<StorageLabels, Gauge>,
     round: Family<ChainLabels, Gauge>,
     validators: Family<ChainLabels, Gauge>,
@@ -196,6 +197,11 @@ impl Metrics {
             height: add(r, "block_height", "Height of the newest final block"),
             executed: add(r, "executed_height", "Height of the newest executed block"),
             first: add(r, "first_height", "First block of which everything is kept"),
+            joining: add(
+                r,
+                "join_chunks",
+                "Chunks of the snapshot that a joining node fetches: here, and in all",
+            ),
             storage: add_unit(
                 r,
                 "storage",
@@ -455,6 +461,18 @@ impl ChainMetrics {
         first.set(signed(height.0));
     }
 
+    /// Chunks of a snapshot that are here, and all of them; both 0 when none is fetched.
+    pub fn set_joining(&self, here: u64, all: u64) {
+        for (state, count) in [("here", here), ("all", all)] {
+            let labels = ChainStateLabels {
+                chain: self.chain.0,
+                state,
+            };
+            let gauge = self.metrics.0.joining.get_or_create_owned(&labels);
+            gauge.set(signed(count));
+        }
+    }
+
     /// Bytes of chain data by kind, in fixed words.
     pub fn set_storage(&self, kinds: impl IntoIterator<Item = (&'static str, u64)>) {
         for (kind, bytes) in kinds {
@@ -662,6 +680,7 @@ mod tests {
         chain.set_height(Height(9));
         chain.set_executed(Height(8));
         chain.set_first(Height(3));
+        chain.set_joining(1, 2);
         chain.set_storage([("blocks", 10)]);
         chain.set_round(Round(1));
         chain.set_validators(4);

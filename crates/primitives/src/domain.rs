@@ -52,6 +52,8 @@ pub enum Domain {
     Batch,
     /// Attestation of a batch, as signed.
     Attestation,
+    /// What a snapshot consists of.
+    Snapshot,
 }
 
 impl Domain {
@@ -84,6 +86,7 @@ impl Domain {
             Self::AtRest => b"hawser/atrest//1",
             Self::Batch => b"hawser/batch//01",
             Self::Attestation => b"hawser/attest/01",
+            Self::Snapshot => b"hawser/snapshot1",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod cert;
 pub(crate) mod chain;
 pub(crate) mod completions;
@@ -18,6 +19,7 @@ pub(crate) mod login;
 pub(crate) mod node;
 pub(crate) mod policy;
 pub(crate) mod proxy;
+pub(crate) mod snapshot;
 pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod storage;
@@ -51,6 +53,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Gov(command) => block_on(gov::run(&command, output, lang)),
         Command::Policy(command) => block_on(policy::run(&command, output, lang)),
         Command::Storage(command) => storage::run(&command, output, lang),
+        Command::Snapshot(command) => snapshot::run(&command, output, lang),
+        Command::Backup(command) => backup::run(&command, output, lang),
         Command::Db(command) => db::run(&command, output, lang),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args, lang),

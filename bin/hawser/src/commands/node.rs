@@ -5,6 +5,7 @@ mod invite;
 mod join;
 mod peers;
 mod trust;
+mod votes;
 
 use std::path::Path;
 
@@ -28,6 +29,8 @@ pub(crate) enum NodeCommand {
     Admit(peers::AdmitArgs),
     /// Stop admitting a peer; its link is closed at once
     Remove(peers::RemoveArgs),
+    /// Let a stopped node vote again whose votes of before are unknown
+    AllowVotes(votes::AllowArgs),
 }
 
 /// Runs the command.
@@ -38,6 +41,7 @@ pub(crate) async fn run(command: &NodeCommand, output: Output, lang: Lang) -> Re
         NodeCommand::List(args) => peers::list(args, output, lang).await,
         NodeCommand::Admit(args) => peers::admit(args, output, lang),
         NodeCommand::Remove(args) => peers::remove(args, output, lang),
+        NodeCommand::AllowVotes(args) => votes::allow(args, output, lang),
     }
 }
 

@@ -3,10 +3,12 @@
 mod admission;
 mod guard;
 mod inventory;
+mod joining;
 mod light;
 mod observe;
 mod record;
 pub(crate) mod run;
+pub(crate) mod snapshots;
 
 use std::path::PathBuf;
 

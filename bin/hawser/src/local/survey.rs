@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::LocalNode;
 use crate::client::Client;
+use crate::lang::Lang;
 use crate::quantity::{field, text};
+use crate::shelves::Joining;
 
 /// How a node is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -99,6 +101,14 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
         match node.client(timeout) {
             Ok(client) => question(&mut report, &client).await,
             Err(failure) => report.problem = Some(failure.message),
+        }
+        // It has no interface for clients before it has a state.
+        let joining = Joining::read(&node.config.node.data_dir);
+        if let Some(joining) = joining.filter(|_| !report.answered()) {
+            report.state = State::Waiting;
+            report.problem = None;
+            let zh = Lang::current() == Lang::Zh;
+            report.waiting.push(joining.sentence(zh));
         }
     }
     report

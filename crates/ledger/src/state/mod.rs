@@ -18,8 +18,9 @@ pub use keys::{Account, StateKey, StorageValue};
 pub use memory::MemoryState;
 pub use proof::{ProofEnd, ProofError, STATE_PROOF_BYTES_MAX, StateProof};
 pub use store::{
-    STATE_VALUE_BYTES_MAX, StateCheck, StateOptions, StateProgress, StateSource, StateStore,
-    StateView, part_of,
+    EXPORT_LEAVES_MAX, ExportPart, PartSource, STATE_VALUE_BYTES_MAX, StateCheck, StateExport,
+    StateLeaf, StateOptions, StateProgress, StateSource, StateStore, StateView, part_hash, part_of,
+    parts_root,
 };
 
 use std::collections::BTreeMap;

@@ -230,6 +230,15 @@ impl Page {
         self.view().paths.len()
     }
 
+    /// Paths and values of all leaves, in path order.
+    pub(super) fn leaves(&self) -> Vec<(B256, Bytes)> {
+        let view = self.view();
+        let leaf = |(at, path): (usize, &Word)| {
+            Some((B256::from(*path), Bytes::copy_from_slice(view.value(at)?)))
+        };
+        view.paths.iter().enumerate().filter_map(leaf).collect()
+    }
+
     /// The value at a path.
     pub(super) fn value(&self, path: &B256) -> Option<Bytes> {
         let view = self.view();

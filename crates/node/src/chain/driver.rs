@@ -10,6 +10,7 @@ use std::{
 use hawser_ledger::VerifiedTransaction;
 use hawser_network::{Lane, NetworkHandle};
 use hawser_primitives::{B256, Bytes, encode};
+use hawser_storage::Disk;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
     clock::Clock,
     explain,
     timers::Timers,
+    voteguard::write_vote_guard,
     worker::{Gossip, Jobs},
 };
 use crate::{
@@ -42,6 +44,7 @@ pub(super) struct Parts {
     pub(super) observer: Arc<dyn ChainObserver>,
     pub(super) names: PeerNames,
     pub(super) light: LightPeers,
+    pub(super) disk: Arc<dyn Disk>,
 }
 
 type Reply = oneshot::Sender<Result<B256, SubmitError>>;
@@ -57,6 +60,7 @@ pub(super) struct Driver {
     observer: Arc<dyn ChainObserver>,
     names: PeerNames,
     light: LightPeers,
+    disk: Arc<dyn Disk>,
     timers: Timers,
     clock: Clock,
     replies: BTreeMap<u64, (Reply, Arc<VerifiedTransaction>)>,
@@ -125,6 +129,7 @@ impl Driver {
             observer: parts.observer,
             names: parts.names,
             light: parts.light,
+            disk: parts.disk,
             timers: Timers::default(),
             clock: Clock::start(),
             replies: BTreeMap::new(),
@@ -210,6 +215,7 @@ impl Driver {
                 }
             }
             Action::Convict(evidence) => self.convictions.keep(&evidence)?,
+            Action::Guard(guard) => write_vote_guard(Arc::clone(&self.disk), guard)?,
             Action::Check { hash, block, known } => {
                 self.jobs.check(CheckJob { hash, block, known });
             }
@@ -304,6 +310,16 @@ impl Driver {
                 "ANOTHER NODE SIGNS WITH THIS NODE'S VOTE KEY. This node votes no more and follows. \
                  Find the other one: a copy of this folder, a standby, or a thief. Stop one of the \
                  two and restart this node; if the key was stolen, have a new one voted in"
+            ),
+            Report::VotesForgotten { height, block } => tracing::error!(
+                %height, %block,
+                "A FINAL BLOCK CARRIES A VOTE OF THIS NODE THAT ITS VOTE LOG DOES NOT KNOW: the data folder \
+                 is an older copy. This node does not vote until that is safe, and follows meanwhile"
+            ),
+            Report::VotesFrom { from } => tracing::warn!(
+                %from,
+                "votes of before may be forgotten, but the others have shown how far they are: this node \
+                 votes again from that block on"
             ),
             Report::FalseAttestation {
                 validator,

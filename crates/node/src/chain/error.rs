@@ -25,6 +25,9 @@ pub enum ChainError {
     /// The evidence kept against validators.
     #[error("evidence against validators (attesters.log): {0}")]
     Convictions(String),
+    /// A folder that was being made from a snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] Box<crate::snapshot::SnapshotError>),
     /// The operating system gave no random bytes.
     #[error("the operating system gave no randomness")]
     Randomness,

@@ -8,7 +8,11 @@ use hawser_network::PeerId;
 use hawser_primitives::{Address, Height, Round};
 
 use super::{ChainStatus, PeerState};
-use crate::{Rules, replica::Replica, store::ChainStore};
+use crate::{
+    Rules,
+    replica::{GuardReason, Replica, VoteGuard},
+    store::ChainStore,
+};
 
 /// Time after which a height in progress is worth explaining, in milliseconds.
 const SLOW_MS: u64 = 2_000;
@@ -72,6 +76,9 @@ pub(super) fn status(
              a thief), stop one of the two and restart this one; if the key was stolen, replace the \
              validator by a proposal"
         ));
+    }
+    if let Some(guard) = replica.vote_guard() {
+        waiting.push(forgotten(guard));
     }
     if let Some(ms) = replica.clock_behind_ms() {
         waiting.push(format!(
@@ -170,6 +177,27 @@ pub(super) fn status(
         waiting,
     }
     .with_pool(replica.pool().counts())
+}
+
+/// Why a node does not vote that may have forgotten votes, in words.
+fn forgotten(guard: VoteGuard) -> String {
+    let why = match guard.reason {
+        GuardReason::Restored => "its data was restored from a backup or a snapshot",
+        GuardReason::NoVoteLog => "its vote log is missing",
+        GuardReason::OlderLog => "its data folder is an older copy, as a final block shows",
+    };
+    let then = match guard.from {
+        Some(from) => format!("It votes again from block {from} on"),
+        None => {
+            "It votes again two blocks after it has seen a quorum of the other validators vote. \
+                 Where the whole network was restored, nobody will: then \
+                 `hawser node allow-votes` on the stopped nodes"
+                .to_owned()
+        }
+    };
+    format!(
+        "votes: this node follows and does not vote, because votes of before are unknown ({why}). {then}"
+    )
 }
 
 /// A validator as people call it.

@@ -14,6 +14,7 @@ mod handle;
 mod status;
 mod timers;
 mod verify;
+mod voteguard;
 mod votelog;
 mod worker;
 
@@ -34,13 +35,17 @@ pub use handle::{ChainHandle, Denial, Source, Stopped, SubmitError};
 pub use status::{ChainStatus, PeerState};
 pub use timers::Timers;
 pub use verify::Verifier;
+pub use voteguard::{read_vote_guard, write_vote_guard};
 pub use votelog::VoteLog;
+
+use voteguard::clear_vote_guard;
 
 use crate::{
     light::LightPeers,
     peers::PeerNames,
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
-    replica::{AuditSampling, Boot, CastVotes, CheckedBlock, Event},
+    replica::{AuditSampling, Boot, CastVotes, CheckedBlock, Event, GuardReason, VoteGuard},
+    snapshot,
     store::{ChainStore, ExecutedBlock, StoreOptions},
 };
 
@@ -148,6 +153,11 @@ impl Chain {
         (names, light): (PeerNames, LightPeers),
         progress: &mut dyn FnMut(Height, Height),
     ) -> Result<Self, ChainError> {
+        if snapshot::clear_unfinished(setup.disk.as_ref()).map_err(Box::new)? {
+            tracing::warn!(
+                "the folder was being made from a snapshot when the node stopped; it begins anew"
+            );
+        }
         let store = Arc::new(ChainStore::open(
             Arc::clone(&setup.disk),
             Arc::clone(&setup.kv),
@@ -216,6 +226,7 @@ impl Chain {
             observer: setup.observer,
             names,
             light,
+            disk: setup.disk,
         });
         let mut threads = workers;
         threads.push(driver::spawn(
@@ -297,14 +308,7 @@ pub fn boot(
             last_busy = Height(height);
         }
     }
-    if key.is_some() && tip.height > Height::GENESIS && !VoteLog::exists(disk.as_ref())? {
-        return Err(ChainError::VoteLog(format!(
-            "it is missing, but the chain is at block {}: this validator cannot know what it voted \
-             for, and voting again could contradict it. Start the node without vote_key until it \
-             has followed at least one more block, then put vote_key back",
-            tip.height
-        )));
-    }
+    let guard = vote_guard(&disk, key.is_some(), tip.height)?;
     let (log, recovered) = VoteLog::open(disk, tip.height)?;
     let mut cast = BTreeMap::new();
     for (height, found) in recovered {
@@ -340,8 +344,32 @@ pub fn boot(
             per_mille: pool.audit_per_mille,
         },
         convicted: Vec::new(),
+        guard,
     };
     Ok((log, boot))
+}
+
+/// What is known of forgotten votes. A chain without its vote log is one that forgot them all.
+fn vote_guard(
+    disk: &Arc<dyn Disk>,
+    votes: bool,
+    tip: Height,
+) -> Result<Option<VoteGuard>, ChainError> {
+    let guard = read_vote_guard(Arc::clone(disk))?;
+    match guard {
+        Some(guard) if guard.allows(tip) => {
+            // It votes already, and its log knows of all votes since.
+            clear_vote_guard(disk.as_ref())?;
+            Ok(None)
+        }
+        Some(guard) => Ok(Some(guard)),
+        None if votes && tip > Height::GENESIS && !VoteLog::exists(disk.as_ref())? => {
+            let guard = VoteGuard::unknown(GuardReason::NoVoteLog);
+            write_vote_guard(Arc::clone(disk), guard)?;
+            Ok(Some(guard))
+        }
+        None => Ok(None),
+    }
 }
 
 /// Tells a chain about a link.

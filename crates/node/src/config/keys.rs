@@ -458,6 +458,36 @@ pub const KEYS: &[Key] = &[
         "file of 16 to 4096 secret bytes that opens the data key when storage.encryption is key-file",
     ),
     key(
+        "sync.mode",
+        Kind::Choice(&["blocks", "snapshot", "auto"]),
+        "\"blocks\"",
+        "what an empty folder is filled from: all blocks, which are executed again; a snapshot of the state that peers offer, checked against certified headers; or auto: a snapshot if a peer offers one within ten seconds, else blocks",
+    ),
+    key(
+        "snapshot.every_blocks",
+        Kind::Integer(0, 1_000_000_000),
+        "0",
+        "a snapshot of the state is made of every block whose height is a multiple of this, beside the running chain; the same number on all nodes lets a new one fetch from several; 0: none",
+    ),
+    key(
+        "snapshot.keep",
+        Kind::Integer(1, 16),
+        "2",
+        "newest snapshots that are kept",
+    ),
+    key(
+        "snapshot.mib_per_s",
+        Kind::Integer(0, 1_048_576),
+        "32",
+        "rate at which a snapshot or a backup is written, in MiB per second; 0: as fast as it goes",
+    ),
+    key(
+        "snapshot.serve",
+        Kind::Choice(&["peers", "nobody"]),
+        "\"peers\"",
+        "whether admitted full peers may fetch snapshots from this node",
+    ),
+    key(
         "consensus.propose_ms",
         Kind::Integer(10, 600_000),
         "600",

@@ -33,6 +33,10 @@ pub struct NodeConfig {
     pub rpc: RpcSection,
     /// What is kept in memory and on disk.
     pub storage: StorageSection,
+    /// How a new node comes to the chain's state.
+    pub sync: SyncSection,
+    /// Snapshots of the chain's state.
+    pub snapshot: SnapshotSection,
     /// Waits of agreement.
     pub consensus: ConsensusSection,
     /// Waiting transactions.
@@ -349,6 +353,58 @@ pub struct PoolSection {
 pub struct ExecutionSection {
     /// Threads that a block may be shared among; 0 for one per processor.
     pub threads: usize,
+}
+
+/// How a new node comes to the chain's state.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncSection {
+    /// What an empty folder is filled from.
+    pub mode: SyncMode,
+}
+
+/// What an empty folder is filled from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncMode {
+    /// All blocks from the first one on.
+    Blocks,
+    /// A snapshot, which is waited for.
+    Snapshot,
+    /// A snapshot if a peer offers one, else blocks.
+    Auto,
+}
+
+/// Snapshots of the chain's state.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotSection {
+    /// A snapshot is made of every block whose height is a multiple of this; 0 for none.
+    pub every_blocks: u64,
+    /// Snapshots that are kept.
+    pub keep: usize,
+    /// Rate at which one is written, in MiB per second; 0 for as fast as it goes.
+    pub mib_per_s: u64,
+    /// Whether peers may fetch them.
+    pub serve: SnapshotServe,
+}
+
+/// Whether peers may fetch snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SnapshotServe {
+    /// Admitted full peers may.
+    Peers,
+    /// Nobody may.
+    Nobody,
+}
+
+impl SnapshotSection {
+    /// Rate in bytes per second; 0 for no bound.
+    #[must_use]
+    pub const fn bytes_per_s(&self) -> u64 {
+        self.mib_per_s.saturating_mul(1024 * 1024)
+    }
 }
 
 /// The record of decisions and administrative acts.

@@ -66,6 +66,7 @@ impl Replica {
         // Somebody has a reason to make this block.
         self.start_height()?;
         let outputs = self.bft.on_message(message)?;
+        self.watch_guard();
         self.apply(outputs)
     }
 
@@ -126,6 +127,7 @@ impl Replica {
             return Ok(());
         }
         self.actions.push(Action::ClearTimer(TimerId::Wake));
+        self.lift_guard(next);
         self.height_started = self.now;
         let committee = self.rules.committee(next);
         let outputs = match self.cast.remove(&next) {

@@ -198,6 +198,11 @@ impl Batches {
         self.key = None;
     }
 
+    /// This node signs again.
+    pub(super) fn with_vote(&mut self, key: Arc<SecretKey>) {
+        self.key = Some(key);
+    }
+
     fn close(&mut self, digest: &B256) -> Option<Open> {
         let open = self.open.remove(digest)?;
         self.open_bytes = self.open_bytes.saturating_sub(open.bytes);

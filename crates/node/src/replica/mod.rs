@@ -17,6 +17,7 @@ mod agreement;
 mod attest;
 mod candidates;
 mod compact;
+mod guard;
 mod late;
 mod own;
 mod pace;
@@ -46,6 +47,8 @@ use attest::Batches;
 pub use attest::{Audit, AuditSampling, Batched, Intake};
 use candidates::Candidates;
 use compact::Drafts;
+use guard::Guarded;
+pub use guard::{GuardReason, VoteGuard};
 use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
@@ -228,6 +231,8 @@ pub enum Action {
         /// How many.
         count: u32,
     },
+    /// Keep durably what is known of forgotten votes.
+    Guard(VoteGuard),
     /// Answer a submission.
     Reply(u64, Result<B256, PoolError>),
     /// Something that people should know.
@@ -285,6 +290,19 @@ pub enum Report {
         validator: Address,
         /// What was signed elsewhere, in words.
         what: String,
+    },
+    /// A final block carries a vote of this node that it does not know of; it does not vote until that
+    /// is safe.
+    VotesForgotten {
+        /// The block.
+        height: Height,
+        /// Its hash.
+        block: B256,
+    },
+    /// It is known from which height on this node votes again.
+    VotesFrom {
+        /// The first such height.
+        from: Height,
     },
     /// A validator vouched for a transaction that does not verify. Its word counts no more.
     FalseAttestation {
@@ -397,6 +415,8 @@ pub struct Boot {
     pub audit: AuditSampling,
     /// Evidence kept against validators.
     pub convicted: Vec<(Address, FalseAttestation)>,
+    /// Whether votes of before are unknown, so that this node must not vote yet.
+    pub guard: Option<VoteGuard>,
 }
 
 /// What this validator logged of one height before it stopped. It binds when the height is started
@@ -435,6 +455,10 @@ pub struct Replica {
     genesis_hash: B256,
     rules: Arc<Rules>,
     address: Option<Address>,
+    /// The vote key, also while it rests.
+    key: Option<Arc<SecretKey>>,
+    /// Set while this node must not vote, as it may have forgotten votes.
+    guarded: Option<Guarded>,
     suite: Suite,
     bft: Bft,
     pool: Pool,
@@ -476,11 +500,19 @@ impl Replica {
     pub fn new(boot: Boot) -> Self {
         let suite = boot.genesis.suite;
         let next = boot.tip.height.next();
-        let address = boot.key.as_ref().map(|key| key.address());
+        let (mut voting, mut guarded, mut cast) = (boot.key.clone(), None, boot.cast);
+        if let Some(guard) = boot.guard.filter(|guard| !guard.allows(next))
+            && let Some(key) = voting.take()
+        {
+            guarded = Some(Guarded { key, guard });
+            // What an older log says of votes is not all that was voted.
+            cast.clear();
+        }
+        let address = voting.as_ref().map(|key| key.address());
         let bft = Bft::new(
             BftConfig {
                 chain: boot.genesis.chain_id,
-                key: boot.key.clone(),
+                key: voting.clone(),
                 timeouts: boot.timeouts,
             },
             next,
@@ -497,6 +529,8 @@ impl Replica {
             genesis: boot.genesis,
             rules: boot.rules,
             address,
+            key: boot.key,
+            guarded,
             suite,
             bft,
             tip: boot.tip,
@@ -510,7 +544,7 @@ impl Replica {
             candidates: Candidates::default(),
             drafts: Drafts::default(),
             passed: RecentHashes::default(),
-            batches: Batches::new(boot.key, boot.audit, boot.convicted),
+            batches: Batches::new(voting, boot.audit, boot.convicted),
             spare: Latest::spare(),
             answers: Answers::default(),
             introduced: Latest::introduced(),
@@ -519,10 +553,10 @@ impl Replica {
             peers: BTreeMap::new(),
             sync: Sync::default(),
             program_version: boot.program_version,
-            own: OwnVotes::of_earlier_run(&boot.cast, address),
+            own: OwnVotes::of_earlier_run(&cast, address),
             late: LateProposers::default(),
             ahead: None,
-            cast: boot.cast,
+            cast,
             height_started: Time(0),
             spoken: Height::GENESIS,
             pace: Pace::default(),
@@ -773,6 +807,8 @@ impl Replica {
                 let reason = "asked what is answered beside the replica".to_owned();
                 self.report(Report::BadMessage { from, reason });
             }
+            // Where no snapshots are served, or late: nobody's fault.
+            PeerMessage::SnapshotRequest(_) | PeerMessage::SnapshotAnswer(_) => {}
             PeerMessage::LightAnswer(_) => {
                 let reason = "answered a question that a full node does not ask".to_owned();
                 self.report(Report::BadMessage { from, reason });

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use hawser_consensus::{Election as _, Message, Record, SignedProposal, SignedVote};
+use hawser_consensus::{Message, Record, SignedProposal, SignedVote};
 use hawser_ledger::VoteKind;
 use hawser_network::PeerId;
 use hawser_primitives::{Address, B256, Height, Round};
@@ -100,6 +100,17 @@ impl OwnVotes {
             .any(|(_, signed)| signed.as_ref() == Some(block))
     }
 
+    /// Whether a precommit for a block was signed in one round, as far back as the last decided
+    /// height.
+    pub(super) fn precommitted_in(&self, height: Height, round: Round, block: &B256) -> bool {
+        let place = Place {
+            height,
+            round,
+            vote: Some(true),
+        };
+        self.signed.get(&place) == Some(&Some(*block))
+    }
+
     /// Forgets what a decided height makes irrelevant.
     pub(super) fn decided(&mut self, height: Height) {
         self.signed.retain(|place, _| place.height > height);
@@ -158,20 +169,10 @@ impl Replica {
             what: what.clone(),
         });
         self.own.elsewhere = Some(what);
-        // From here on this node has no vote and builds no blocks.
-        self.address = None;
-        self.build = None;
-        self.batches.without_vote();
-        self.cast.clear();
-        // Bodies are asked for again, as the new agreement has not heard of them.
-        self.candidates.clear();
-        let next = self.tip.height.next();
-        let running = self.bft.height() == Some(next);
-        self.bft = self.bft.without_vote(next, self.rules.committee(next));
-        if running {
-            self.start_height()?;
-        }
-        Ok(())
+        // This node's doing cannot mend it: only a restart, once the other one is gone.
+        self.guarded = None;
+        self.key = None;
+        self.rest_vote()
     }
 }
 

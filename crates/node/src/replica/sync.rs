@@ -325,6 +325,7 @@ impl Replica {
                 };
                 let count = block.transactions.len();
                 self.pace.decided(height, self.now, count, false);
+                self.watch_certificate(&certificate)?;
                 self.commit(block, certificate)?;
                 Ok(true)
             }

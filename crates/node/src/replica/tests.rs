@@ -58,6 +58,7 @@ fn replica(i: u8) -> Replica {
         program_version: PROTOCOL_VERSION,
         audit: NO_AUDIT,
         convicted: Vec::new(),
+        guard: None,
     })
 }
 
@@ -411,6 +412,7 @@ fn boot_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>) ->
         program_version: PROTOCOL_VERSION,
         audit: NO_AUDIT,
         convicted: Vec::new(),
+        guard: None,
     }
 }
 

@@ -5,7 +5,10 @@ use hawser_ledger::{
 };
 use hawser_primitives::{Address, B256, Bytes, Height};
 
-use crate::light::{LightAnswer, LightRequest};
+use crate::{
+    light::{LightAnswer, LightRequest},
+    snapshot::{SnapshotAnswer, SnapshotRequest},
+};
 
 /// Most blocks asked for at once.
 pub const SYNC_BLOCKS_MAX: u32 = 64;
@@ -188,4 +191,8 @@ pub enum PeerMessage {
         /// The first block that it keeps.
         first: Height,
     } = 18,
+    /// Asks for snapshots. Answered beside the replica, by [`crate::snapshot`].
+    SnapshotRequest(SnapshotRequest) = 19,
+    /// The answer, for a node that is joining.
+    SnapshotAnswer(SnapshotAnswer) = 20,
 }

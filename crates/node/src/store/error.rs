@@ -121,6 +121,9 @@ pub enum StoreError {
         /// First stored block.
         first: Height,
     },
+    /// Changes of the committee that cannot all be shown.
+    #[error("changes of the committee: {0}")]
+    Changes(String),
     /// A final block commits to other results than this node computed.
     #[error(
         "block {height} is final and commits to other results of block {found} than this node \

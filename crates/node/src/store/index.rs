@@ -3,7 +3,9 @@
 use std::ops::Bound;
 
 use hawser_execution::NativeRegistry;
-use hawser_ledger::{Log, Receipt, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state};
+use hawser_ledger::{
+    CommitteeChange, Log, Receipt, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state,
+};
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Column, KeyForm, Kv};
 
@@ -27,10 +29,23 @@ const META: Column = Column("meta");
 const META_GENESIS: &[u8] = b"genesis";
 /// First height (8) of which everything is kept; absent where nothing was dropped.
 const META_FIRST: &[u8] = b"first";
+/// Height (8) of the snapshot that the store was made from; absent where it was not.
+const META_IMPORTED: &[u8] = b"imported";
+/// First height (8) of a committee → the [`CommitteeChange`] that a snapshot brought.
+const CHANGES: Column = Column("change");
 
 const HEIGHT_AND_POSITION_BYTES: usize = 12;
 
-const COLUMNS: &[Column] = &[TRANSACTIONS, BLOCKS, BLOOMS, ROOTS, LOOKUPS, SETTINGS, META];
+const COLUMNS: &[Column] = &[
+    TRANSACTIONS,
+    BLOCKS,
+    BLOOMS,
+    ROOTS,
+    LOOKUPS,
+    SETTINGS,
+    META,
+    CHANGES,
+];
 
 /// All columns that a chain's key-value store needs, the state's included.
 #[must_use]
@@ -86,6 +101,44 @@ pub(super) fn first(kv: &dyn Kv) -> Result<Option<Height>, StoreError> {
 pub(super) fn put_first(batch: &mut Batch, first: Height) {
     batch.put(META, META_FIRST, first.0.to_be_bytes());
 }
+
+pub(super) fn put_imported(batch: &mut Batch, height: Height) {
+    batch.put(META, META_IMPORTED, height.0.to_be_bytes());
+}
+
+/// The height of the snapshot that the store was made from.
+pub(super) fn imported(kv: &dyn Kv) -> Result<Option<Height>, StoreError> {
+    let stored = kv.get(META, META_IMPORTED)?;
+    let bytes = stored.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
+    Ok(bytes.map(|bytes| Height(u64::from_be_bytes(bytes))))
+}
+
+pub(super) fn put_change(batch: &mut Batch, change: &CommitteeChange) {
+    let from = change.header.height.next();
+    batch.put(CHANGES, from.0.to_be_bytes(), encode(change));
+}
+
+/// The changes of the committee that a snapshot brought, in order.
+pub(super) fn changes(kv: &dyn Kv) -> Result<Vec<CommitteeChange>, StoreError> {
+    let rows = kv.range(
+        CHANGES,
+        Bound::Unbounded,
+        Bound::Unbounded,
+        false,
+        hawser_ledger::COMMITTEES_MAX,
+    )?;
+    let decode = |(key, bytes): &(Vec<u8>, Vec<u8>)| {
+        decode_exact(bytes, CHANGE_BYTES_MAX).map_err(|source| StoreError::Decode {
+            what: "change of the committee",
+            height: Height(<[u8; 8]>::try_from(key.as_slice()).map_or(0, u64::from_be_bytes)),
+            source,
+        })
+    };
+    rows.iter().map(decode).collect()
+}
+
+/// Longest encoding of a change of the committee: a certificate and a committee of the largest size.
+const CHANGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Removes the rows of a block that are of use only together with the block: where its
 /// transactions are, its bloom filter, its roots. Hashes of blocks stay, and what native contracts'

@@ -10,6 +10,7 @@
 
 pub mod check;
 mod error;
+mod import;
 mod index;
 mod prune;
 mod read;
@@ -41,6 +42,7 @@ use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StoreError;
+pub use import::{ImportBlocks, ImportSource, genesis_root};
 pub use index::{columns, key_forms};
 pub use prune::{KEEP_BLOCKS_MIN, KindBytes, keep_blocks_min};
 
@@ -49,6 +51,8 @@ pub use prune::{KEEP_BLOCKS_MIN, KindBytes, keep_blocks_min};
 pub const SEGMENTS: [&str; 3] = ["blocks", "receipts", "headers"];
 /// The log of what this node signed and saw signed.
 pub const VOTE_LOG: &str = "votes.log";
+/// What this node knows of votes that it may have forgotten.
+pub const VOTE_GUARD: &str = "votes.guard";
 /// File of evidence against validators within a chain's folder.
 pub const CONVICTIONS_LOG: &str = "attesters.log";
 pub use read::{Position, ProofError, StateAt};
@@ -564,7 +568,7 @@ impl ChainStore {
     fn load(&self, height: Height) -> Result<Arc<ExecutedBlock>, StoreError> {
         let CertifiedBlock { block, certificate } = self.stored(height)?;
         let result = self.result(height)?;
-        let transactions = self.with_senders(&block, &result)?;
+        let transactions = with_senders(self.suite, &block, &result)?;
         Ok(Arc::new(ExecutedBlock {
             hash: block.hash(self.suite),
             block: Arc::new(block),
@@ -585,31 +589,31 @@ impl ChainStore {
             source,
         })
     }
+}
 
-    /// Transactions of a stored block. Senders come from its receipts: their signatures were
-    /// verified before the block was executed.
-    fn with_senders(
-        &self,
-        block: &Block,
-        result: &BlockResult,
-    ) -> Result<Arc<Vec<Arc<VerifiedTransaction>>>, StoreError> {
-        let height = block.header.height;
-        let pair = |(raw, receipt): (&hawser_primitives::Bytes, &Receipt)| {
-            let transaction = Transaction::decode(self.suite, raw.clone())
-                .map_err(|source| StoreError::BadTransaction { height, source })?;
-            Ok(Arc::new(VerifiedTransaction::from_stored(
-                transaction,
-                receipt.sender,
-            )))
-        };
-        let all: Result<Vec<_>, StoreError> = block
-            .transactions
-            .iter()
-            .zip(&result.receipts)
-            .map(pair)
-            .collect();
-        all.map(Arc::new)
-    }
+/// Transactions of a stored block. Senders come from its receipts: their signatures were verified
+/// before the block was executed.
+fn with_senders(
+    suite: Suite,
+    block: &Block,
+    result: &BlockResult,
+) -> Result<Arc<Vec<Arc<VerifiedTransaction>>>, StoreError> {
+    let height = block.header.height;
+    let pair = |(raw, receipt): (&hawser_primitives::Bytes, &Receipt)| {
+        let transaction = Transaction::decode(suite, raw.clone())
+            .map_err(|source| StoreError::BadTransaction { height, source })?;
+        Ok(Arc::new(VerifiedTransaction::from_stored(
+            transaction,
+            receipt.sender,
+        )))
+    };
+    let all: Result<Vec<_>, StoreError> = block
+        .transactions
+        .iter()
+        .zip(&result.receipts)
+        .map(pair)
+        .collect();
+    all.map(Arc::new)
 }
 
 /// Hashes for the block after the head: all that it may ask for are in memory.

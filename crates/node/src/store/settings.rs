@@ -39,6 +39,11 @@ impl ChainStore {
         let entry = index::settings_at(self.kv.as_ref(), height)?;
         Ok(Arc::new(match entry {
             Some(entry) => entry.settings,
+            // Of the blocks before a snapshot, what governed them need not be known: the oldest
+            // settings that are stand for it. Committees and roots are in the headers.
+            None if self.imported()?.is_some() => {
+                return Ok(Arc::clone(rules.settings(rules.first())));
+            }
             None => ChainSettings::of_genesis(&self.genesis),
         }))
     }
@@ -72,16 +77,55 @@ impl ChainStore {
     /// The changes of the committee that lead from the genesis to the one that decides `height`,
     /// each with the final header that names it.
     pub fn committee_changes(&self, height: Height) -> Result<Vec<CommitteeChange>, ProofError> {
-        let entries = self.settings_changes(Height::GENESIS, height, SETTINGS_CHANGES_MAX)?;
+        self.changes_up_to(height, COMMITTEE_CHANGES_MAX)
+    }
+
+    /// The same, of as many changes as a verifier follows.
+    pub(crate) fn all_committee_changes(
+        &self,
+        height: Height,
+    ) -> Result<Vec<CommitteeChange>, StoreError> {
+        let all = self.changes_up_to(height, hawser_ledger::COMMITTEES_MAX);
+        all.map_err(|error| match error {
+            ProofError::Store(error) => error,
+            other => StoreError::Changes(other.to_string()),
+        })
+    }
+
+    fn changes_up_to(
+        &self,
+        height: Height,
+        most: usize,
+    ) -> Result<Vec<CommitteeChange>, ProofError> {
         let mut changes = Vec::new();
         let mut current = self.genesis.validator_set().map_err(StoreError::from)?;
+        let mut since = Height::GENESIS;
+        // What led to a snapshot came with it; the settings of before are not known here.
+        if let Some(imported) = self.imported()? {
+            for change in self.imported_changes()? {
+                if change.header.height < height {
+                    since = change.header.height.next();
+                    current = change.next.clone();
+                    changes.push(change);
+                }
+            }
+            since = since.max(imported).next();
+            if changes.len() > most {
+                return Err(ProofError::TooManyChanges(most));
+            }
+        }
+        let entries = if since <= height {
+            self.settings_changes(since, height, SETTINGS_CHANGES_MAX)?
+        } else {
+            Vec::new()
+        };
         for entry in entries {
             let next = entry.settings.validator_set().map_err(StoreError::from)?;
             if next == current {
                 continue;
             }
-            if changes.len() >= COMMITTEE_CHANGES_MAX {
-                return Err(ProofError::TooManyChanges(COMMITTEE_CHANGES_MAX));
+            if changes.len() >= most {
+                return Err(ProofError::TooManyChanges(most));
             }
             let before = entry.from.back(1);
             let (header, certificate) =

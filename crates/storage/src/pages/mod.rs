@@ -25,7 +25,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -145,6 +145,8 @@ pub struct PageStore {
     options: PageStoreOptions,
     segments: RwLock<BTreeMap<u32, Arc<Segment>>>,
     state: Mutex<State>,
+    /// Readers that rely on pages of an earlier commit: no segment is removed meanwhile.
+    holds: AtomicUsize,
     poisoned: AtomicBool,
 }
 
@@ -286,6 +288,7 @@ impl PageStore {
             options,
             segments: RwLock::new(segments),
             state: Mutex::new(state),
+            holds: AtomicUsize::new(0),
             poisoned: AtomicBool::new(false),
         };
         Ok((store, commit))
@@ -348,6 +351,18 @@ impl PageStore {
         self.remove_doomed(&mut state)
     }
 
+    /// Keeps every page readable where it stands now, also what later commits replace, until as many
+    /// calls of [`Self::release`] follow. Meanwhile no segment is removed, so the disk takes what is
+    /// written in that time on top of its usual bound.
+    pub fn hold(&self) {
+        self.holds.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Ends a [`Self::hold`]. The next durable commit removes what waited for it.
+    pub fn release(&self) {
+        self.holds.fetch_sub(1, Ordering::AcqRel);
+    }
+
     /// What the segments hold at the moment.
     #[must_use]
     pub fn usage(&self) -> PageUsage {
@@ -361,6 +376,9 @@ impl PageStore {
     }
 
     fn remove_doomed(&self, state: &mut State) -> Result<(), LogError> {
+        if self.holds.load(Ordering::Acquire) > 0 {
+            return Ok(());
+        }
         for number in std::mem::take(&mut state.doomed) {
             self.segments.write().remove(&number);
             self.durable(self.files.disk.remove(&self.files.segment_name(number)))?;

@@ -74,6 +74,8 @@ impl ChainObserver for Observer {
             Report::BlockRefused { .. } => self.chain.rejected("block", "refused"),
             Report::Misbehaviour { .. } => self.chain.rejected("block", "misbehaviour"),
             Report::KeyElsewhere { .. } => self.chain.rejected("vote", "key_elsewhere"),
+            Report::VotesForgotten { .. } => self.chain.rejected("vote", "forgotten"),
+            Report::VotesFrom { .. } => {}
             Report::FalseAttestation {
                 chain,
                 validator,
@@ -154,6 +156,8 @@ impl RpcObserver for Calls {
 pub(super) enum Phase {
     /// Opening its chains.
     Starting,
+    /// Filling an empty folder from a snapshot; how far that is, in words.
+    Joining(String),
     /// Serving.
     Running(Vec<(ChainHandle, ChainMetrics)>),
     /// Serving as a light node.
@@ -211,6 +215,7 @@ impl Health {
     pub(super) async fn probe(&self) -> Readiness {
         let phase = self.phase.read().clone();
         let chains = match phase {
+            Phase::Joining(text) => return Readiness::waiting(vec![text]),
             Phase::Starting => return Readiness::waiting(vec!["the node is starting".to_owned()]),
             Phase::Stopping => return Readiness::waiting(vec!["the node is stopping".to_owned()]),
             Phase::Light(handle, chain) => {

@@ -7,8 +7,9 @@ use hawser_execution::Threads;
 use hawser_ledger::Genesis;
 use hawser_network::{ListenerTls, NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
-use hawser_node::config::{ChainSection, Loaded, NodeConfig, NodeMode, ReadsMode};
+use hawser_node::config::{ChainSection, Loaded, NodeConfig, NodeMode, ReadsMode, SnapshotServe};
 use hawser_node::light::{LightLimits, LightReads, LightService};
+use hawser_node::snapshot::{SnapshotLimits, SnapshotService};
 use hawser_node::{Node, store};
 use hawser_ops::audit::{self, RefusalSink, RefusalSource};
 use hawser_ops::http::{self, Probe};
@@ -21,7 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::guard::Guard;
 use super::observe::{Calls, Health, Observer, Phase};
-use super::{Keys, admission, light};
+use super::snapshots::Keeper;
+use super::{Keys, admission, joining, light, snapshots};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::local::read_genesis;
 use crate::passphrase::Passphrase;
@@ -73,9 +75,11 @@ async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
     // What is refused before the log is open waits for it.
     let (sink, refused) = audit::refusals();
     let secrets = (keys.votes, &keys.passphrase);
-    let started = start_chains(config, secrets, &node, &metrics, &sink);
+    let started = start_chains(config, secrets, &node, (&metrics, &health), &sink).await;
+    let mut keepers = Vec::new();
     let served = match started {
-        Ok(chains) => {
+        Ok((chains, shelves)) => {
+            keepers = shelves;
             let id = own.to_string();
             guarded(
                 (file, loaded),
@@ -92,6 +96,7 @@ async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
         Ok(served) => served,
         Err(failure) => {
             // The chains that did start have to be closed in order, too.
+            tokio::task::block_in_place(|| drop(keepers));
             if let Err(error) = node.stop().await {
                 tracing::error!(%error, "closing after a failed start");
             }
@@ -119,6 +124,7 @@ async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
         Ok(signal) => (*signal).to_owned(),
         Err((chain, reason)) => format!("chain {chain}: {reason}"),
     };
+    tokio::task::block_in_place(|| drop(keepers));
     tokio::task::block_in_place(|| guard.stopped(&why));
     let stopped = node.stop().await;
     if let Err((chain, reason)) = ended {
@@ -307,20 +313,23 @@ fn network_numbers(metrics: &Metrics, network: &NetworkHandle) {
     }
 }
 
-fn start_chains(
+/// Chains that run, and what makes their snapshots.
+type Started = (Vec<(ChainHandle, ChainMetrics)>, Vec<Keeper>);
+
+async fn start_chains(
     config: &NodeConfig,
     (votes, passphrase): (Vec<Option<hawser_crypto::SecretKey>>, &Passphrase),
     node: &Node,
-    metrics: &Metrics,
+    (metrics, health): (&Metrics, &Health),
     refusals: &RefusalSink,
-) -> Result<Vec<(ChainHandle, ChainMetrics)>> {
+) -> Result<Started> {
     if config.chains.is_empty() {
         return fail(
             Code::Config,
             "the configuration names no chain; add a [[chains]] with the path of its genesis",
         );
     }
-    let mut chains = Vec::new();
+    let (mut chains, mut keepers) = (Vec::new(), Vec::new());
     // All chains share them.
     let threads = Threads::new(config.execution.threads);
     for (section, key) in config.chains.iter().zip(votes) {
@@ -342,6 +351,9 @@ fn start_chains(
             Observer::new(metrics, chain.clone(), refusals.clone()),
         )?;
         let id = genesis.chain_id;
+        let dir = chain_dir(config, section, id);
+        joining::join(config, (&setup, &dir), node, (health, &chain)).await?;
+        let sealer = setup.disk.sealer();
         let handle = tokio::task::block_in_place(|| {
             node.add_chain(setup, &mut |at, target| {
                 if at.0 % 1_000 == 0 {
@@ -361,12 +373,19 @@ fn start_chains(
             limits: LightLimits::default(),
         };
         node.serve_light(id, service).or_fail(Code::Failed)?;
+        let (shelf, keeper) = snapshots::start(&handle, &config.snapshot, &dir, sealer)?;
+        keepers.push(keeper);
+        if config.snapshot.serve == SnapshotServe::Peers {
+            let limits = SnapshotLimits::default();
+            let service = SnapshotService { shelf, limits };
+            node.serve_snapshots(id, service).or_fail(Code::Failed)?;
+        }
         let head = handle.store().head().id();
         tracing::info!(chain = %id, name = %genesis.name, suite = %genesis.suite,
             height = %head.height, "chain runs");
         chains.push((handle, chain));
     }
-    Ok(chains)
+    Ok((chains, keepers))
 }
 
 fn check_key(
@@ -449,14 +468,13 @@ pub(super) fn refuse_changed_chain(config: &NodeConfig, dir: &std::path::Path) -
     }
 }
 
-fn setup(
+/// The two stores of a chain's folder, which is made if it is not there.
+pub(crate) fn open_stores(
     config: &NodeConfig,
     section: &ChainSection,
-    genesis: &Arc<Genesis>,
-    (key, passphrase): (Option<hawser_crypto::SecretKey>, &Passphrase),
-    threads: &Threads,
-    observer: Observer,
-) -> Result<ChainSetup> {
+    genesis: &Genesis,
+    passphrase: &Passphrase,
+) -> Result<(Arc<dyn Disk>, Arc<dyn Kv>)> {
     let dir = chain_dir(config, section, genesis.chain_id);
     refuse_changed_chain(config, &dir)?;
     files::make_dir(&dir)?;
@@ -488,6 +506,18 @@ fn setup(
         ),
         None => (Arc::new(disk), Arc::new(kv)),
     };
+    Ok((disk, kv))
+}
+
+fn setup(
+    config: &NodeConfig,
+    section: &ChainSection,
+    genesis: &Arc<Genesis>,
+    (key, passphrase): (Option<hawser_crypto::SecretKey>, &Passphrase),
+    threads: &Threads,
+    observer: Observer,
+) -> Result<ChainSetup> {
+    let (disk, kv) = open_stores(config, section, genesis, passphrase)?;
     // Leave a processor to agreement and execution where there is more than one.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(ChainSetup {

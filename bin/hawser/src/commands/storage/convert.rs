@@ -339,23 +339,24 @@ fn copy_logs(
             step(item.map_or(0, |item| item.len() as u64));
         }
     }
-    let name = store::VOTE_LOG;
-    if from.open(name).context(Code::Failed, failed())?.is_none() {
-        return Ok(());
-    }
-    let open = |disk: &Arc<dyn Disk>| {
-        SyncedLog::open(Arc::clone(disk), name, LogOptions::default())
-            .context(Code::Failed, failed())
-    };
-    let (_, source) = open(&from)?;
-    let (mut target, _) = open(&to)?;
-    for record in &source.records {
-        target.append(record).context(Code::Failed, failed())?;
-    }
-    target.sync().context(Code::Failed, failed())?;
-    drop(target);
-    if open(&to)?.1.records != source.records {
-        return differs(new);
+    for name in [store::VOTE_LOG, store::VOTE_GUARD] {
+        if from.open(name).context(Code::Failed, failed())?.is_none() {
+            continue;
+        }
+        let open = |disk: &Arc<dyn Disk>| {
+            SyncedLog::open(Arc::clone(disk), name, LogOptions::default())
+                .context(Code::Failed, failed())
+        };
+        let (_, source) = open(&from)?;
+        let (mut target, _) = open(&to)?;
+        for record in &source.records {
+            target.append(record).context(Code::Failed, failed())?;
+        }
+        target.sync().context(Code::Failed, failed())?;
+        drop(target);
+        if open(&to)?.1.records != source.records {
+            return differs(new);
+        }
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ pub fn part_of(path: &B256, bits: u32) -> u64 {
 }
 
 /// Nodes of an empty tree.
-struct Nothing;
+pub(super) struct Nothing;
 
 impl Nodes for Nothing {
     fn inner(&self, _: u32) -> Option<Inner> {

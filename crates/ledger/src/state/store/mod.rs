@@ -18,6 +18,9 @@ mod check;
 mod commit;
 mod convert;
 mod copy;
+mod export;
+#[cfg(test)]
+mod export_tests;
 mod fill;
 #[cfg(test)]
 mod fill_tests;
@@ -47,6 +50,9 @@ use overlay::Overlay;
 
 pub use check::StateCheck;
 pub use convert::StateProgress;
+pub use export::{
+    EXPORT_LEAVES_MAX, ExportPart, PartSource, StateExport, StateLeaf, part_hash, parts_root,
+};
 pub use fill::{StateSource, part_of};
 pub use read::StateView;
 

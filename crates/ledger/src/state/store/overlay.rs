@@ -146,6 +146,18 @@ impl Overlay {
         self.layers.get(layer).map(|layer| layer.root)
     }
 
+    /// Number of keys after a height between the base and the head.
+    pub(super) fn entries_at(&self, height: Height) -> Option<u64> {
+        if let Some(base) = self.base.as_ref().filter(|base| base.height == height) {
+            return Some(base.entries);
+        }
+        let layer = self
+            .layers
+            .binary_search_by_key(&height, |layer| layer.height)
+            .ok()?;
+        self.layers.get(layer).map(|layer| layer.entries)
+    }
+
     /// The tree after a height that is not below the base.
     pub(super) fn node(&self, height: Height) -> Option<NodeRef> {
         if self.base.as_ref().is_some_and(|base| base.height == height) {
