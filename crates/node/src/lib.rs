@@ -24,6 +24,8 @@ mod rules;
 mod siphash;
 pub mod snapshot;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 pub use node::{Admitter, Node, NodeError};
 pub use rules::Rules;

@@ -40,30 +40,17 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use hawser_crypto::{Scheme, SecretKey, Suite};
-    use hawser_ledger::{Call, Ordering, Transaction, UnsignedNative};
-    use hawser_primitives::{Address, Bytes, ChainId, U256};
+    use hawser_crypto::{Scheme, SecretKey};
+    use hawser_primitives::ChainId;
 
     use super::*;
+    use crate::testing;
 
     const INPUT_BYTES: usize = 100_000;
 
     fn transaction(nonce: u64) -> Arc<VerifiedTransaction> {
         let key = SecretKey::from_seed(Scheme::Ed25519, &[1; 32]).unwrap();
-        let native = UnsignedNative {
-            chain_id: ChainId(7),
-            signer: key.public_key(),
-            ordering: Ordering::Sequential { nonce },
-            gas_limit: 1,
-            calls: vec![Call::Call {
-                to: Address::ZERO,
-                value: U256::ZERO,
-                input: Bytes::from(vec![0; INPUT_BYTES]),
-            }],
-        }
-        .sign(&key);
-        let transaction = Transaction::decode(Suite::Intl, native.encode_2718()).unwrap();
-        Arc::new(transaction.verify(ChainId(7)).unwrap())
+        testing::transaction(&key, ChainId(7), nonce, INPUT_BYTES)
     }
 
     #[test]

@@ -45,6 +45,18 @@ struct Made {
     digest: B256,
 }
 
+impl Made {
+    fn of(list: Vec<Arc<VerifiedTransaction>>) -> Self {
+        let claims = claims_of(&list);
+        let digest = batch_digest(Suite::Intl, ChainId(9), &claims);
+        Self {
+            claims,
+            list,
+            digest,
+        }
+    }
+}
+
 fn claims_of(list: &[Arc<VerifiedTransaction>]) -> Vec<Claim> {
     let claim = |one: &Arc<VerifiedTransaction>| Claim {
         hash: one.hash(),
@@ -57,18 +69,11 @@ fn claims_of(list: &[Arc<VerifiedTransaction>]) -> Vec<Claim> {
 fn made(wanted: impl Fn(u8) -> bool) -> (Made, u8) {
     let committee = genesis().validator_set().unwrap();
     for first in 0..100 {
-        let list: Vec<_> = (first..first + 20).map(transfer).collect();
-        let claims = claims_of(&list);
-        let digest = batch_digest(Suite::Intl, ChainId(9), &claims);
-        let order = attesters(&committee, &digest, key(2).address());
+        let made = Made::of((first..first + 20).map(transfer).collect());
+        let order = attesters(&committee, &made.digest, key(2).address());
         assert_eq!(order.iter().filter(|(_, chosen)| *chosen).count(), 1);
         let asked = (1..=4).find(|i| key(*i).address() == order[0].0).unwrap();
         if wanted(asked) {
-            let made = Made {
-                claims,
-                list,
-                digest,
-            };
             return (made, asked);
         }
     }
@@ -263,15 +268,8 @@ fn batches_under_way_are_bounded_and_what_goes_beyond_is_verified_as_it_comes() 
     let mut replica = attesting(1, 0);
     let mut plain = 0;
     for first in 0..100u64 {
-        let list = vec![transfer(first)];
-        let claims = claims_of(&list);
-        let digest = batch_digest(Suite::Intl, ChainId(9), &claims);
-        let made = Made {
-            claims,
-            list,
-            digest,
-        };
-        let actions = tell(&mut replica, 2, &batch(&made, vouch(2, digest)));
+        let made = Made::of(vec![transfer(first)]);
+        let actions = tell(&mut replica, 2, &batch(&made, vouch(2, made.digest)));
         let is_plain = |intake: &&Intake| matches!(intake, Intake::Verify { .. });
         plain += intakes(&actions).iter().filter(is_plain).count();
         assert!(replica.batches.counts().0 <= 64);
@@ -293,15 +291,8 @@ fn batches_over_the_limit_are_refused() {
         (BATCH_TRANSACTIONS_MAX, false),
         (BATCH_TRANSACTIONS_MAX + 1, true),
     ] {
-        let list = vec![Arc::clone(&one); count];
-        let claims = claims_of(&list);
-        let digest = batch_digest(Suite::Intl, ChainId(9), &claims);
-        let made = Made {
-            claims,
-            list,
-            digest,
-        };
-        let actions = tell(&mut replica, 2, &batch(&made, vouch(2, digest)));
+        let made = Made::of(vec![Arc::clone(&one); count]);
+        let actions = tell(&mut replica, 2, &batch(&made, vouch(2, made.digest)));
         assert_eq!(!reports(&actions).is_empty(), refused, "{count}");
     }
 }
@@ -383,15 +374,8 @@ fn evidence_is_kept_passed_on_once_and_ends_the_trust_in_those_whom_it_convicts(
     let good = attested(digest, vouch(asked, digest));
     assert!(intakes(&tell(&mut replica, 3, &good)).is_empty());
     // What they make is gossip.
-    let list = transfers(20);
-    let claims = claims_of(&list);
-    let digest = batch_digest(Suite::Intl, ChainId(9), &claims);
-    let next = Made {
-        claims,
-        list,
-        digest,
-    };
-    let actions = tell(&mut replica, 2, &batch(&next, vouch(2, digest)));
+    let next = Made::of(transfers(20));
+    let actions = tell(&mut replica, 2, &batch(&next, vouch(2, next.digest)));
     assert!(matches!(
         intakes(&actions).as_slice(),
         [Intake::Verify { .. }]

@@ -1,28 +1,14 @@
 //! Compact bodies and passing on, message by message.
 
 use hawser_consensus::{Proposal, SignedProposal};
-use hawser_ledger::{Call, Ordering, Transaction, UnsignedNative, transactions_root};
+use hawser_ledger::transactions_root;
 use hawser_primitives::U256;
 
 use super::*;
 use crate::replica::compact::{reference, reference_key};
 
 pub(super) fn transfer(nonce: u64) -> Arc<VerifiedTransaction> {
-    let client = key(99);
-    let native = UnsignedNative {
-        chain_id: ChainId(9),
-        signer: client.public_key(),
-        ordering: Ordering::Sequential { nonce },
-        gas_limit: 60_000,
-        calls: vec![Call::Call {
-            to: Address::ZERO,
-            value: U256::ZERO,
-            input: Bytes::new(),
-        }],
-    }
-    .sign(&client);
-    let transaction = Transaction::decode(Suite::Intl, native.encode_2718()).unwrap();
-    Arc::new(transaction.verify(ChainId(9)).unwrap())
+    crate::testing::transaction(&key(99), ChainId(9), nonce, 0)
 }
 
 pub(super) fn transfers(count: u64) -> Vec<Arc<VerifiedTransaction>> {
