@@ -22,6 +22,10 @@ use hawser_node::replica::{
     Batch, CertifiedBlock, Compact, FEATURE_COMPACT, FEATURE_SPREAD, LogEntry, PeerMessage,
     Relayed, Share,
 };
+use hawser_node::snapshot::{
+    ChunkId, SnapshotAnswer, SnapshotAsk, SnapshotOffer, SnapshotRefusal, SnapshotReply,
+    SnapshotRequest,
+};
 use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode};
 
 fn signature() -> hawser_crypto::Signature {
@@ -329,6 +333,46 @@ fn light_messages() -> Vec<(&'static str, PeerMessage)> {
         .collect()
 }
 
+fn snapshot_messages() -> Vec<(&'static str, PeerMessage)> {
+    let request = |ask| {
+        PeerMessage::SnapshotRequest(SnapshotRequest {
+            id: 7,
+            genesis: B256::repeat_byte(1),
+            ask,
+        })
+    };
+    let answer = |reply| PeerMessage::SnapshotAnswer(SnapshotAnswer { id: 7, reply });
+    let height = Height(9);
+    let offer = SnapshotOffer {
+        height,
+        digest: B256::repeat_byte(2),
+    };
+    let chunk = |id| request(SnapshotAsk::Chunk { height, id });
+    vec![
+        ("ask for snapshots", request(SnapshotAsk::List)),
+        (
+            "ask for a manifest",
+            request(SnapshotAsk::Manifest { height }),
+        ),
+        ("ask for state", chunk(ChunkId::State(3))),
+        ("ask for content", chunk(ChunkId::Content(3, 4))),
+        ("ask for blocks", chunk(ChunkId::Blocks(5))),
+        ("offers", answer(SnapshotReply::Offers(vec![offer]))),
+        (
+            "manifest",
+            answer(SnapshotReply::Manifest(Bytes::from(vec![3, 4]))),
+        ),
+        (
+            "chunk",
+            answer(SnapshotReply::Chunk(Bytes::from(vec![5, 6]))),
+        ),
+        (
+            "no snapshot",
+            answer(SnapshotReply::Refused(SnapshotRefusal::NotHere)),
+        ),
+    ]
+}
+
 fn entries() -> Vec<(&'static str, LogEntry)> {
     vec![
         ("log record", LogEntry::Record(Record::Vote(vote()))),
@@ -340,7 +384,8 @@ fn entries() -> Vec<(&'static str, LogEntry)> {
 fn encodings_are_what_they_were_and_decode_to_what_they_are() {
     let mut found = String::new();
     let all = messages().into_iter().chain(light_messages());
-    for (name, message) in all.chain(dissemination_messages()).chain(batch_messages()) {
+    let all = all.chain(dissemination_messages()).chain(batch_messages());
+    for (name, message) in all.chain(snapshot_messages()) {
         let bytes = encode(&message);
         found.push_str(&format!("{name}: {}\n", hex::encode(&bytes)));
         assert_eq!(

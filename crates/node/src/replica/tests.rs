@@ -10,6 +10,7 @@ use super::*;
 
 mod attested;
 mod dissemination;
+mod guard;
 mod history;
 
 const NO_AUDIT: AuditSampling = AuditSampling {

@@ -12,8 +12,6 @@ mod error;
 mod fetch;
 mod format;
 mod join;
-#[cfg(test)]
-mod join_tests;
 mod restore;
 mod serve;
 mod shelf;

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use hawser_ledger::state::StateError;
 use hawser_node::chain::ChainHandle;
 use hawser_node::config::SnapshotSection;
 use hawser_node::snapshot::{CreateOptions, Manifest, Pace, Shelf, SnapshotError, create};
+use hawser_node::store::StoreError;
 use hawser_primitives::Height;
 use hawser_storage::Sealer;
 
@@ -102,6 +104,13 @@ impl Work {
         });
         match kept {
             Ok(_) | Err(SnapshotError::Stopped) => {}
+            Err(SnapshotError::Store(StoreError::State(StateError::NotKept { .. }))) => {
+                tracing::info!(
+                    height = due,
+                    "no snapshot of this block: it passed while the node \
+                    was down or busy; the next one comes in its turn"
+                );
+            }
             Err(error) => tracing::error!(height = due, %error, "a snapshot that was due"),
         }
     }
