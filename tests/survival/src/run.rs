@@ -293,6 +293,11 @@ pub async fn one(
         row.failures.push(format!("{error:#}"));
     }
     let healed = marks.healed_us;
+    // Nodes that all stand still are level, too: a chain has recovered when it moves.
+    let limit = Instant::now() + RESUME_MAX;
+    while history.acknowledgements(healed).is_empty() && Instant::now() < limit {
+        sleep(TICK).await;
+    }
     let caught_up = history.now_us();
     row.caught_up_ms = (caught_up - healed) / 1_000;
     sleep(WINDOW).await;
