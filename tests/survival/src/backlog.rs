@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use hawser_e2e::load::Account;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -28,7 +28,7 @@ const USUAL: usize = RATE / 4;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How a backlog was worked off.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backlog {
     /// Transactions offered per second.
     pub offered_tps: f64,

@@ -413,14 +413,13 @@ impl Scene<'_> {
             .rev()
             .zip(seconds.iter().copied())
             .collect();
+        // One after the other: two at a time would cost the quorum.
         for (node, offset) in &nodes {
             self.bed.stop(*node).await?;
             files::shift_clock(self.bed, *node, *offset)?;
+            self.restart_fully(*node).await?;
         }
         self.begin();
-        for (node, _) in &nodes {
-            self.bed.restart(*node).await?;
-        }
         sleep(self.hold).await;
         let (first, _) = nodes.first().copied().context("no clock")?;
         let waiting = self.explains(first).await;
@@ -429,9 +428,16 @@ impl Scene<'_> {
         for (node, _) in &nodes {
             self.bed.stop(*node).await?;
             self.bed.set_environment(*node, &[]);
-            self.bed.restart(*node).await?;
+            self.restart_fully(*node).await?;
         }
         Ok(())
+    }
+
+    /// Starts a node and waits until it is where the others are.
+    async fn restart_fully(&mut self, node: u16) -> Result<()> {
+        self.bed.restart(node).await?;
+        let top = self.bed.top().await;
+        self.bed.reaches(node, top, REBUILD_LIMIT).await
     }
 
     /// What a node says that it waits for, at present.

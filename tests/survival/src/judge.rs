@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use alloy_primitives::B256;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::history::{Outcome, Record, Seen, What};
 use crate::linear::{self, Op, Verdict};
@@ -59,7 +59,7 @@ pub struct Evidence {
 }
 
 /// The judgement.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Operations that were acknowledged.
     pub acknowledged: usize,

@@ -27,7 +27,7 @@ struct Arguments {
 enum Command {
     /// Make every fault once, measure what it did, and judge the whole history.
     Faults {
-        /// Only these faults, on four validators.
+        /// Only these faults.
         #[arg(long, value_delimiter = ',')]
         only: Vec<Fault>,
         /// Seconds that each fault is held.
@@ -45,6 +45,15 @@ enum Command {
         /// Without network namespaces, even where they can be had.
         #[arg(long)]
         loopback: bool,
+        /// Validators, for the faults of `--only`.
+        #[arg(long, default_value_t = 4)]
+        nodes: u16,
+        /// Under what circumstances this is run, for the report.
+        #[arg(long, default_value = "")]
+        circumstances: String,
+        /// Add to the report that is there.
+        #[arg(long)]
+        add: bool,
         /// Files to write, without ending.
         #[arg(long, default_value = "docs/reports/faults")]
         report: PathBuf,
@@ -172,6 +181,9 @@ async fn perform(command: Command) -> Result<ExitCode> {
             suite,
             clients,
             loopback,
+            nodes,
+            circumstances,
+            add,
             report,
         } => {
             let (mode, without) = place(loopback);
@@ -187,6 +199,7 @@ async fn perform(command: Command) -> Result<ExitCode> {
                 suite: suite.name(),
                 mode,
                 backlog,
+                circumstances: circumstances.clone(),
             };
             if only.is_empty() {
                 let four = Fault::value_variants().iter();
@@ -195,15 +208,20 @@ async fn perform(command: Command) -> Result<ExitCode> {
                 plans.push(settings(4, four.collect(), true));
                 plans.push(settings(7, SEVEN.to_vec(), false));
             } else {
-                plans.push(settings(4, only, true));
+                plans.push(settings(nodes, only, true));
             }
-            let mut networks = Vec::new();
+            let (mut networks, mut command) = (Vec::new(), repeat());
+            if add {
+                let before = Report::read(&report)?;
+                networks = before.networks;
+                command = format!("{}; {command}", before.command);
+            }
             for plan in &plans {
                 eprintln!("{} validators", plan.nodes);
                 networks.push(run::network(plan, &mut show).await?);
             }
             let done = Report {
-                command: repeat(),
+                command,
                 version,
                 date,
                 machine: Machine::here(),

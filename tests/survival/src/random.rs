@@ -9,12 +9,12 @@ impl Random {
     #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self(seed ^ stream.wrapping_mul(0xa076_1d64_78bd_642f));
-        random.next();
+        random.number();
         random
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -24,7 +24,7 @@ impl Random {
 
     /// A number below `bound`; 0 for a bound of 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next().checked_rem(bound).unwrap_or(0)
+        self.number().checked_rem(bound).unwrap_or(0)
     }
 
     /// True `per_mille` times out of a thousand.
@@ -41,7 +41,7 @@ mod tests {
     fn a_seed_repeats_its_stream_and_another_gives_another() {
         let take = |seed, stream| {
             let mut random = Random::new(seed, stream);
-            (0..8).map(|_| random.next()).collect::<Vec<_>>()
+            (0..8).map(|_| random.number()).collect::<Vec<_>>()
         };
         assert_eq!(take(1, 1), take(1, 1));
         assert_ne!(take(1, 1), take(2, 1));

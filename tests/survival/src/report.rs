@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::netns;
 use crate::run::{NetworkReport, Row};
 
 /// The machine of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
     /// Its processor.
     pub processor: String,
@@ -46,7 +46,7 @@ impl Machine {
 }
 
 /// A whole run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The command that repeats it.
     pub command: String,
@@ -65,6 +65,15 @@ pub struct Report {
 }
 
 impl Report {
+    /// A report written before, to be gone on with.
+    ///
+    /// # Errors
+    /// When there is none, or it is of another form.
+    pub fn read(base: &Path) -> Result<Self> {
+        let text = fs::read_to_string(base.with_extension("json"))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
     /// Whether nothing was found wrong.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -127,10 +136,15 @@ fn section(out: &mut String, network: &NetworkReport) {
     let found = &network.judgement;
     let _ = writeln!(
         out,
-        "\n## {} validators, {}\n\n{} clients, seed {}, {:.0} s, {} blocks. **Acknowledged {}, lost {}, doubled {}**; unknown {} (of which {} took effect), refused {}. \
+        "\n## {} validators, {}{}\n\n{} clients, seed {}, {:.0} s, {} blocks. **Acknowledged {}, lost {}, doubled {}**; unknown {} (of which {} took effect), refused {}. \
          {} reads without transactions agree with the chain; {} registers linearisable. Violations: **{}**.",
         network.nodes,
         network.suite,
+        if network.circumstances.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", network.circumstances)
+        },
         network.clients,
         network.seed,
         network.seconds,
@@ -257,6 +271,7 @@ mod tests {
                 suite: "intl".to_owned(),
                 clients: 1,
                 seed: 1,
+                circumstances: String::new(),
                 rows: vec![row, skipped],
                 backlog: None,
                 judgement: Judgement {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256};
 use anyhow::Result;
 use rustix::process::Signal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -53,10 +53,12 @@ pub struct Settings {
     pub mode: Mode,
     /// Whether the drain of a backlog is measured at the end.
     pub backlog: bool,
+    /// Under what circumstances, for the report.
+    pub circumstances: String,
 }
 
 /// What one fault did.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Row {
     /// Its name.
     pub fault: String,
@@ -95,7 +97,7 @@ pub struct Row {
 }
 
 /// What one network showed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NetworkReport {
     /// Validators.
     pub nodes: u16,
@@ -105,6 +107,8 @@ pub struct NetworkReport {
     pub clients: u32,
     /// Seed.
     pub seed: u64,
+    /// Under what circumstances, in words.
+    pub circumstances: String,
     /// Each fault.
     pub rows: Vec<Row>,
     /// The drain of a backlog.
@@ -257,6 +261,7 @@ pub async fn network(settings: &Settings, say: &mut dyn FnMut(&Row)) -> Result<N
         suite: settings.suite.to_owned(),
         clients: settings.clients,
         seed: settings.seed,
+        circumstances: settings.circumstances.clone(),
         rows,
         backlog,
         judgement: judge(&evidence),

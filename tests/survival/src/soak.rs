@@ -99,7 +99,7 @@ pub struct Report {
     pub samples: Vec<Sample>,
     /// Time, p50 and p99 in milliseconds, and acknowledgements per second.
     #[serde(skip)]
-    pub latency: Vec<(f64, f64, f64, f64)>,
+    pub latency: Vec<Latency>,
 }
 
 impl Report {
@@ -167,6 +167,9 @@ impl Sampler {
     }
 }
 
+/// Time, p50 and p99 in milliseconds, acknowledgements per second.
+pub type Latency = (f64, f64, f64, f64);
+
 /// What may happen, each as often as it is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
@@ -178,6 +181,9 @@ enum Act {
     /// A fifth validator joins by proposal and leaves by another.
     Validator,
 }
+
+/// What every run begins with.
+const FIRST: [Act; 4] = [Act::Observer, Act::Validator, Act::Rolling, Act::Observer];
 
 fn acts(mode: Mode) -> Vec<Act> {
     let mut all: Vec<_> = [
@@ -247,7 +253,9 @@ pub async fn soak(
     while Instant::now() < end {
         sleep(Duration::from_secs(6 + random.below(10))).await;
         let at = usize::try_from(random.below(choices.len() as u64)).unwrap_or(0);
-        let Some(act) = choices.get(at).copied() else {
+        // Changes of membership come first, so that short runs have them, too.
+        let act = FIRST.get(events.len()).or_else(|| choices.get(at));
+        let Some(act) = act.copied() else {
             continue;
         };
         let event = happen(act, &mut ground, &history, &watch, &mut random).await;
@@ -389,7 +397,7 @@ async fn fifth(ground: &mut Ground) -> Result<String> {
     Ok(note)
 }
 
-fn latency(history: &History) -> Vec<(f64, f64, f64, f64)> {
+fn latency(history: &History) -> Vec<Latency> {
     let mut buckets: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
     for (at, took) in history.acknowledgements(0) {
         let bucket = at / 1_000_000 / BUCKET_S;
@@ -408,11 +416,7 @@ fn latency(history: &History) -> Vec<(f64, f64, f64, f64)> {
         .collect()
 }
 
-fn judge_flatness(
-    samples: &[Sample],
-    latency: &[(f64, f64, f64, f64)],
-    history: &History,
-) -> Vec<Flatness> {
+fn judge_flatness(samples: &[Sample], latency: &[Latency], history: &History) -> Vec<Flatness> {
     let end = samples.iter().map(|sample| sample.at_ms).max().unwrap_or(0) as f64 / 1e3;
     let warm = end * WARM_UP;
     let mut all = Vec::new();
@@ -549,7 +553,7 @@ impl Report {
                 })
                 .collect()
         };
-        let line = |name: &str, value: &dyn Fn(&(f64, f64, f64, f64)) -> f64| Line {
+        let line = |name: &str, value: &dyn Fn(&Latency) -> f64| Line {
             name: name.to_owned(),
             points: self.latency.iter().map(|one| (one.0, value(one))).collect(),
         };

@@ -24,6 +24,7 @@ async fn survives(mode: Mode, faults: &[Fault], suite: &'static str, backlog: bo
         suite,
         mode,
         backlog,
+        circumstances: String::new(),
     };
     let report = network(&settings, &mut |row| println!("{row:?}"))
         .await
