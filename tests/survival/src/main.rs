@@ -216,11 +216,7 @@ async fn perform(command: Command) -> Result<ExitCode> {
                 networks = before.networks;
                 command = format!("{}; {command}", before.command);
             }
-            for plan in &plans {
-                eprintln!("{} validators", plan.nodes);
-                networks.push(run::network(plan, &mut show).await?);
-            }
-            let done = Report {
+            let mut done = Report {
                 command,
                 version,
                 date,
@@ -232,8 +228,13 @@ async fn perform(command: Command) -> Result<ExitCode> {
                 without,
                 networks,
             };
-            done.write(&report)
-                .with_context(|| report.display().to_string())?;
+            for plan in &plans {
+                eprintln!("{} validators", plan.nodes);
+                done.networks.push(run::network(plan, &mut show).await?);
+                // What is known is kept, should the next network fail.
+                done.write(&report)
+                    .with_context(|| report.display().to_string())?;
+            }
             for network in &done.networks {
                 eprintln!("{:#?}", network.judgement);
             }

@@ -120,7 +120,8 @@ impl Spaces {
 impl Drop for Spaces {
     fn drop(&mut self) {
         for slot in 0..self.slots {
-            // Its end of the veth pair goes with it, and the outer end with that.
+            // The kernel takes a namespace's devices away in its own time; the pair goes at once with either end.
+            let _ = ip(&format!("link del {}", self.interface(&format!("m{slot}"))));
             let _ = ip(&format!("netns del {}", self.name(slot)));
         }
         let _ = ip(&format!("link del {}", self.interface("b")));

@@ -172,7 +172,7 @@ fn section(out: &mut String, network: &NetworkReport) {
         let _ = writeln!(
             out,
             "\nBacklog: {:.0} transactions per second offered without waiting, {:.0} committed before; {:.1} s in two halves; at most {} waited; first block {} ms after the halves \
-             were joined, worked off after {} ms: {:.0} per second, **{:.1} times the rate offered** ({:.0} per second counted from the moment of joining). All {} are in exactly one block.",
+             were joined, worked off after {} ms: {:.0} per second from the moment of joining, **{:.1} times the rate offered**. All {} are in exactly one block.",
             backlog.offered_tps,
             backlog.steady_tps,
             backlog.partition_s,
@@ -181,7 +181,6 @@ fn section(out: &mut String, network: &NetworkReport) {
             backlog.drained_ms,
             backlog.drain_tps,
             backlog.ratio,
-            backlog.drain_whole_tps,
             backlog.taken
         );
     }
