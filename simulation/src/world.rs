@@ -14,6 +14,7 @@ use hawser_node::replica::{
     Action, AuditSampling, Batch, CheckedBlock, Event, Intake, LogEntry, PeerMessage, Relayed,
     ReplicaError, TimerId, To,
 };
+use hawser_node::store::StoreError;
 use hawser_primitives::{B256, Bytes, ChainId, Height, Time, U256, decode_exact, encode, limits};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -523,16 +524,16 @@ impl World {
         let Some(sim) = self.nodes.get_mut(node) else {
             return Ok(());
         };
-        let records = sim
+        let cast = sim
             .start(&genesis, audit)
             .map_err(|error| Violation(format!("restart of {node}: {error}")))?;
         let stored = sim
             .running
             .as_ref()
             .map_or(Height::GENESIS, |r| r.store.stored_height());
-        self.oracle.on_restart(node, stored)?;
+        self.oracle.on_restart(node, stored, &cast)?;
         // Written before the crash and not yet synced, but found: as durable as the rest now.
-        for record in &records {
+        for record in cast.values().flat_map(|cast| &cast.records) {
             self.oracle.on_durable(node, record);
         }
         // Links to and from everyone who is up.
@@ -768,9 +769,7 @@ impl World {
             }
             self.act(node, action)?;
         }
-        self.with(node, |running| {
-            running.log.rotate(running.store.stored_height())
-        })?;
+        self.with(node, |running| running.log.rotate(&running.store))?;
         Ok(())
     }
 
@@ -847,10 +846,17 @@ impl World {
                     self.later(node, after, Event::Checked { hash, result });
                 }
             }
-            Action::Commit { block, certificate } => {
+            Action::Commit {
+                block,
+                certificate,
+                logged,
+            } => {
                 self.oracle_commit(node, &block, &certificate)?;
                 let idle = self.with(node, |running| {
                     running.store.append(&block.block, &certificate)?;
+                    if !logged {
+                        running.store.sync_blocks()?;
+                    }
                     running.commits.push_back((block, certificate));
                     Ok(!std::mem::replace(&mut running.executing, true))
                 })?;
@@ -860,9 +866,17 @@ impl World {
                 }
             }
             Action::Serve { to, from, count } => {
-                let blocks = self.with(node, |running| Ok(running.store.serve(from, count)?))?;
-                if let Some(blocks) = blocks {
-                    let bytes = encode(&PeerMessage::Blocks(blocks));
+                let message = self.with(node, |running| {
+                    Ok(match running.store.serve(from, count) {
+                        Ok(blocks) => PeerMessage::Blocks(blocks),
+                        Err(StoreError::Pruned { first, .. }) => {
+                            running.replica.no_blocks(to, first)
+                        }
+                        Err(error) => return Err(error.into()),
+                    })
+                })?;
+                if let Some(message) = message {
+                    let bytes = encode(&message);
                     self.send(node, To::Peer(to), false, &bytes)?;
                 }
             }

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, cert, chain, completions, config, contract, doctor, down, evidence, evm, gov, init,
+    audit, cert, chain, completions, config, contract, db, doctor, down, evidence, evm, gov, init,
     keys, login, node, policy, proxy, start, status, storage, tx, up,
 };
 use crate::exit;
@@ -93,6 +93,9 @@ pub(crate) enum Command {
     /// Encrypted chain data
     #[command(subcommand)]
     Storage(storage::StorageCommand),
+    /// Check and mend the data of a stopped node
+    #[command(subcommand)]
+    Db(db::DbCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure networks: against anvil, or workloads under every kind of load and fault

@@ -213,6 +213,7 @@ fn batch_messages() -> Vec<(&'static str, PeerMessage)> {
                 attestations: vec![attestation()],
             }),
         ),
+        ("blocks from", PeerMessage::BlocksFrom { first: Height(9) }),
     ]
 }
 

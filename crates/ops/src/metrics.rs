@@ -31,6 +31,12 @@ struct ChainStateLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StorageLabels {
+    chain: u64,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RejectedLabels {
     chain: u64,
     source: &'static str,
@@ -136,6 +142,8 @@ struct Inner {
     chain_info: Family<ChainInfo, Gauge>,
     height: Family<ChainLabels, Gauge>,
     executed: Family<ChainLabels, Gauge>,
+    first: Family<ChainLabels, Gauge>,
+    storage: Family<StorageLabels, Gauge>,
     round: Family<ChainLabels, Gauge>,
     validators: Family<ChainLabels, Gauge>,
     ready: Gauge,
@@ -187,6 +195,13 @@ impl Metrics {
             chain_info: add(r, "chain_info", "A chain that the node hosts, always 1"),
             height: add(r, "block_height", "Height of the newest final block"),
             executed: add(r, "executed_height", "Height of the newest executed block"),
+            first: add(r, "first_height", "First block of which everything is kept"),
+            storage: add_unit(
+                r,
+                "storage",
+                "Chain data on the disk, by kind of file and column of the key-value store",
+                Unit::Bytes,
+            ),
             round: add(r, "consensus_round", "Present round of agreement"),
             validators: add(r, "validators", "Validators in the committee"),
             ready: add(r, "ready", "1 when the node can serve clients, else 0"),
@@ -434,6 +449,24 @@ impl ChainMetrics {
         self.executed.set(signed(height.0));
     }
 
+    /// First block of which everything is kept.
+    pub fn set_first(&self, height: Height) {
+        let first = self.metrics.0.first.get_or_create_owned(&self.labels());
+        first.set(signed(height.0));
+    }
+
+    /// Bytes of chain data by kind, in fixed words.
+    pub fn set_storage(&self, kinds: impl IntoIterator<Item = (&'static str, u64)>) {
+        for (kind, bytes) in kinds {
+            let labels = StorageLabels {
+                chain: self.chain.0,
+                kind,
+            };
+            let gauge = self.metrics.0.storage.get_or_create_owned(&labels);
+            gauge.set(signed(bytes));
+        }
+    }
+
     /// Present round of agreement.
     pub fn set_round(&self, round: Round) {
         self.round.set(i64::from(round.0));
@@ -628,6 +661,8 @@ mod tests {
         chain.set_info("c", "intl", "0x1");
         chain.set_height(Height(9));
         chain.set_executed(Height(8));
+        chain.set_first(Height(3));
+        chain.set_storage([("blocks", 10)]);
         chain.set_round(Round(1));
         chain.set_validators(4);
         chain.set_pool(5, 6);
@@ -646,6 +681,8 @@ mod tests {
         for line in [
             "hawser_block_height{chain=\"7\"} 9",
             "hawser_executed_height{chain=\"7\"} 8",
+            "hawser_first_height{chain=\"7\"} 3",
+            "hawser_storage_bytes{chain=\"7\",kind=\"blocks\"} 10",
             "hawser_pool_transactions{chain=\"7\",state=\"queued\"} 6",
             "hawser_rejected_total{chain=\"7\",source=\"client\",reason=\"nonce_too_low\"} 1",
             "hawser_network_bytes_total{direction=\"in\"} 15",

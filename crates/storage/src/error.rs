@@ -149,3 +149,20 @@ pub enum LogError {
     #[error("'{0}' refuses calls since a durable write failed; restart the node")]
     Poisoned(String),
 }
+
+/// Refuses an option outside its range, both ends of which are allowed.
+pub(crate) const fn check_option(
+    option: &'static str,
+    value: u64,
+    (min, max): (u64, u64),
+) -> Result<(), LogError> {
+    if min <= value && value <= max {
+        return Ok(());
+    }
+    Err(LogError::Option {
+        option,
+        value,
+        min,
+        max,
+    })
+}

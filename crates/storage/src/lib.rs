@@ -32,7 +32,7 @@ mod sealed;
 mod seed;
 mod segments;
 
-pub use disk::{Disk, DiskFaults, DiskFile, MemDisk, OsDisk};
+pub use disk::{Disk, DiskFaults, DiskFile, MemDisk, OsDisk, TrialDisk};
 pub use error::{DiskError, KvError, LogError};
 pub use kv::{
     Batch, Column, FjallKv, KEY_BYTES_MAX, KeyValue, Kv, MemKv, VALUE_BYTES_MAX, WriteOp,
@@ -45,4 +45,6 @@ pub use pages::{
 };
 pub use record::TornTail;
 pub use sealed::{KeyForm, SEALED_BYTES, SealedDisk, SealedKv, Sealer};
-pub use segments::{SegmentOptions, SegmentRecovery, Segments};
+pub use segments::{
+    ItemPlace, SegmentFault, SegmentOptions, SegmentRecovery, Segments, SegmentsCheck,
+};

@@ -104,6 +104,7 @@ async fn remote(url: &str, timeout: Duration, tls: &TlsArgs) -> NodeReport {
         height: None,
         hash: None,
         executed: None,
+        first_height: None,
         lag: None,
         peers: None,
         peers_configured: 0,

@@ -6,6 +6,7 @@ pub(crate) mod chain;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod contract;
+pub(crate) mod db;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod evidence;
@@ -50,6 +51,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Gov(command) => block_on(gov::run(&command, output, lang)),
         Command::Policy(command) => block_on(policy::run(&command, output, lang)),
         Command::Storage(command) => storage::run(&command, output, lang),
+        Command::Db(command) => db::run(&command, output, lang),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
         Command::Bench(args) => bench(*args, lang),
         Command::Login(args) => block_on(login::run(&args, output, lang)),

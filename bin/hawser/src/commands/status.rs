@@ -85,6 +85,7 @@ fn table(reports: &[NodeReport], lang: Lang) -> String {
                     .pending
                     .map(|pending| pending.saturating_add(report.queued.unwrap_or(0))),
             ),
+            number(report.first_height),
             report.version.clone().unwrap_or_default(),
             report.cipher_suites.join(", "),
             report.rpc.clone().unwrap_or_default(),
@@ -92,8 +93,8 @@ fn table(reports: &[NodeReport], lang: Lang) -> String {
     };
     let head = match lang {
         Lang::En => [
-            "node", "pid", "state", "height", "executed", "peers", "lag", "pool", "version",
-            "links", "rpc",
+            "node", "pid", "state", "height", "executed", "peers", "lag", "pool", "first",
+            "version", "links", "rpc",
         ],
         Lang::Zh => [
             "节点",
@@ -104,6 +105,7 @@ fn table(reports: &[NodeReport], lang: Lang) -> String {
             "对等节点",
             "落后",
             "交易池",
+            "首个区块",
             "版本",
             "链路套件",
             "接口",

@@ -33,6 +33,8 @@ pub(crate) struct NodeReport {
     pub(crate) height: Option<u64>,
     pub(crate) hash: Option<String>,
     pub(crate) executed: Option<u64>,
+    /// First block of which it keeps everything.
+    pub(crate) first_height: Option<u64>,
     /// Blocks behind the highest node.
     pub(crate) lag: Option<u64>,
     /// Peers with a link, of those configured.
@@ -77,6 +79,7 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
         height: None,
         hash: None,
         executed: None,
+        first_height: None,
         lag: None,
         peers: None,
         peers_configured: node.config.network.peers.len(),
@@ -148,6 +151,7 @@ pub(crate) fn fill(report: &mut NodeReport, status: &Value) {
     report.height = field(status, "height");
     report.hash = owned("hash");
     report.executed = field(status, "executed");
+    report.first_height = field(status, "firstHeight");
     report.chain_id = field(status, "chainId");
     report.genesis = owned("genesis");
     report.waiting = texts("waiting");
@@ -192,6 +196,7 @@ pub(crate) fn blank(name: &str) -> NodeReport {
         height: None,
         hash: None,
         executed: None,
+        first_height: None,
         lag: None,
         peers: None,
         peers_configured: 3,

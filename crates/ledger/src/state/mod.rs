@@ -18,7 +18,8 @@ pub use keys::{Account, StateKey, StorageValue};
 pub use memory::MemoryState;
 pub use proof::{ProofEnd, ProofError, STATE_PROOF_BYTES_MAX, StateProof};
 pub use store::{
-    STATE_VALUE_BYTES_MAX, StateOptions, StateProgress, StateSource, StateStore, StateView, part_of,
+    STATE_VALUE_BYTES_MAX, StateCheck, StateOptions, StateProgress, StateSource, StateStore,
+    StateView, part_of,
 };
 
 use std::collections::BTreeMap;

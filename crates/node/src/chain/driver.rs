@@ -24,7 +24,7 @@ use crate::{
     light::LightPeers,
     peers::PeerNames,
     replica::{Action, Boot, Event, PeerMessage, Replica, Report, To},
-    store::ChainStore,
+    store::{ChainStore, StoreError},
 };
 
 /// Events handled before their actions are carried out together, so that they share one sync.
@@ -180,7 +180,7 @@ impl Driver {
         for action in actions {
             self.act(action)?;
         }
-        self.log.rotate(self.store.stored_height())
+        self.log.rotate(&self.store)
     }
 
     fn act(&mut self, action: Action) -> Result<(), ChainError> {
@@ -213,13 +213,24 @@ impl Driver {
             Action::Check { hash, block, known } => {
                 self.jobs.check(CheckJob { hash, block, known });
             }
-            Action::Commit { block, certificate } => {
+            Action::Commit {
+                block,
+                certificate,
+                logged,
+            } => {
                 self.store.append(&block.block, &certificate)?;
+                if !logged {
+                    self.store.sync_blocks()?;
+                }
                 let _ = self.jobs.commit.send((block, certificate));
             }
             Action::Serve { to, from, count } => {
-                let blocks = self.store.serve(from, count)?;
-                let bytes = Bytes::from(encode(&PeerMessage::Blocks(blocks)));
+                let message = match self.store.serve(from, count) {
+                    Ok(blocks) => PeerMessage::Blocks(blocks),
+                    Err(StoreError::Pruned { first, .. }) => self.replica.no_blocks(to, first),
+                    Err(error) => return Err(error.into()),
+                };
+                let bytes = Bytes::from(encode(&message));
                 self.send(To::Peer(to), false, bytes);
             }
             Action::Reply(id, result) => self.reply(id, result),
@@ -311,6 +322,12 @@ impl Driver {
             } => {
                 tracing::info!(%height, %round, %proposer, "a round failed, another begins");
             }
+            Report::HistoryMissing { next, first } => tracing::warn!(
+                %next, %first,
+                "no peer that can be reached keeps the next block that this node needs: they have \
+                 blocks from the later one on. Join from a snapshot, or connect this node to one \
+                 that keeps all blocks (storage.mode = \"archive\")"
+            ),
             Report::Syncing { at, target } => {
                 tracing::info!(%at, %target, "behind; fetching blocks from peers");
             }

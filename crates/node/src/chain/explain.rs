@@ -93,6 +93,14 @@ pub(super) fn status(
             tip.height
         ));
     }
+    if let Some(first) = replica.history_missing() {
+        waiting.push(format!(
+            "blocks: this node is at block {} and needs block {next}, but every peer that can be \
+             reached keeps blocks only from {first} on. Join from a snapshot, or connect this node \
+             to one that keeps all blocks (storage.mode = \"archive\")",
+            tip.height
+        ));
+    }
     if replica.executed() < tip.height {
         let behind = tip.height.0.saturating_sub(replica.executed().0);
         if behind > genesis.parameters.root_lag.saturating_add(2) {
@@ -136,7 +144,7 @@ pub(super) fn status(
         }
         waiting.push(sentence);
     }
-    let ready = connected && !replica.is_syncing();
+    let ready = connected && !replica.is_syncing() && replica.history_missing().is_none();
     ChainStatus {
         chain_id: genesis.chain_id,
         name: genesis.name.clone(),
@@ -145,6 +153,7 @@ pub(super) fn status(
         height: tip.height,
         hash: tip.hash,
         executed: replica.executed(),
+        first_height: store.first_height(),
         validator: replica
             .address()
             .filter(|address| set.get(address).is_some()),

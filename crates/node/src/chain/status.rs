@@ -35,6 +35,8 @@ pub struct ChainStatus {
     pub hash: B256,
     /// Last executed height.
     pub executed: Height,
+    /// The first block of which this node keeps everything; 1 where nothing was dropped.
+    pub first_height: Height,
     /// This node's validator address; `None` for an observer.
     pub validator: Option<Address>,
     /// Number of validators that decide the next block.

@@ -192,7 +192,11 @@ impl Verifier {
         let Some(position) = self.store.position(hash)? else {
             return Ok(None);
         };
-        let block = self.store.block(position.height)?;
+        let block = match self.store.block(position.height) {
+            // Dropped this moment: whatever it had has expired or has its nonce used.
+            Err(StoreError::Pruned { .. }) => return Ok(Some(position.height)),
+            found => found?,
+        };
         let index = usize::try_from(position.index).unwrap_or(usize::MAX);
         let receipt = block
             .as_ref()

@@ -3,10 +3,10 @@
 use std::{
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select_biased, unbounded};
 use hawser_ledger::Certificate;
 use hawser_network::PeerId;
 use hawser_primitives::Height;
@@ -27,6 +27,10 @@ use crate::{
 const VERIFY_NICE: i32 = 5;
 /// Writing out can wait longest.
 const FLUSH_NICE: i32 = 10;
+
+/// Between two steps of pruning that no flush asks for: a backlog goes at five hundred blocks a
+/// second, and everything else has the disk in between.
+const PRUNE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Submissions verified before the results are handed on.
 const BATCH: usize = 256;
@@ -227,11 +231,25 @@ fn collect(
     }
 }
 
-/// Writes state and indexes out beside execution, whenever enough has gathered.
+/// Writes state and indexes out beside execution, whenever enough has gathered, and drops what is
+/// not kept any more: a step after each flush, and a step each so often while there is more and
+/// nothing else to do.
 fn flush(context: &Context, due: &Receiver<Height>) {
-    for height in due {
-        if let Err(error) = context.store.flush_to(height) {
-            return (context.fail)(error.to_string());
+    let mut more = true;
+    loop {
+        let next = if more {
+            due.recv_timeout(PRUNE_PAUSE)
+        } else {
+            due.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        let flushed = match next {
+            Ok(height) => context.store.flush_to(height),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        match flushed.and_then(|()| context.store.prune()) {
+            Ok(left) => more = left,
+            Err(error) => return (context.fail)(error.to_string()),
         }
     }
 }

@@ -428,6 +428,18 @@ pub const KEYS: &[Key] = &[
         "blocks before those for which past state can be read; 0: none",
     ),
     key(
+        "storage.mode",
+        Kind::Choice(&["archive", "pruned"]),
+        "\"archive\"",
+        "archive keeps all blocks; pruned drops blocks, receipts and index rows that are more than storage.keep_blocks behind, for good",
+    ),
+    key(
+        "storage.keep_blocks",
+        Kind::Integer(1, 1_000_000_000),
+        "100000",
+        "blocks that a pruned node keeps; at least 1024, and at least history_blocks and twice state_overlay_blocks together; those of the last 10 minutes always stay",
+    ),
+    key(
         "storage.light_headers",
         Kind::Integer(0, 1_000_000_000),
         "0",

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::{Item, Value, check, nearest, shorten};
 use super::error::{ConfigError, Problem, Source};
 use super::keys::{KEYS, Kind, find};
-use super::sections::{ClientsKind, CredentialKind, Encryption, NodeConfig};
+use super::sections::{ClientsKind, CredentialKind, Encryption, NodeConfig, StorageMode};
 
 /// Largest configuration file read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -337,6 +337,18 @@ fn relations(config: &NodeConfig, settings: &BTreeMap<&'static str, Setting>) ->
         "storage.provable_blocks",
         format!(
             "at most half of storage.state_overlay_blocks ({})",
+            storage.state_overlay_blocks
+        ),
+    );
+    rule(
+        storage.mode == StorageMode::Archive || storage.keep_blocks >= storage.keep_blocks_min(),
+        "storage.keep_blocks",
+        format!(
+            "at least {}: 1024, or storage.history_blocks ({}) and twice \
+             storage.state_overlay_blocks ({}) together, so that every state that can be read has \
+             its block and a restart finds what it executes again",
+            storage.keep_blocks_min(),
+            storage.history_blocks,
             storage.state_overlay_blocks
         ),
     );

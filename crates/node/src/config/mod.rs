@@ -23,5 +23,6 @@ pub use layers::{FILE_BYTES_MAX, Loaded, Overrides, Setting, load, load_text};
 pub use sections::{
     AuditSection, ChainSection, ClientsKind, ConsensusSection, CredentialKind, Encryption,
     LogFormat, LogSection, MetricsSection, NetworkSection, NodeConfig, NodeKind, NodeMode,
-    NodeSection, PeerSection, PoolSection, ReadsMode, RevocationKind, RpcSection, StorageSection,
+    NodeSection, PeerSection, PoolSection, ReadsMode, RevocationKind, RpcSection, StorageMode,
+    StorageSection,
 };

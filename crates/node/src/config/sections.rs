@@ -8,7 +8,15 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use hawser_ledger::state::StateOptions;
 
-use crate::{pool::PoolLimits, store::StoreOptions};
+use hawser_storage::SegmentOptions;
+
+use crate::{
+    pool::PoolLimits,
+    store::{StoreOptions, keep_blocks_min},
+};
+
+/// Size of a file of blocks or receipts on a pruned node.
+const PRUNED_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A node's configuration with every key filled in, checked, and its paths absolute or relative to
 /// the working folder.
@@ -262,6 +270,10 @@ pub struct StorageSection {
     pub cache_mib: u64,
     /// Blocks whose changes of the state may wait in memory.
     pub state_overlay_blocks: u64,
+    /// Whether old blocks are kept.
+    pub mode: StorageMode,
+    /// Blocks kept with [`StorageMode::Pruned`].
+    pub keep_blocks: u64,
     /// Newest headers that a light node keeps; 0 for all.
     pub light_headers: u64,
     /// Latest blocks whose state can be proved.
@@ -273,6 +285,16 @@ pub struct StorageSection {
     /// What opens the data key with [`Encryption::KeyFile`].
     #[serde(deserialize_with = "optional_path")]
     pub encryption_key_file: Option<PathBuf>,
+}
+
+/// What of the past a node keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StorageMode {
+    /// All blocks.
+    Archive,
+    /// The latest ones.
+    Pruned,
 }
 
 /// Encryption of chain data on the disk.
@@ -424,8 +446,26 @@ impl StorageSection {
                 value_cache_bytes: cache / 4,
                 ..StateOptions::default()
             },
+            segments: SegmentOptions {
+                segment_bytes: match self.mode {
+                    StorageMode::Archive => SegmentOptions::default().segment_bytes,
+                    // Whole files are dropped, so small ones are dropped sooner.
+                    StorageMode::Pruned => PRUNED_SEGMENT_BYTES,
+                },
+                ..SegmentOptions::default()
+            },
+            keep_blocks: match self.mode {
+                StorageMode::Archive => None,
+                StorageMode::Pruned => Some(self.keep_blocks),
+            },
             ..StoreOptions::default()
         }
+    }
+
+    /// The fewest blocks that a pruned node may keep with these settings.
+    #[must_use]
+    pub fn keep_blocks_min(&self) -> u64 {
+        keep_blocks_min(self.history_blocks, self.state_overlay_blocks)
     }
 
     /// The cache of the key-value store, in bytes: the last quarter.

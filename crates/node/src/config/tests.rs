@@ -227,6 +227,13 @@ fn keys_that_depend_on_each_other_are_checked_together() {
     assert!(refused("[consensus]\nmax_ms = 599").contains("longest of the waits"));
     assert!(read("[storage]\nprovable_blocks = 32").is_ok());
     assert!(refused("[storage]\nprovable_blocks = 33").contains("at most half"));
+    assert!(read("[storage]\nmode = \"pruned\"\nkeep_blocks = 1152").is_ok());
+    let few = "[storage]\nmode = \"pruned\"\nkeep_blocks = 1151";
+    assert!(refused(few).contains("at least 1152"));
+    assert!(read(&few.replace("pruned", "archive")).is_ok());
+    let little = "[storage]\nmode = \"pruned\"\nhistory_blocks = 0\nkeep_blocks = 1023";
+    assert!(refused(little).contains("at least 1024"));
+    assert!(read(&little.replace("1023", "1024")).is_ok());
     assert!(read("[storage]\nencryption = \"passphrase\"").is_ok());
     assert!(refused("[storage]\nencryption = \"key-file\"").contains("a file, because"));
     let both = "[storage]\nencryption = \"key-file\"\nencryption_key_file = \"data.secret\"";

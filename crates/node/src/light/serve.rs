@@ -260,7 +260,7 @@ pub fn answer(store: &ChainStore, reads: LightReads, ask: &LightAsk) -> LightRep
         LightAsk::Content { hash } => content(store, hash),
         LightAsk::Body { height } => body(store, *height),
         LightAsk::Receipts { height } => receipts(store, *height),
-        LightAsk::FindTransaction { hash } => find(store.position(hash), |one| one.height),
+        LightAsk::FindTransaction { hash } => find_transaction(store, hash),
         LightAsk::FindBlock { hash } => find(store.height_of(hash), |height| height),
         LightAsk::Submit { .. } => Err((
             LightRefusal::Malformed,
@@ -268,6 +268,16 @@ pub fn answer(store: &ChainStore, reads: LightReads, ask: &LightAsk) -> LightRep
         )),
     };
     reply.unwrap_or_else(refused)
+}
+
+/// A failure of the store: what is not kept is no fault of this node.
+fn unread(error: StoreError) -> Refused {
+    match error {
+        StoreError::Pruned { .. } | StoreError::PerhapsPruned { .. } => {
+            (LightRefusal::NotHere, error.to_string())
+        }
+        other => failed(&other),
+    }
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Refused {
@@ -284,6 +294,14 @@ fn find<T>(
     Ok(LightReply::Found(found.map(height)))
 }
 
+fn find_transaction(store: &ChainStore, hash: &B256) -> Result<LightReply, Refused> {
+    let found = store.position(hash);
+    if matches!(found, Ok(None)) {
+        store.absence().map_err(unread)?;
+    }
+    find(found, |one| one.height)
+}
+
 fn headers(store: &ChainStore, from: Height, count: u32) -> Result<LightReply, Refused> {
     if count == 0 || count > LIGHT_HEADERS_MAX || from == Height::GENESIS {
         let text = format!("1 to {LIGHT_HEADERS_MAX} headers from block 1 on can be asked for");
@@ -291,7 +309,7 @@ fn headers(store: &ChainStore, from: Height, count: u32) -> Result<LightReply, R
     }
     let (mut found, mut bytes) = (Vec::new(), 0usize);
     let stored = store.headers(from, count, LIGHT_READ_BYTES);
-    for (header, certificate) in stored.map_err(|error| failed(&error))? {
+    for (header, certificate) in stored.map_err(unread)? {
         let height = header.height;
         let changes = header.next_validators != header.validators;
         let next = match changes {
@@ -371,7 +389,7 @@ fn content(store: &ChainStore, hash: &B256) -> Result<LightReply, Refused> {
 }
 
 fn body(store: &ChainStore, height: Height) -> Result<LightReply, Refused> {
-    let block = store.block(height).map_err(|error| failed(&error))?;
+    let block = store.block(height).map_err(unread)?;
     let block = block.ok_or_else(|| not_here(height))?;
     if block.block.body_bytes() > LIGHT_BODY_BYTES_MAX {
         return Err(too_large("a body"));
@@ -380,7 +398,7 @@ fn body(store: &ChainStore, height: Height) -> Result<LightReply, Refused> {
 }
 
 fn receipts(store: &ChainStore, height: Height) -> Result<LightReply, Refused> {
-    let block = store.block(height).map_err(|error| failed(&error))?;
+    let block = store.block(height).map_err(unread)?;
     let block = block.ok_or_else(|| not_here(height))?;
     let receipts = &block.result.receipts;
     if encode(receipts).len() > LIGHT_BODY_BYTES_MAX {

@@ -49,11 +49,11 @@ use compact::Drafts;
 use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
-use spread::{Answers, Introduced, RecentHashes, Spare};
+use spread::{Answers, Latest, RecentHashes};
 use sync::Sync;
 pub use wire::{
-    Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_SPREAD, PeerMessage,
-    REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
+    Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_FROM, FEATURE_SPREAD,
+    PeerMessage, REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
 };
 
 /// How often a node tells its peers how far it is, in milliseconds.
@@ -207,13 +207,17 @@ pub enum Action {
         /// Its transactions as far as the pool has verified them.
         known: Vec<Option<Arc<VerifiedTransaction>>>,
     },
-    /// Store a final block durably, then execute it and give [`Event::Executed`]. The vote log of
-    /// its height is no longer needed once it is stored.
+    /// Store a final block, then execute it and give [`Event::Executed`]. The vote log of its height
+    /// is no longer needed once it is stored durably.
     Commit {
         /// The block.
         block: CheckedBlock,
         /// Proof that it is final.
         certificate: Certificate,
+        /// Whether the vote log has the block and this validator's precommit for it durably. Then
+        /// the block's own file may be synced later: a restart that misses it there decides it
+        /// again from the logs, and no other block can take its place.
+        logged: bool,
     },
     /// Send stored blocks to a peer as [`PeerMessage::Blocks`].
     Serve {
@@ -306,6 +310,13 @@ pub enum Report {
         at: Height,
         /// Where a peer is.
         target: Height,
+    },
+    /// No peer has the blocks that this node needs next.
+    HistoryMissing {
+        /// The first block that is needed.
+        next: Height,
+        /// The first block that any of the peers keeps.
+        first: Height,
     },
 }
 
@@ -412,6 +423,10 @@ struct Peer {
     hellos: u8,
     /// Bytes of bodies that it was sent on request since the last status message.
     served: usize,
+    /// The first block that it keeps, as far as it has said so.
+    first: Height,
+    /// When that is asked about again: an operator may have given it more.
+    first_until: Time,
 }
 
 /// One chain's replica.
@@ -433,9 +448,9 @@ pub struct Replica {
     drafts: Drafts,
     passed: RecentHashes,
     batches: Batches,
-    spare: Spare,
+    spare: Latest,
     answers: Answers,
-    introduced: Introduced,
+    introduced: Latest,
     relay_turn: usize,
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
@@ -496,9 +511,9 @@ impl Replica {
             drafts: Drafts::default(),
             passed: RecentHashes::default(),
             batches: Batches::new(boot.key, boot.audit, boot.convicted),
-            spare: Spare::default(),
+            spare: Latest::spare(),
             answers: Answers::default(),
-            introduced: Introduced::default(),
+            introduced: Latest::introduced(),
             relay_turn: 0,
             build: None,
             peers: BTreeMap::new(),
@@ -636,6 +651,26 @@ impl Replica {
         known.map(|(id, peer)| (*id, peer.height))
     }
 
+    /// The first block that any peer which is ahead keeps, where none keeps the next one that this
+    /// node needs.
+    #[must_use]
+    pub fn history_missing(&self) -> Option<Height> {
+        let missing = self.sync.missing();
+        missing.filter(|first| *first > self.tip.height.next())
+    }
+
+    /// What to answer a peer that asked for blocks before `first`, the first one kept here.
+    #[must_use]
+    pub fn no_blocks(&self, to: PeerId, first: Height) -> PeerMessage {
+        let features = self.peers.get(&to).and_then(|peer| peer.features);
+        if features.is_some_and(|has| has & FEATURE_FROM != 0) {
+            PeerMessage::BlocksFrom { first }
+        } else {
+            // Programs of before take it for what it is: there is nothing to be had here.
+            PeerMessage::Blocks(Vec::new())
+        }
+    }
+
     /// Whether decided blocks are being fetched from peers.
     #[must_use]
     pub fn is_syncing(&self) -> bool {
@@ -733,6 +768,7 @@ impl Replica {
                 }
             }
             PeerMessage::Blocks(blocks) => self.on_blocks(from, blocks),
+            PeerMessage::BlocksFrom { first } => self.on_blocks_from(from, first),
             PeerMessage::LightRequest(_) => {
                 let reason = "asked what is answered beside the replica".to_owned();
                 self.report(Report::BadMessage { from, reason });

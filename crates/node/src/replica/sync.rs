@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use hawser_consensus::Election as _;
-use hawser_ledger::{Certificate, VerifiedTransaction};
+use hawser_ledger::VerifiedTransaction;
 use hawser_network::PeerId;
 use hawser_primitives::{B256, Height};
 
@@ -19,6 +19,8 @@ const GRACE_MS: u64 = 50;
 const ANSWER_MS: u64 = 1_000;
 /// How long a peer's claims are not believed after it failed to send what it claimed to have.
 const DISTRUST_MS: u64 = 10_000;
+/// How long a peer is not asked again for blocks of which it said that it does not keep them.
+const FIRST_MS: u64 = 60_000;
 
 #[derive(Debug)]
 struct Checking {
@@ -36,9 +38,15 @@ pub(super) struct Sync {
     timer: bool,
     queue: VecDeque<(PeerId, CertifiedBlock)>,
     checking: Option<Checking>,
+    /// The first block that any peer keeps, where none keeps the one that is needed.
+    missing: Option<Height>,
 }
 
 impl Sync {
+    pub(super) const fn missing(&self) -> Option<Height> {
+        self.missing
+    }
+
     pub(super) const fn target(&self) -> Option<Height> {
         self.target
     }
@@ -48,6 +56,9 @@ impl Replica {
     /// Takes note that `from` has decided `height`.
     pub(super) fn consider_sync(&mut self, from: PeerId, height: Height) {
         if height <= self.tip.height {
+            return;
+        }
+        if !self.keeps_next(from) {
             return;
         }
         self.sync.target = self.sync.target.max(Some(height));
@@ -61,6 +72,13 @@ impl Replica {
             self.sync.timer = true;
             self.set_timer(TimerId::Sync, GRACE_MS);
         }
+    }
+
+    /// Whether a peer may have the block after the last one here, for all that it said.
+    fn keeps_next(&self, peer: PeerId) -> bool {
+        let next = self.tip.height.next();
+        let peer = self.peers.get(&peer);
+        peer.is_some_and(|peer| peer.first <= next || self.now >= peer.first_until)
     }
 
     fn is_sync_busy(&self) -> bool {
@@ -103,6 +121,7 @@ impl Replica {
             .iter()
             .filter(|(_, peer)| !peer.foreign && peer.height > self.tip.height)
             .map(|(id, _)| *id)
+            .filter(|id| self.keeps_next(*id))
             .collect();
         let next = ahead
             .iter()
@@ -110,8 +129,46 @@ impl Replica {
             .or(ahead.first());
         match next {
             Some(peer) => self.request_blocks(*peer),
-            None => self.sync.target = None,
+            None => {
+                self.sync.target = None;
+                self.note_missing();
+            }
         }
+    }
+
+    /// Nobody who is ahead has the next block: if some say that they no longer keep it, the
+    /// operator has to know.
+    fn note_missing(&mut self) {
+        let next = self.tip.height.next();
+        let beyond = self
+            .peers
+            .values()
+            .filter(|peer| !peer.foreign && peer.height > self.tip.height && peer.first > next);
+        let first = beyond.map(|peer| peer.first).min();
+        if let Some(first) = first
+            && self.sync.missing.is_none()
+        {
+            self.report(Report::HistoryMissing { next, first });
+        }
+        self.sync.missing = first;
+    }
+
+    /// A peer no longer keeps the blocks that it was asked for.
+    pub(super) fn on_blocks_from(&mut self, from: PeerId, first: Height) {
+        if self.sync.asked != Some(from) || self.is_sync_busy() {
+            return;
+        }
+        self.sync.asked = None;
+        self.sync.timer = false;
+        self.actions.push(Action::ClearTimer(TimerId::Sync));
+        let until = self.now.plus_ms(FIRST_MS);
+        if first <= self.tip.height.next() {
+            // It says that it has what it did not send.
+            self.distrust(from);
+        } else if let Some(peer) = self.peers.get_mut(&from) {
+            (peer.first, peer.first_until) = (first, until);
+        }
+        self.sync_timeout();
     }
 
     /// Stops believing that a peer is ahead, for a while.
@@ -148,6 +205,7 @@ impl Replica {
             .queue
             .extend(blocks.into_iter().take(wanted).map(|block| (from, block)));
         if let Some((_, last)) = self.sync.queue.back() {
+            self.sync.missing = None;
             let height = last.block.header.height;
             if let Some(peer) = self.peers.get_mut(&from) {
                 peer.height = peer.height.max(height);
@@ -265,7 +323,9 @@ impl Replica {
                     hash,
                     transactions: Arc::clone(transactions),
                 };
-                self.commit_synced(block, certificate)?;
+                let count = block.transactions.len();
+                self.pace.decided(height, self.now, count, false);
+                self.commit(block, certificate)?;
                 Ok(true)
             }
             Err(reason) => {
@@ -273,13 +333,5 @@ impl Replica {
                 Err(ReplicaError::InvalidFinalBlock { height, reason })
             }
         }
-    }
-
-    fn commit_synced(
-        &mut self,
-        block: CheckedBlock,
-        certificate: Certificate,
-    ) -> Result<(), ReplicaError> {
-        self.commit(block, certificate)
     }
 }

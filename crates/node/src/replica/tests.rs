@@ -10,6 +10,7 @@ use super::*;
 
 mod attested;
 mod dissemination;
+mod history;
 
 const NO_AUDIT: AuditSampling = AuditSampling {
     key: [0; 16],

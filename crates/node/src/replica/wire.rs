@@ -51,8 +51,10 @@ pub const FEATURE_COMPACT: u64 = 1;
 pub const FEATURE_SPREAD: u64 = 1 << 1;
 /// Feature bit of [`PeerMessage::Hello`]: attested batches, and evidence against attesters.
 pub const FEATURE_BATCH: u64 = 1 << 2;
+/// Feature bit of [`PeerMessage::Hello`]: [`PeerMessage::BlocksFrom`].
+pub const FEATURE_FROM: u64 = 1 << 3;
 /// What this program understands beyond messages 1 to 9.
-pub(super) const FEATURES: u64 = FEATURE_COMPACT | FEATURE_SPREAD | FEATURE_BATCH;
+pub(super) const FEATURES: u64 = FEATURE_COMPACT | FEATURE_SPREAD | FEATURE_BATCH | FEATURE_FROM;
 /// Bytes of a reference to a transaction in a compact body.
 pub const REFERENCE_BYTES: usize = 6;
 
@@ -181,4 +183,9 @@ pub enum PeerMessage {
     } = 16,
     /// Proof that validators vouched for a false claim.
     Evidence(FalseAttestation) = 17,
+    /// Answer to a [`PeerMessage::BlocksRequest`] for blocks that the sender no longer keeps.
+    BlocksFrom {
+        /// The first block that it keeps.
+        first: Height,
+    } = 18,
 }

@@ -89,6 +89,38 @@ pub enum StoreError {
     /// A block that is not there.
     #[error("block {0} is not stored here")]
     NoBlock(Height),
+    /// A block before the first one that this node keeps.
+    #[error(
+        "block {height} is not kept on this node any more: it has blocks from {first} on. Ask an \
+         archive node (storage.mode = \"archive\") or one that keeps more blocks"
+    )]
+    Pruned {
+        /// The block asked for.
+        height: Height,
+        /// The first block that is kept.
+        first: Height,
+    },
+    /// Something looked for by its hash, where a part of the blocks is not kept.
+    #[error(
+        "it is not in the blocks that this node keeps, which begin at {first}; it may be in an \
+         earlier one. Ask an archive node (storage.mode = \"archive\")"
+    )]
+    PerhapsPruned {
+        /// The first block that is kept.
+        first: Height,
+    },
+    /// The state ends before the blocks begin.
+    #[error(
+        "the state is at block {state}, and the blocks here begin at {first}: those between are \
+         gone, so the state cannot be made again. Restore the folder from a backup or from another \
+         node, or empty it and join from a snapshot or from an archive node"
+    )]
+    Unreachable {
+        /// Last flushed state.
+        state: Height,
+        /// First stored block.
+        first: Height,
+    },
     /// A final block commits to other results than this node computed.
     #[error(
         "block {height} is final and commits to other results of block {found} than this node \

@@ -3,11 +3,11 @@
 use std::ops::Bound;
 
 use hawser_execution::NativeRegistry;
-use hawser_ledger::{Log, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state};
+use hawser_ledger::{Log, Receipt, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state};
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Column, KeyForm, Kv};
 
-use super::{ExecutedBlock, StoreError};
+use super::{BlockResult, ExecutedBlock, StoreError};
 
 /// Transaction hash → height (8), position in the block (4).
 const TRANSACTIONS: Column = Column("tx");
@@ -25,6 +25,8 @@ const SETTINGS: Column = Column("settings");
 /// Facts about the whole.
 const META: Column = Column("meta");
 const META_GENESIS: &[u8] = b"genesis";
+/// First height (8) of which everything is kept; absent where nothing was dropped.
+const META_FIRST: &[u8] = b"first";
 
 const HEIGHT_AND_POSITION_BYTES: usize = 12;
 
@@ -72,6 +74,80 @@ pub(super) fn check_genesis(kv: &dyn Kv, expected: &B256) -> Result<(), StoreErr
 
 pub(super) fn put_genesis(batch: &mut Batch, hash: &B256) {
     batch.put(META, META_GENESIS, hash.as_slice());
+}
+
+/// The first height of which everything is kept, if some are not.
+pub(super) fn first(kv: &dyn Kv) -> Result<Option<Height>, StoreError> {
+    let stored = kv.get(META, META_FIRST)?;
+    let bytes = stored.and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
+    Ok(bytes.map(|bytes| Height(u64::from_be_bytes(bytes))))
+}
+
+pub(super) fn put_first(batch: &mut Batch, first: Height) {
+    batch.put(META, META_FIRST, first.0.to_be_bytes());
+}
+
+/// Removes the rows of a block that are of use only together with the block: where its
+/// transactions are, its bloom filter, its roots. Hashes of blocks stay, and what native contracts'
+/// events are looked up by: a look-up must not take what was dropped for what never was.
+pub(super) fn drop_block(
+    kv: &dyn Kv,
+    batch: &mut Batch,
+    height: Height,
+    receipts: &[Receipt],
+) -> Result<(), StoreError> {
+    for receipt in receipts {
+        let hash = &receipt.transaction_hash;
+        // One that was skipped here may have been executed later; then the row is of that place.
+        if receipt.is_executed() || transaction(kv, hash)?.is_some_and(|(place, _)| place == height)
+        {
+            batch.delete(TRANSACTIONS, hash.as_slice());
+        }
+    }
+    let at = height.0.to_be_bytes();
+    batch.delete(BLOOMS, at);
+    batch.delete(ROOTS, at);
+    Ok(())
+}
+
+/// Compares the rows of a block with what execution gave; how many were looked at, or what is wrong.
+pub(super) fn check_block(
+    kv: &dyn Kv,
+    height: Height,
+    result: &BlockResult,
+) -> Result<u64, String> {
+    let text = |error: StoreError| error.to_string();
+    let mut rows = 1u64;
+    if roots(kv, height).map_err(text)? != Some(result.roots) {
+        return Err(format!("the roots of block {height} are missing or others"));
+    }
+    for (position, receipt) in (0u32..).zip(&result.receipts) {
+        let hash = &receipt.transaction_hash;
+        let row = transaction(kv, hash).map_err(text)?;
+        rows = rows.saturating_add(1);
+        let right = match receipt.is_executed() {
+            true => row == Some((height, position)),
+            // It may have been executed elsewhere.
+            false => row.is_some(),
+        };
+        if !right {
+            return Err(format!(
+                "transaction {hash}, at position {position} of block {height}, is not where the \
+                 index says"
+            ));
+        }
+    }
+    if result.logs_bloom.iter().any(|byte| *byte != 0) {
+        rows = rows.saturating_add(1);
+        let at = height.0.to_be_bytes();
+        let bloom = kv.get(BLOOMS, &at).map_err(|error| error.to_string())?;
+        if bloom.as_deref() != Some(result.logs_bloom.as_slice()) {
+            return Err(format!(
+                "the bloom filter of block {height} is missing or another"
+            ));
+        }
+    }
+    Ok(rows)
 }
 
 pub(super) fn put_roots(batch: &mut Batch, roots: &Roots) {

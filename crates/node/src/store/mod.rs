@@ -8,15 +8,20 @@
 //! it. State, receipts and indexes are not synced per block: after a crash they are made again from
 //! the durable blocks, from the last flush on.
 
+pub mod check;
 mod error;
 mod index;
+mod prune;
 mod read;
 mod settings;
 mod unordered;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use alloy_primitives::Bloom;
@@ -37,9 +42,11 @@ use parking_lot::{Mutex, RwLock};
 
 pub use error::StoreError;
 pub use index::{columns, key_forms};
+pub use prune::{KEEP_BLOCKS_MIN, KindBytes, keep_blocks_min};
 
-/// What a chain keeps in segments: its final blocks, and their receipts.
-pub const SEGMENTS: [&str; 2] = ["blocks", "receipts"];
+/// What a chain keeps in segments: its final blocks, their receipts, and headers with certificates
+/// of the blocks that were dropped.
+pub const SEGMENTS: [&str; 3] = ["blocks", "receipts", "headers"];
 /// The log of what this node signed and saw signed.
 pub const VOTE_LOG: &str = "votes.log";
 /// File of evidence against validators within a chain's folder.
@@ -72,6 +79,9 @@ pub struct StoreOptions {
     pub program_version: u32,
     /// What blocks are executed with. Results do not depend on it. Default: the thread that asks.
     pub threads: Threads,
+    /// Blocks kept behind the last certified one that is flushed, at least [`KEEP_BLOCKS_MIN`];
+    /// `None`, the default, keeps all.
+    pub keep_blocks: Option<u64>,
 }
 
 impl Default for StoreOptions {
@@ -81,6 +91,7 @@ impl Default for StoreOptions {
             segments: SegmentOptions::default(),
             program_version: PROTOCOL_VERSION,
             threads: Threads::default(),
+            keep_blocks: None,
         }
     }
 }
@@ -160,6 +171,10 @@ pub struct ChainStore {
     executor: Executor,
     blocks: Segments,
     receipts: Segments,
+    /// Headers with certificates, from the first block on or a later one, without gaps up to the
+    /// one before the first block kept.
+    headers: Segments,
+    disk: Arc<dyn Disk>,
     kv: Arc<dyn Kv>,
     state: StateStore,
     recent: Arc<RwLock<Recent>>,
@@ -167,6 +182,12 @@ pub struct ChainStore {
     rules: RwLock<Arc<Rules>>,
     unordered: Mutex<UnorderedWindow>,
     program_version: u32,
+    keep_blocks: Option<u64>,
+    /// First height of which everything is kept.
+    first: AtomicU64,
+    /// Height of the state that a restart finds.
+    durable: AtomicU64,
+    pruning: Mutex<()>,
 }
 
 impl ChainStore {
@@ -197,6 +218,7 @@ impl ChainStore {
             .with_threads(options.threads.clone());
         let (blocks, _) = Segments::open(Arc::clone(&disk), SEGMENTS[0], options.segments)?;
         let (receipts, _) = Segments::open(Arc::clone(&disk), SEGMENTS[1], options.segments)?;
+        let (headers, _) = Segments::open(Arc::clone(&disk), SEGMENTS[2], options.segments)?;
         let state = StateStore::open_any(
             Arc::clone(&kv),
             Arc::clone(&disk),
@@ -215,6 +237,12 @@ impl ChainStore {
             state.persist()?;
         }
         let (flushed, state_root) = state.flushed().unwrap_or_default();
+        let first = index::first(kv.as_ref())?.unwrap_or(Height(1));
+        let first = first.max(Height(blocks.first().unwrap_or(1)));
+        if flushed.next() < first {
+            let state = flushed;
+            return Err(StoreError::Unreachable { state, first });
+        }
         let schedule = SettingsSchedule::in_state(&state.view(flushed)?, &genesis)?;
         let rules = RwLock::new(Arc::new(Rules::new(schedule, suite)?));
         // Receipts after the last flush are made again together with the state.
@@ -251,6 +279,8 @@ impl ChainStore {
             executor,
             blocks,
             receipts,
+            headers,
+            disk,
             kv,
             state,
             recent: Arc::new(RwLock::new(Recent {
@@ -261,6 +291,10 @@ impl ChainStore {
             rules,
             unordered: Mutex::new(UnorderedWindow::default()),
             program_version: options.program_version,
+            keep_blocks: options.keep_blocks,
+            first: AtomicU64::new(first.0),
+            durable: AtomicU64::new(flushed.0),
+            pruning: Mutex::default(),
         };
         store.resume(flushed, progress)?;
         Ok(store)
@@ -274,8 +308,12 @@ impl ChainStore {
         progress: &mut dyn FnMut(Height, Height),
     ) -> Result<(), StoreError> {
         for height in flushed.back(RECENT_HASHES).0.max(1)..=flushed.0 {
-            let stored = self.stored(Height(height))?;
-            let hash = stored.block.hash(self.suite);
+            // Before the first block kept there may be headers, or nothing: then only a contract
+            // that asks for such a hash stops the node.
+            let Some((header, _)) = self.certified_if_kept(Height(height))? else {
+                continue;
+            };
+            let hash = header.hash(self.suite);
             self.recent.write().hashes.insert(Height(height), hash);
         }
         if flushed > Height::GENESIS {
@@ -306,7 +344,7 @@ impl ChainStore {
     fn rebuild_unordered(&self, head: &ExecutedBlock) -> Result<(), StoreError> {
         let now = head.block.header.time;
         let mut height = head.block.header.height;
-        while height > Height::GENESIS {
+        while height >= self.first_height() {
             let block = self.load(height)?;
             if UnorderedWindow::is_past(block.block.header.time, now) {
                 break;
@@ -317,8 +355,8 @@ impl ChainStore {
         Ok(())
     }
 
-    /// Makes a final block durable. Blocks come in order of height; one that is there already is
-    /// left as it is.
+    /// Stores a final block; durable after [`Self::sync_blocks`]. Blocks come in order of height; one
+    /// that is there already is left as it is.
     pub fn append(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
         let height = block.header.height.0;
         if self.blocks.last().is_some_and(|last| last >= height) {
@@ -326,6 +364,11 @@ impl ChainStore {
         }
         // The fields of a [`CertifiedBlock`] in order, without copying the block into one.
         self.blocks.append(height, &encode(&(block, certificate)))?;
+        Ok(())
+    }
+
+    /// Makes all appended blocks durable. May run beside [`Self::append`].
+    pub fn sync_blocks(&self) -> Result<(), StoreError> {
         self.blocks.sync()?;
         Ok(())
     }
@@ -449,10 +492,13 @@ impl ChainStore {
     pub fn flush_to(&self, height: Height) -> Result<(), StoreError> {
         let (flushed, _) = self.state.flushed().unwrap_or_default();
         if height > flushed {
-            // Receipts first: what the state claims to have executed must have its receipts.
+            // Blocks and receipts first: what the state claims to have executed must have them.
+            self.sync_blocks()?;
             self.receipts.sync()?;
             self.state.flush(height)?;
+            let (flushed, _) = self.state.flushed().unwrap_or_default();
             self.state.persist()?;
+            self.durable.fetch_max(flushed.0, Ordering::AcqRel);
         }
         Ok(())
     }
@@ -488,11 +534,23 @@ impl ChainStore {
     }
 
     fn stored(&self, height: Height) -> Result<CertifiedBlock, StoreError> {
-        let bytes = self
-            .blocks
-            .get(height.0)?
-            .ok_or(StoreError::NoBlock(height))?;
+        let first = self.first_height();
+        if height < first {
+            return Err(StoreError::Pruned { height, first });
+        }
+        let bytes = self.blocks.get(height.0)?;
+        let bytes = bytes.ok_or_else(|| self.absent(height))?;
         self.decode_stored(height, &bytes)
+    }
+
+    /// Why a block is not there.
+    fn absent(&self, height: Height) -> StoreError {
+        let first = self.first_height();
+        if height < first {
+            StoreError::Pruned { height, first }
+        } else {
+            StoreError::NoBlock(height)
+        }
     }
 
     fn decode_stored(&self, height: Height, bytes: &[u8]) -> Result<CertifiedBlock, StoreError> {
@@ -505,16 +563,7 @@ impl ChainStore {
 
     fn load(&self, height: Height) -> Result<Arc<ExecutedBlock>, StoreError> {
         let CertifiedBlock { block, certificate } = self.stored(height)?;
-        let bytes = self
-            .receipts
-            .get(height.0)?
-            .ok_or(StoreError::NoBlock(height))?;
-        let result: BlockResult =
-            decode_exact(&bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
-                what: "receipts",
-                height,
-                source,
-            })?;
+        let result = self.result(height)?;
         let transactions = self.with_senders(&block, &result)?;
         Ok(Arc::new(ExecutedBlock {
             hash: block.hash(self.suite),
@@ -524,6 +573,17 @@ impl ChainStore {
             settings: self.settings(height)?,
             result: Arc::new(result),
         }))
+    }
+
+    /// What executing a stored block gave.
+    fn result(&self, height: Height) -> Result<BlockResult, StoreError> {
+        let bytes = self.receipts.get(height.0)?;
+        let bytes = bytes.ok_or_else(|| self.absent(height))?;
+        decode_exact(&bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
+            what: "receipts",
+            height,
+            source,
+        })
     }
 
     /// Transactions of a stored block. Senders come from its receipts: their signatures were
@@ -569,11 +629,15 @@ impl BlockHashes for ChainStore {
             return Ok(Some(*hash));
         }
         // Calls on old blocks: rare, so the disk may answer.
-        match self.stored(height) {
-            Ok(stored) => Ok(Some(stored.block.hash(self.suite))),
-            Err(StoreError::NoBlock(_)) => Ok(None),
-            Err(error) => Err(StateError::Store(error.to_string())),
+        if height == Height::GENESIS {
+            let hash = self.genesis_block_hash();
+            return hash
+                .map(Some)
+                .map_err(|error| StateError::Store(error.to_string()));
         }
+        let found = self.certified_if_kept(height);
+        let found = found.map_err(|error| StateError::Store(error.to_string()))?;
+        Ok(found.map(|(header, _)| header.hash(self.suite)))
     }
 }
 

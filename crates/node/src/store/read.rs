@@ -1,6 +1,6 @@
 //! Questions about the past.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use hawser_execution::Executor;
 use hawser_ledger::{
@@ -8,10 +8,10 @@ use hawser_ledger::{
     merkle::{self, MerkleProof},
     state::{StateKey, StateProof, StateView},
 };
-use hawser_primitives::{Address, B256, Height, encode};
+use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use thiserror::Error;
 
-use super::{ChainStore, ExecutedBlock, StoreError, index};
+use super::{ChainStore, ExecutedBlock, ITEM_BYTES_MAX, StoreError, index};
 use crate::replica::{CertifiedBlock, SYNC_BYTES};
 
 /// Where a transaction is.
@@ -90,13 +90,29 @@ impl ChainStore {
         Arc::clone(&self.head.read())
     }
 
+    /// The first block of which everything is kept: body, receipts, index rows. 1 where nothing
+    /// was dropped. The genesis is always there.
+    #[must_use]
+    pub fn first_height(&self) -> Height {
+        Height(self.first.load(Ordering::Acquire))
+    }
+
+    /// Fails where what was not found by its hash may be in a block that is not kept.
+    pub fn absence(&self) -> Result<(), StoreError> {
+        match self.first_height() {
+            Height(0 | 1) => Ok(()),
+            first => Err(StoreError::PerhapsPruned { first }),
+        }
+    }
+
     /// The last stored height; at most a few above [`Self::head`].
     #[must_use]
     pub fn stored_height(&self) -> Height {
         Height(self.blocks.last().unwrap_or(0))
     }
 
-    /// An executed block by height; `None` beyond the head.
+    /// An executed block by height; `None` beyond the head, [`StoreError::Pruned`] before the first
+    /// one kept.
     pub fn block(&self, height: Height) -> Result<Option<Arc<ExecutedBlock>>, StoreError> {
         if height > self.head().id().height {
             return Ok(None);
@@ -130,7 +146,7 @@ impl ChainStore {
         Ok(height.filter(|height| *height <= head.id().height))
     }
 
-    fn genesis_block_hash(&self) -> Result<B256, StoreError> {
+    pub(super) fn genesis_block_hash(&self) -> Result<B256, StoreError> {
         let roots = self.roots(Height::GENESIS)?.unwrap_or_default();
         Ok(super::genesis_block(&self.genesis, roots.state)?.hash)
     }
@@ -150,13 +166,23 @@ impl ChainStore {
     }
 
     /// Heights whose events may satisfy a filter on the bloom (256 bytes), in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Pruned`] where the range begins before the first block kept.
     pub fn blooms(
         &self,
         from: Height,
         to: Height,
         wanted: &dyn Fn(&[u8]) -> bool,
     ) -> Result<Vec<Height>, StoreError> {
-        index::blooms(self.kv.as_ref(), from, to, wanted)
+        let found = index::blooms(self.kv.as_ref(), from, to, wanted)?;
+        // Looked at afterwards: rows go only after the first height has moved.
+        let first = self.first_height();
+        if first > Height(1) && from < first {
+            let height = from;
+            return Err(StoreError::Pruned { height, first });
+        }
+        Ok(found)
     }
 
     /// Blocks (and positions of the event in the block) in which a native contract emitted an
@@ -180,8 +206,23 @@ impl ChainStore {
         if height == Height::GENESIS || height > self.stored_height() {
             return Ok(None);
         }
-        let CertifiedBlock { block, certificate } = self.stored(height)?;
-        Ok(Some((block.header, certificate)))
+        let found = self.certified_if_kept(height)?;
+        found.map(Some).ok_or_else(|| self.absent(height))
+    }
+
+    /// The same, of a dropped block as well; `None` where neither block nor header is here.
+    pub(super) fn certified_if_kept(
+        &self,
+        height: Height,
+    ) -> Result<Option<(Header, Certificate)>, StoreError> {
+        if height >= self.first_height()
+            && let Some(item) = self.blocks.get(height.0)?
+        {
+            let CertifiedBlock { block, certificate } = self.decode_stored(height, &item)?;
+            return Ok(Some((block.header, certificate)));
+        }
+        let item = self.headers.get(height.0)?;
+        item.map(|item| decode_header(height, &item)).transpose()
     }
 
     /// Headers and certificates of final blocks from a height on, `count` of them or until so many
@@ -196,15 +237,27 @@ impl ChainStore {
         let end = from.0.saturating_add(u64::from(count));
         let last = self.stored_height().0.saturating_add(1);
         for height in from.0.max(1)..end.min(last) {
-            let item = self.blocks.get(height)?;
-            let item = item.ok_or(StoreError::NoBlock(Height(height)))?;
+            let dropped = match self.headers.last() {
+                Some(last) if height <= last => self.headers.get(height)?,
+                _ => None,
+            };
+            let whole = match &dropped {
+                None => self.blocks.get(height)?,
+                Some(_) => None,
+            };
+            let item = dropped.as_ref().or(whole.as_ref());
+            let item = item.ok_or_else(|| self.absent(Height(height)))?;
             read = read.saturating_add(item.len());
             if read > read_bytes && !found.is_empty() {
                 break;
             }
-            let CertifiedBlock { block, certificate } =
-                self.decode_stored(Height(height), &item)?;
-            found.push((block.header, certificate));
+            let height = Height(height);
+            found.push(if dropped.is_some() {
+                decode_header(height, item)?
+            } else {
+                let CertifiedBlock { block, certificate } = self.decode_stored(height, item)?;
+                (block.header, certificate)
+            });
         }
         Ok(found)
     }
@@ -243,6 +296,9 @@ impl ChainStore {
     }
 
     /// Stored blocks from a height on, until a number or a size is reached, for a peer.
+    ///
+    /// # Errors
+    /// [`StoreError::Pruned`] where the first of them is not kept.
     pub fn serve(&self, from: Height, count: u32) -> Result<Vec<CertifiedBlock>, StoreError> {
         let (mut blocks, mut bytes) = (Vec::new(), 0usize);
         let last = self.stored_height();
@@ -250,16 +306,19 @@ impl ChainStore {
             if height > last.0 {
                 break;
             }
-            let item = self
-                .blocks
-                .get(height)?
-                .ok_or(StoreError::NoBlock(Height(height)))?;
+            let height = Height(height);
+            let first = self.first_height();
+            if height < first {
+                return Err(StoreError::Pruned { height, first });
+            }
+            let item = self.blocks.get(height.0)?;
+            let item = item.ok_or_else(|| self.absent(height))?;
             bytes = bytes.saturating_add(item.len());
             // One block always fits a frame; more only together.
             if bytes > SYNC_BYTES && !blocks.is_empty() {
                 break;
             }
-            blocks.push(self.decode_stored(Height(height), &item)?);
+            blocks.push(self.decode_stored(height, &item)?);
         }
         Ok(blocks)
     }
@@ -276,4 +335,16 @@ impl ChainStore {
         let id = stored.block.id(self.suite);
         Ok((stored.block.header, id))
     }
+}
+
+/// A header with its certificate, as kept of a dropped block.
+pub(super) fn decode_header(
+    height: Height,
+    bytes: &[u8],
+) -> Result<(Header, Certificate), StoreError> {
+    decode_exact(bytes, ITEM_BYTES_MAX).map_err(|source| StoreError::Decode {
+        what: "header",
+        height,
+        source,
+    })
 }

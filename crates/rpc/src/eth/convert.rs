@@ -32,6 +32,9 @@ impl From<StoreError> for ErrorObject {
         match error {
             StoreError::State(error) => error.into(),
             StoreError::NoBlock(_) => Self::server(error.to_string()),
+            StoreError::Pruned { first, .. } | StoreError::PerhapsPruned { first } => {
+                Self::pruned(first.0, &error.to_string())
+            }
             other => internal(&other),
         }
     }

@@ -126,7 +126,11 @@ pub(crate) async fn trace_transaction(cx: &Context, mut params: Params) -> Answe
     let timeout = timeout(options.timeout.as_deref())?;
     cx.heavy_within(timeout, move |store| {
         let missing = || ErrorObject::server("transaction not found");
-        let position = store.position(&hash)?.ok_or_else(missing)?;
+        let position = store.position(&hash)?;
+        if position.is_none() {
+            store.absence()?;
+        }
+        let position = position.ok_or_else(missing)?;
         let block = store.block(position.height)?.ok_or_else(missing)?;
         let state = store.state(parent(&block)?)?;
         let index = usize::try_from(position.index).unwrap_or(usize::MAX);

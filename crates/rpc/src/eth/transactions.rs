@@ -76,7 +76,8 @@ async fn soon<T: Send + 'static>(
                 return Ok(Some(found));
             }
             if closed || (!sent && head >= decided) {
-                return Ok(None);
+                // Nothing that this node knows of: that it never was, only all blocks could tell.
+                return if sent { Ok(None) } else { no_history(cx) };
             }
             closed = matches!(blocks.recv().await, Err(RecvError::Closed));
         }
@@ -84,6 +85,12 @@ async fn soon<T: Send + 'static>(
     tokio::time::timeout(wait, waiting)
         .await
         .unwrap_or(Ok(None))
+}
+
+/// Nothing, where the node keeps all blocks; else the error that says from where on it does.
+fn no_history<T>(cx: &Context) -> Result<Option<T>, ErrorObject> {
+    cx.store().absence()?;
+    Ok(None)
 }
 
 /// `eth_getTransactionByHash`: executed, or waiting in the pool.

@@ -96,7 +96,11 @@ fn digests_of(store: &ChainStore, set: &StoredSet) -> Result<Bytes, ErrorObject>
             "transaction {hash}, which has the digests, is not kept on this node; ask another one"
         ))
     };
-    let position = store.position(&hash)?.ok_or_else(missing)?;
+    let position = store.position(&hash)?;
+    if position.is_none() {
+        store.absence()?;
+    }
+    let position = position.ok_or_else(missing)?;
     let block = store.block(position.height)?.ok_or_else(missing)?;
     let at = usize::try_from(position.index).unwrap_or(usize::MAX);
     let transaction = block.transactions.get(at).ok_or_else(missing)?;
@@ -251,7 +255,14 @@ pub(crate) async fn find_evidence_digest(cx: &Context, mut params: Params) -> An
     cx.heavy(move |store| {
         let head = store.head().id().height;
         let below = find.below.unwrap_or(u64::MAX).min(head.next().0);
-        let first = below.saturating_sub(SEARCH_HEIGHTS_MAX).max(1);
+        let first = below.saturating_sub(SEARCH_HEIGHTS_MAX);
+        // Down to the first block kept; who goes on from there is told.
+        let kept = store.first_height().0;
+        let first = if below > kept {
+            first.max(kept)
+        } else {
+            first.max(1)
+        };
         let mut heights = Vec::new();
         if first < below {
             let topic = |bytes: &[u8]| Bloom::from(BloomInput::Raw(bytes));

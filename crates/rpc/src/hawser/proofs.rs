@@ -190,6 +190,7 @@ pub(crate) async fn receipt_proof(cx: &Context, mut params: Params) -> Answer {
     params.end()?;
     cx.heavy(move |store| {
         let Some(position) = store.position(&hash)? else {
+            store.absence()?;
             return json(&Value::Null);
         };
         let Some(block) = store.block(position.height)? else {

@@ -27,6 +27,8 @@ pub(crate) mod code {
     pub(crate) const UNAUTHENTICATED: i32 = -32040;
     /// The reader is known and may not.
     pub(crate) const DENIED: i32 = -32043;
+    /// What is asked for was pruned here (EIP-4444; geth's `pruned history unavailable`).
+    pub(crate) const PRUNED: i32 = 4444;
     /// The code that a call or an estimate ran reverted; `data` has the reason.
     pub(crate) const REVERTED: i32 = 3;
 }
@@ -72,6 +74,17 @@ impl ErrorObject {
     pub(crate) fn busy(message: impl Into<Cow<'static, str>>) -> Self {
         let mut error = Self::limit(message);
         error.data = Some(serde_json::json!({ "retryAfterMs": 1000 }));
+        error
+    }
+
+    /// What is asked for is or may be in a block that this node no longer keeps; `first` is the
+    /// first one that it does.
+    pub(crate) fn pruned(first: u64, message: &str) -> Self {
+        let mut error = Self::new(
+            code::PRUNED,
+            format!("pruned history unavailable: {message}"),
+        );
+        error.data = Some(serde_json::json!({ "firstHeight": format!("{first:#x}") }));
         error
     }
 

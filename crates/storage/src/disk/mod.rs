@@ -2,6 +2,7 @@ mod memory;
 mod os;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use crate::{DiskError, Sealer};
 
 pub use memory::{DiskFaults, MemDisk};
 pub use os::OsDisk;
+pub use trial::TrialDisk;
 
 /// Longest file name, in bytes.
 const NAME_BYTES_MAX: usize = 128;

@@ -147,6 +147,10 @@ impl Kv for FjallKv {
         write.commit().map_err(|error| self.poison("write", &error))
     }
 
+    fn column_bytes(&self, column: Column) -> Result<Option<u64>, KvError> {
+        Ok(Some(self.column(column)?.disk_space()))
+    }
+
     fn persist(&self) -> Result<(), KvError> {
         self.usable()?;
         self.database

@@ -145,6 +145,12 @@ pub trait Kv: Send + Sync {
 
     /// Makes everything written so far durable.
     fn persist(&self) -> Result<(), KvError>;
+
+    /// Bytes that a column takes on the disk; `None` where that is not known.
+    fn column_bytes(&self, column: Column) -> Result<Option<u64>, KvError> {
+        let _ = column;
+        Ok(None)
+    }
 }
 
 /// The bounds of all keys that begin with `prefix`.

@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::error::check_option;
 use crate::record::{self, Keeping};
 use crate::{Disk, DiskError, DiskFile, LogError};
 use journal::Journal;
@@ -273,19 +274,8 @@ impl PageStore {
         options: PageStoreOptions,
     ) -> Result<(Self, Option<PageCommit>), LogError> {
         let (min, max) = (options.segment_bytes_min, options.segment_bytes_max);
-        let check = |option, value, min, max| {
-            if (min..=max).contains(&value) {
-                return Ok(());
-            }
-            Err(LogError::Option {
-                option,
-                value,
-                min,
-                max,
-            })
-        };
-        check("segment_bytes_min", min, 4096, 1 << 30)?;
-        check("segment_bytes_max", max, min, 1 << 30)?;
+        check_option("segment_bytes_min", min, (4096, 1 << 30))?;
+        check_option("segment_bytes_max", max, (min, 1 << 30))?;
         let files = Files {
             disk,
             prefix: prefix.to_owned(),

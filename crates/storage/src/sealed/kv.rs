@@ -245,4 +245,8 @@ impl Kv for SealedKv {
     fn persist(&self) -> Result<(), KvError> {
         self.inner.persist()
     }
+
+    fn column_bytes(&self, column: Column) -> Result<Option<u64>, KvError> {
+        self.inner.column_bytes(column)
+    }
 }

@@ -5,7 +5,7 @@ use crate::log::create_durable;
 use crate::record::{End, Keeping, MAGIC_BYTES, Scanner};
 use crate::{Disk, DiskError, DiskFile, LogError};
 
-const DATA_MAGIC: [u8; 8] = *b"HWSSEG01";
+pub(super) const DATA_MAGIC: [u8; 8] = *b"HWSSEG01";
 const INDEX_MAGIC: [u8; 8] = *b"HWSIDX01";
 /// Bytes of an index before its offsets, and after them.
 const INDEX_HEAD_BYTES: u64 = 24;
@@ -81,15 +81,21 @@ impl Files {
         offsets: &[u32],
         len: u64,
     ) -> Result<(), DiskError> {
+        let bytes = Self::index_bytes(first, offsets, len);
+        let temporary = format!("{}-{first:020}.new", self.prefix);
+        create_durable(&*self.disk, &self.index_name(first), &temporary, &bytes)?;
+        Ok(())
+    }
+
+    /// The content of an index.
+    pub(super) fn index_bytes(first: u64, offsets: &[u32], len: u64) -> Vec<u8> {
         let mut bytes = INDEX_MAGIC.to_vec();
         bytes.extend(first.to_le_bytes());
         bytes.extend((offsets.len() as u64).to_le_bytes());
         bytes.extend(offsets.iter().flat_map(|offset| offset.to_le_bytes()));
         bytes.extend(u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-        let temporary = format!("{}-{first:020}.new", self.prefix);
-        create_durable(&*self.disk, &self.index_name(first), &temporary, &bytes)?;
-        Ok(())
+        bytes
     }
 
     /// Removes a segment, durably.

@@ -9,6 +9,7 @@
 //! offset is where the segment ends, and `crc` is CRC-32C over all bytes before it. Opening looks at
 //! names and lengths only, and scans the last segment.
 
+mod check;
 mod files;
 mod recover;
 #[cfg(test)]
@@ -22,8 +23,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use lru::LruCache;
 use parking_lot::{Mutex, RwLock};
 
+use crate::error::check_option;
 use crate::record::{self, MAGIC_BYTES};
 use crate::{Disk, DiskError, DiskFile, LogError, TornTail};
+pub use check::{ItemPlace, SegmentFault, SegmentsCheck};
 use files::Files;
 
 /// Sealed segments kept open for reading.
@@ -71,6 +74,8 @@ pub struct Segments {
     state: RwLock<State>,
     /// Held by whoever changes files; it orders appends, syncs, repairs and pruning.
     writer: Mutex<()>,
+    /// Held by whoever drops segments, from the oldest on.
+    dropping: Mutex<()>,
     open: Mutex<LruCache<u64, Sealed>>,
     poisoned: AtomicBool,
 }
@@ -120,6 +125,14 @@ impl State {
             .or_else(|| self.sealed.values().next_back().copied())
     }
 
+    /// First item of the oldest segment, if all its items come before `number` and others stay.
+    fn oldest_before(&self, number: u64) -> Option<u64> {
+        let (first, last) = self.sealed.first_key_value()?;
+        let active_is_empty = self.active.as_ref().is_none_or(|a| a.offsets.is_empty());
+        let is_last = self.sealed.len() == 1 && active_is_empty;
+        (*last < number && !is_last).then_some(*first)
+    }
+
     /// The number that must come next; `None` while any may.
     fn next(&self) -> Option<u64> {
         let sealed = || {
@@ -159,29 +172,9 @@ impl Segments {
         prefix: &str,
         options: SegmentOptions,
     ) -> Result<(Self, SegmentRecovery), LogError> {
-        let check = |option, value, min, max| {
-            if (min..=max).contains(&value) {
-                return Ok(());
-            }
-            Err(LogError::Option {
-                option,
-                value,
-                min,
-                max,
-            })
-        };
-        check(
-            "segment_bytes",
-            options.segment_bytes,
-            SEGMENT_BYTES.0,
-            SEGMENT_BYTES.1,
-        )?;
-        check(
-            "item_bytes_max",
-            options.item_bytes_max as u64,
-            1,
-            ITEM_BYTES_MAX,
-        )?;
+        check_option("segment_bytes", options.segment_bytes, SEGMENT_BYTES)?;
+        let item_bytes_max = options.item_bytes_max as u64;
+        check_option("item_bytes_max", item_bytes_max, (1, ITEM_BYTES_MAX))?;
         let files = Files {
             disk,
             prefix: prefix.to_owned(),
@@ -192,6 +185,7 @@ impl Segments {
             options,
             state: RwLock::new(state),
             writer: Mutex::new(()),
+            dropping: Mutex::new(()),
             open: Mutex::new(LruCache::new(OPEN_SEGMENTS)),
             poisoned: AtomicBool::new(false),
         };
@@ -251,9 +245,8 @@ impl Segments {
         Ok(())
     }
 
-    /// Makes all items durable.
+    /// Makes all items durable that were appended before the call. Appending goes on meanwhile.
     pub fn sync(&self) -> Result<(), LogError> {
-        let _writer = self.writer.lock();
         self.usable()?;
         self.sync_active()
     }
@@ -296,32 +289,32 @@ impl Segments {
     /// Removes whole segments that hold only items before `number`, never the last one, and returns
     /// the first item still kept.
     pub fn drop_before(&self, number: u64) -> Result<Option<u64>, LogError> {
-        let _writer = self.writer.lock();
+        let _dropping = self.dropping.lock();
         self.usable()?;
-        // What is left must not hang on items that a crash may still take.
-        self.sync_active()?;
-        loop {
-            let oldest = {
-                let mut state = self.state.write();
-                let oldest = state
-                    .sealed
-                    .first_key_value()
-                    .map(|(first, last)| (*first, *last));
-                let active_is_empty = state.active.as_ref().is_none_or(|a| a.offsets.is_empty());
-                let is_last = state.sealed.len() == 1 && active_is_empty;
-                let oldest = oldest.filter(|(_, last)| *last < number && !is_last);
-                if let Some((first, _)) = oldest {
-                    state.sealed.remove(&first);
-                }
-                oldest
-            };
-            let Some((first, _)) = oldest else {
-                return Ok(self.first());
-            };
+        while let Some(first) = self.forget_before(number)? {
             self.open.lock().pop(&first);
-            // Oldest first and one by one: a crash in between leaves no gap.
+            // Oldest first and one by one: a crash in between leaves no gap. Appends go on beside.
             self.durable(self.files.remove(first))?;
         }
+        Ok(self.first())
+    }
+
+    /// Takes the oldest segment out of the books if it holds only items before `number`.
+    fn forget_before(&self, number: u64) -> Result<Option<u64>, LogError> {
+        if self.state.read().oldest_before(number).is_none() {
+            return Ok(None);
+        }
+        // What is left must not hang on items that a crash may still take. What is appended from here
+        // on does not change that, and need not wait for it.
+        self.sync()?;
+        let _writer = self.writer.lock();
+        self.usable()?;
+        let mut state = self.state.write();
+        let oldest = state.oldest_before(number);
+        if let Some(first) = oldest {
+            state.sealed.remove(&first);
+        }
+        Ok(oldest)
     }
 
     /// Cuts off all items after `number`. Only for repair, when they are known to be wrong: a node
@@ -423,14 +416,16 @@ impl Segments {
                 .active
                 .as_ref()
                 .filter(|active| active.synced < active.len);
-            active.map(|active| (active.file.clone(), active.len))
+            active.map(|active| (active.first, active.file.clone(), active.len))
         };
-        let Some((file, len)) = unsynced else {
+        let Some((first, file, len)) = unsynced else {
             return Ok(());
         };
         self.durable(file.sync())?;
-        if let Some(active) = &mut self.state.write().active {
-            active.synced = len;
+        // Meanwhile the segment may have been sealed, which syncs it, and another begun.
+        let mut state = self.state.write();
+        if let Some(active) = state.active.as_mut().filter(|one| one.first == first) {
+            active.synced = active.synced.max(len);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hawser_ledger::Outcome;
 use hawser_light::LightHandle;
@@ -12,7 +12,7 @@ use hawser_node::store::ExecutedBlock;
 use hawser_ops::audit::{Refusal as Refused, RefusalSink};
 use hawser_ops::{ChainMetrics, Metrics, Readiness, RpcOutcome};
 use hawser_rpc::{CallOutcome, Refusal, RpcObserver};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 /// A chain's numbers on their way into the metrics.
 pub(super) struct Observer {
@@ -93,7 +93,7 @@ impl ChainObserver for Observer {
                 });
             }
             Report::Round { .. } => self.chain.round_failed(),
-            Report::Syncing { .. } => {}
+            Report::Syncing { .. } | Report::HistoryMissing { .. } => {}
         }
     }
 
@@ -164,20 +164,52 @@ pub(super) enum Phase {
 
 /// The phase, shared with the health listener.
 #[derive(Clone)]
-pub(super) struct Health(Arc<RwLock<Phase>>);
+pub(super) struct Health {
+    phase: Arc<RwLock<Phase>>,
+    /// When the folders were last measured.
+    measured: Arc<Mutex<Option<Instant>>>,
+}
+
+/// How often the folders are measured, which reads the length of every file.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
 impl Health {
     pub(super) fn new() -> Self {
-        Self(Arc::new(RwLock::new(Phase::Starting)))
+        Self {
+            phase: Arc::new(RwLock::new(Phase::Starting)),
+            measured: Arc::default(),
+        }
     }
 
     pub(super) fn set(&self, phase: Phase) {
-        *self.0.write() = phase;
+        *self.phase.write() = phase;
+    }
+
+    /// Measures what the chains take on the disk, if it is time.
+    async fn measure(&self, chains: &[(ChainHandle, ChainMetrics)]) {
+        {
+            let mut measured = self.measured.lock();
+            if measured.is_some_and(|at| at.elapsed() < MEASURE_EVERY) {
+                return;
+            }
+            *measured = Some(Instant::now());
+        }
+        for (handle, chain) in chains {
+            let store = Arc::clone(handle.store());
+            let usage = tokio::task::spawn_blocking(move || store.usage()).await;
+            match usage {
+                Ok(Ok(kinds)) => {
+                    chain.set_storage(kinds.into_iter().map(|one| (one.kind, one.bytes)));
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "cannot measure the data folder"),
+                Err(error) => tracing::warn!(%error, "cannot measure the data folder"),
+            }
+        }
     }
 
     /// Asks every chain how it is doing, and notes it in the metrics.
     pub(super) async fn probe(&self) -> Readiness {
-        let phase = self.0.read().clone();
+        let phase = self.phase.read().clone();
         let chains = match phase {
             Phase::Starting => return Readiness::waiting(vec!["the node is starting".to_owned()]),
             Phase::Stopping => return Readiness::waiting(vec!["the node is stopping".to_owned()]),
@@ -195,6 +227,7 @@ impl Health {
             }
             Phase::Running(chains) => chains,
         };
+        self.measure(&chains).await;
         let mut reasons = Vec::new();
         let mut ready = true;
         for (handle, chain) in &chains {
@@ -207,6 +240,7 @@ impl Health {
             chain.set_executed(status.executed);
             chain.set_round(status.round);
             chain.set_validators(status.validators);
+            chain.set_first(status.first_height);
             chain.set_pool(status.pending, status.queued);
             ready &= status.ready;
             let waiting = status.waiting.iter();

@@ -86,16 +86,9 @@ pub(super) fn load(
         }
         return Ok(None);
     };
-    check_format(meta, suite, "page store")?;
-    let tree: TreeRecord = decode_exact(meta, BYTES_MAX)
-        .map_err(|error| StateError::Corrupt(format!("commit of the page store: {error}")))?;
+    let tree = tree(meta, suite)?;
     let Some(history) = history.filter(|history| history.height >= tree.height) else {
-        let height = tree.height;
-        return Err(StateError::Corrupt(format!(
-            "the pages are of block {height}, but the key-value store is not that far: the two do \
-             not belong together. Restore both from one backup, or move the key-value folder and \
-             the state-* files away and start again: both are made anew from the blocks"
-        )));
+        return Err(apart(tree.height));
     };
     let base = Base {
         height: tree.height,
@@ -110,6 +103,37 @@ pub(super) fn load(
         })?;
     }
     Ok(Some(base))
+}
+
+fn tree(meta: &[u8], suite: Suite) -> Result<TreeRecord, StateError> {
+    check_format(meta, suite, "page store")?;
+    decode_exact(meta, BYTES_MAX)
+        .map_err(|error| StateError::Corrupt(format!("commit of the page store: {error}")))
+}
+
+/// Pages and history are of two heights that cannot meet.
+fn apart(height: Height) -> StateError {
+    StateError::Corrupt(format!(
+        "the pages are of block {height}, but the key-value store is not that far: the two do \
+         not belong together. Restore both from one backup, or move the key-value folder and \
+         the state-* files away and start again: both are made anew from the blocks"
+    ))
+}
+
+/// Height, root and number of keys that a commit of the page store claims.
+pub(super) fn committed(meta: &[u8], suite: Suite) -> Result<(Height, B256, u64), StateError> {
+    let tree = tree(meta, suite)?;
+    Ok((tree.height, tree.root, tree.entries))
+}
+
+/// Refuses a key-value store whose history ends before a height.
+pub(super) fn check_history(kv: &dyn Kv, height: Height, suite: Suite) -> Result<(), StateError> {
+    let stored = kv.get(META, KEY).map_err(|error| store_error(&error))?;
+    let history = stored.map(|bytes| history(&bytes, suite)).transpose()?;
+    match history {
+        Some(history) if history.height >= height => Ok(()),
+        _ => Err(apart(height)),
+    }
 }
 
 /// Removes the history of the blocks after one height up to another; `last` adds to the last batch.

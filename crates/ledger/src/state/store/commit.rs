@@ -148,21 +148,14 @@ struct HeadNodes<'a>(&'a Inner);
 
 impl Nodes for HeadNodes<'_> {
     fn inner(&self, id: u32) -> Option<InnerNode> {
-        self.0.overlay.read().trunk.inner(id).copied()
+        self.0.inner_node(id)
     }
 
     fn bucket(&self, id: u32) -> Option<BucketFacts> {
-        self.0
-            .overlay
-            .read()
-            .trunk
-            .bucket(id)
-            .map(BucketFacts::from)
+        self.0.bucket_facts(id)
     }
 
     fn page(&self, id: u32, depth: usize) -> Result<Page, StateError> {
-        self.0
-            .page_of(&|_| Ok(Some((id, depth))))?
-            .ok_or_else(|| StateError::Corrupt("a page of the state tree is missing".into()))
+        self.0.present_page(&|_| Ok(Some((id, depth))))
     }
 }

@@ -14,6 +14,7 @@
 
 mod base;
 mod cache;
+mod check;
 mod commit;
 mod convert;
 mod copy;
@@ -44,6 +45,7 @@ use super::{Changes, StateError, StateKey};
 use cache::Cache;
 use overlay::Overlay;
 
+pub use check::StateCheck;
 pub use convert::StateProgress;
 pub use fill::{StateSource, part_of};
 pub use read::StateView;

@@ -157,6 +157,26 @@ impl Inner {
         Err(StateError::Corrupt("a page stands where nothing is".into()))
     }
 
+    /// The same where there must be one.
+    pub(super) fn present_page(
+        &self,
+        find: &dyn Fn(&Overlay) -> Result<Found, StateError>,
+    ) -> Result<Page, StateError> {
+        self.page_of(find)?
+            .ok_or_else(|| StateError::Corrupt("a page of the state tree is missing".into()))
+    }
+
+    /// An inner node by its number.
+    pub(super) fn inner_node(&self, id: u32) -> Option<InnerNode> {
+        self.overlay.read().trunk.inner(id).copied()
+    }
+
+    /// What is known of a bucket without its page.
+    pub(super) fn bucket_facts(&self, id: u32) -> Option<BucketFacts> {
+        let overlay = self.overlay.read();
+        overlay.trunk.bucket(id).map(BucketFacts::from)
+    }
+
     /// Makes room for pages, if it is time.
     pub(super) fn sweep(&self) {
         // Each step looks at some thousand buckets; it takes two rounds to find one that is not in use.
@@ -194,23 +214,17 @@ impl NodesAt<'_> {
 
 impl Nodes for NodesAt<'_> {
     fn inner(&self, id: u32) -> Option<InnerNode> {
-        self.inner.overlay.read().trunk.inner(id).copied()
+        self.inner.inner_node(id)
     }
 
     fn bucket(&self, id: u32) -> Option<BucketFacts> {
-        self.inner
-            .overlay
-            .read()
-            .trunk
-            .bucket(id)
-            .map(BucketFacts::from)
+        self.inner.bucket_facts(id)
     }
 
     fn page(&self, id: u32, depth: usize) -> Result<Page, StateError> {
-        let page = self.inner.page_of(&|overlay| {
+        self.inner.present_page(&|overlay| {
             overlay.check_provable(self.height)?;
             Ok(Some((id, depth)))
-        })?;
-        page.ok_or_else(|| StateError::Corrupt("a page of the state tree is missing".into()))
+        })
     }
 }
