@@ -97,6 +97,23 @@ pub async fn blocks(bed: &Bed, node: u16, from: u64, to: u64) -> Result<Vec<Bloc
     Ok(all)
 }
 
+/// The first block that a node still has.
+async fn first_kept(bed: &Bed, node: u16, top: u64) -> u64 {
+    let (mut missing, mut kept) = (0, top);
+    if blocks(bed, node, 1, 1).await.is_ok() {
+        return 1;
+    }
+    while kept - missing > 1 {
+        let middle = missing + (kept - missing) / 2;
+        if blocks(bed, node, middle, middle).await.is_ok() {
+            kept = middle;
+        } else {
+            missing = middle;
+        }
+    }
+    kept
+}
+
 /// Waits until the nodes that run have the same height and it has stood still for a second; that height.
 ///
 /// # Errors
@@ -154,7 +171,7 @@ async fn copy(bed: &Bed, node: u16, top: u64, contract: Address, clients: u32) -
     }
     Ok(Copy {
         node,
-        blocks: blocks(bed, node, 1, top).await?,
+        blocks: blocks(bed, node, first_kept(bed, node, top).await, top).await?,
         registers,
         balances,
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rustix::process::Signal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::bed::{Bed, Mode};
@@ -88,7 +88,7 @@ pub enum Fault {
 }
 
 /// When a fault began and when its end began, in microseconds of the run.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Marks {
     /// Just before the fault was made.
     pub injected_us: u64,

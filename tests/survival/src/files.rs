@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -251,6 +252,24 @@ pub fn shift_clock(bed: &mut Bed, node: u16, seconds: f64) -> Result<()> {
         ],
     );
     Ok(())
+}
+
+/// Has a node drop blocks that are more than `keep` behind, if the binary can.
+///
+/// # Errors
+/// When the configuration cannot be written.
+pub async fn prune(bed: &Bed, node: u16, keep: u64) -> Result<bool> {
+    let keys = hawser_e2e::hawser(&["config", "keys"], Duration::from_secs(20)).await?;
+    if !keys.stdout.contains("storage.keep_blocks") {
+        return Ok(false);
+    }
+    let file = bed.folder(node).join("node.toml");
+    let text = fs::read_to_string(&file)?;
+    let set = format!("[storage]\nmode = \"pruned\"\nkeep_blocks = {keep}\nhistory_blocks = 64\n");
+    let changed = text.replacen("[storage]\n", &set, 1);
+    ensure!(changed != text, "{} has no [storage]", file.display());
+    fs::write(file, changed)?;
+    Ok(true)
 }
 
 /// Has a node start without its vote key (`false`), or with it again.

@@ -33,7 +33,7 @@ pub struct Block {
 pub struct Copy {
     /// The node.
     pub node: u16,
-    /// All its blocks, from 1 on.
+    /// All its blocks, without a gap: from 1 on, or from a later one where it drops old ones.
     pub blocks: Vec<Block>,
     /// What the registers hold.
     pub registers: Vec<u64>,
@@ -85,6 +85,18 @@ pub struct Judgement {
     pub listed: Vec<String>,
 }
 
+impl Copy {
+    /// The number of its first block; 1 without any.
+    fn first(&self) -> u64 {
+        self.blocks.first().map_or(1, |block| block.number)
+    }
+
+    /// The number of its last block; 0 without any.
+    fn last(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.number)
+    }
+}
+
 impl Judgement {
     fn violation(&mut self, text: String) {
         self.violations += 1;
@@ -107,8 +119,8 @@ pub fn judge(evidence: &Evidence) -> Judgement {
         reads: evidence.seen.len(),
         ..Judgement::default()
     };
-    let Some(first) = evidence.copies.first() else {
-        found.violation("no node was left to look at".to_owned());
+    let Some(first) = evidence.copies.iter().find(|copy| copy.first() == 1) else {
+        found.violation("no node that keeps all blocks was left to look at".to_owned());
         return found;
     };
     found.blocks = first.blocks.len();
@@ -125,16 +137,20 @@ pub fn judge(evidence: &Evidence) -> Judgement {
 
 fn same_chain(evidence: &Evidence, first: &Copy, found: &mut Judgement) {
     for other in &evidence.copies {
-        if other.blocks.len() != first.blocks.len() {
+        if other.last() != first.last() {
             found.violation(format!(
-                "node {} has {} blocks, node {} has {}",
+                "node {} has blocks up to {}, node {} up to {}",
                 first.node,
-                first.blocks.len(),
+                first.last(),
                 other.node,
-                other.blocks.len()
+                other.last()
             ));
         }
-        for (left, right) in first.blocks.iter().zip(&other.blocks) {
+        let before = first
+            .blocks
+            .iter()
+            .filter(|block| block.number >= other.first());
+        for (left, right) in before.zip(&other.blocks) {
             if left != right {
                 found.violation(format!(
                     "block {} differs between nodes {} and {}: {} and {}, states {} and {}",
@@ -183,6 +199,10 @@ fn promises(evidence: &Evidence, places: &Places, found: &mut Judgement) {
                 found.acknowledged += 1;
                 let mut lost = false;
                 for (copy, places) in evidence.copies.iter().zip(places) {
+                    if *number < copy.first() {
+                        // Dropped on purpose; the nodes that keep all have it.
+                        continue;
+                    }
                     let place = places.get(&hash);
                     if place != Some(&(*number, *block)) {
                         lost = true;
@@ -209,7 +229,9 @@ fn promises(evidence: &Evidence, places: &Places, found: &mut Judgement) {
         }
     }
     for hash in &evidence.accepted {
-        if places.iter().any(|places| !places.contains_key(hash)) {
+        let kept = evidence.copies.iter().zip(places);
+        let mut whole = kept.filter(|(copy, _)| copy.first() == 1);
+        if whole.any(|(_, places)| !places.contains_key(hash)) {
             found.lost += 1;
             found.violation(format!("{hash} was taken by a node and is in no block"));
         }

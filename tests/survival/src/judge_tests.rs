@@ -150,7 +150,7 @@ fn forks_other_states_and_missing_blocks_show() {
     let found = doctored(|run| {
         run.copies[1].blocks.pop();
     });
-    shows(&found, "node 0 has 4 blocks, node 1 has 3");
+    shows(&found, "node 0 has blocks up to 4, node 1 up to 3");
 }
 
 #[test]
@@ -217,4 +217,25 @@ fn many_violations_are_counted_and_not_all_listed() {
     let found = doctored(|run| run.accepted.extend((0..1_000).map(|n| hash(50_000 + n))));
     assert_eq!(found.violations, 1_000);
     assert_eq!(found.listed.len(), LISTED_MAX);
+}
+
+#[test]
+fn a_node_may_drop_old_blocks_and_nothing_else() {
+    let found = doctored(|run| {
+        run.copies[1].blocks.drain(..2);
+    });
+    assert!(found.is_clean(), "{found:?}");
+    let found = doctored(|run| {
+        run.copies[1].blocks.drain(..2);
+        run.copies[1].blocks[0].transactions.clear();
+    });
+    assert_eq!(found.lost, 1);
+    shows(&found, "block 3 differs");
+    // If all drop them, nobody can tell.
+    let found = doctored(|run| {
+        for copy in &mut run.copies {
+            copy.blocks.drain(..2);
+        }
+    });
+    shows(&found, "no node that keeps all blocks");
 }

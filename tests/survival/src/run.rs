@@ -16,7 +16,7 @@ use crate::chain;
 use crate::clients::{Clients, create_contract, funded};
 use crate::faults::{Fault, Marks};
 use crate::history::{History, gap, rate};
-use crate::judge::{Judgement, judge};
+use crate::judge::{Block, Judgement, judge};
 
 /// Longest that clients may be without an acknowledgement during a fault that the chain is to survive.
 pub const GAP_MAX: Duration = Duration::from_secs(8);
@@ -24,8 +24,8 @@ pub const GAP_MAX: Duration = Duration::from_secs(8);
 pub const RESUME_MAX: Duration = Duration::from_secs(10);
 /// From the end of a fault until every node is where the others are.
 pub const CATCH_UP_MAX: Duration = Duration::from_secs(60);
-/// What was on its way when the quorum was lost may still be acknowledged for so long.
-const TRAILING: Duration = Duration::from_millis(2_500);
+/// Blocks may still be made for so long after the quorum was lost, in milliseconds: votes were on their way.
+const TRAILING_MS: u64 = 500;
 /// Load before and after a fault, over which its rate is taken.
 const WINDOW: Duration = Duration::from_secs(3);
 /// Between two looks at the clock; a much longer one means that the machine, or this process, stood still.
@@ -88,6 +88,9 @@ pub struct Row {
     pub unknown: usize,
     /// Refused.
     pub refused: usize,
+    /// When the fault began and when its end began.
+    #[serde(default)]
+    pub marks: Marks,
     /// Seconds in which this process stood still: figures of such a row say nothing.
     pub stalled_s: f64,
     /// What nodes said and did.
@@ -193,7 +196,15 @@ pub async fn ground(plan: Plan, clients: u32) -> Result<Ground> {
         accounts: funded(clients)?,
         ..plan
     };
-    let mut bed = Bed::prepare(plan).await?;
+    let bed = Bed::prepare(plan).await?;
+    settle(bed).await
+}
+
+/// The same on a network that has been prepared.
+///
+/// # Errors
+/// When it does not come up.
+pub async fn settle(mut bed: Bed) -> Result<Ground> {
     bed.start().await?;
     let (contract, hash) = create_contract(&bed).await?;
     Ok(Ground {
@@ -256,6 +267,11 @@ pub async fn network(settings: &Settings, say: &mut dyn FnMut(&Row)) -> Result<N
         ground.own.clone(),
     )
     .await?;
+    if let Some(copy) = evidence.copies.first() {
+        for row in &mut rows {
+            without_quorum(row, &history, &copy.blocks);
+        }
+    }
     Ok(NetworkReport {
         nodes: settings.nodes,
         suite: settings.suite.to_owned(),
@@ -306,6 +322,7 @@ pub async fn one(
     let caught_up = history.now_us();
     row.caught_up_ms = (caught_up - healed) / 1_000;
     sleep(WINDOW).await;
+    row.marks = marks;
     let end_us = history.now_us();
     let acks = history.acknowledgements(begin_us);
     let injected = marks.injected_us;
@@ -338,14 +355,6 @@ fn expectations(row: &mut Row, fault: Fault, acks: &[(u64, u64)], marks: Marks) 
                 during.as_secs_f64()
             ));
         }
-    } else {
-        let from = injected + u64::try_from(TRAILING.as_micros()).unwrap_or(0);
-        let late = acks.iter().filter(|(at, _)| *at > from && *at < healed);
-        let late = late.count();
-        if late > 0 {
-            row.failures
-                .push(format!("{late} acknowledgements without a quorum"));
-        }
     }
     match row.resumed_ms {
         Some(ms) if ms <= millis(RESUME_MAX) => {}
@@ -359,6 +368,24 @@ fn expectations(row: &mut Row, fault: Fault, acks: &[(u64, u64)], marks: Marks) 
     if row.refused > 0 {
         row.failures
             .push(format!("{} operations were refused", row.refused));
+    }
+}
+
+/// Blocks that were made while there was no quorum: there must be none. Their times are those of their proposals.
+/// Acknowledgements prove nothing here: clients of a stopped node learn late, from another, what was decided before.
+fn without_quorum(row: &mut Row, history: &History, blocks: &[Block]) {
+    if row.survivable || row.skipped.is_some() || row.stalled_s > 0.0 {
+        return;
+    }
+    let from = history.wall_ms(row.marks.injected_us) + TRAILING_MS;
+    let to = history.wall_ms(row.marks.healed_us);
+    let made = blocks
+        .iter()
+        .filter(|block| block.time_ms > from && block.time_ms < to);
+    let made = made.count();
+    if made > 0 {
+        row.failures
+            .push(format!("{made} blocks were made without a quorum"));
     }
 }
 
@@ -406,10 +433,33 @@ mod tests {
     }
 
     #[test]
-    fn progress_without_a_quorum_is_a_failure_and_with_one_it_is_not() {
+    fn progress_with_a_quorum_is_none_and_blocks_without_one_are_a_failure() {
         let acks: Vec<_> = (1_000..20_000).step_by(100).collect();
         assert!(judged(Fault::KillOne, &acks, Some(5)).is_empty());
-        assert_eq!(judged(Fault::Split, &acks, Some(5)).len(), 1);
+        let history = History::default();
+        let block = |ms: u64| Block {
+            number: 1,
+            hash: B256::ZERO,
+            state: B256::ZERO,
+            time_ms: history.wall_ms(0) + ms,
+            transactions: Vec::new(),
+        };
+        let found = |survivable, times: &[u64]| {
+            let mut row = Row {
+                survivable,
+                marks: Marks {
+                    injected_us: 1_000_000,
+                    healed_us: 5_000_000,
+                },
+                ..Row::default()
+            };
+            let blocks: Vec<_> = times.iter().map(|ms| block(*ms)).collect();
+            without_quorum(&mut row, &history, &blocks);
+            row.failures
+        };
+        assert_eq!(found(false, &[900, 1_400, 5_100]), Vec::<String>::new());
+        assert_eq!(found(false, &[900, 1_600]).len(), 1);
+        assert!(found(true, &[900, 1_600]).is_empty());
     }
 
     #[test]

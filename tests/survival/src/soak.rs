@@ -14,17 +14,18 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::bed::{Mode, Plan};
+use crate::bed::{Bed, Mode, Plan};
 use crate::chain;
-use crate::clients::Clients;
+use crate::clients::{Clients, funded};
 use crate::faults::Fault;
+use crate::files;
 use crate::history::{History, percentile_ms};
 use crate::judge::{Judgement, judge};
 use crate::members;
 use crate::plot::{Line, escape, lines};
 use crate::random::Random;
 use crate::report::Machine;
-use crate::run::{Ground, Watch, ground, one};
+use crate::run::{Ground, Watch, one, settle};
 use crate::sample::{Flatness, Sample, flatness, look};
 
 /// Between two looks at the processes.
@@ -36,6 +37,10 @@ const WARM_UP: f64 = 0.25;
 const MIB: f64 = 1_048_576.0;
 /// The place of nodes that join and leave.
 const GUEST: u16 = 4;
+
+/// The validator that drops old blocks, where the binary can, and how many it keeps.
+const PRUNED: u16 = 3;
+const KEPT: u64 = 1_024;
 
 /// How a soak is run.
 #[derive(Debug, Clone)]
@@ -90,6 +95,8 @@ pub struct Report {
     pub events: Vec<Event>,
     /// What grew and what did not.
     pub flatness: Vec<Flatness>,
+    /// Whether one validator dropped old blocks.
+    pub pruned: bool,
     /// Seconds for which the machine stood still.
     pub stalled_s: f64,
     /// What the whole history shows.
@@ -229,11 +236,13 @@ pub async fn soak(
         spare: 1,
         mode: settings.mode,
         seed: settings.seed,
-        accounts: Vec::new(),
+        accounts: funded(settings.clients)?,
         suite: settings.suite,
         governed: true,
     };
-    let mut ground = ground(plan, settings.clients).await?;
+    let bed = Bed::prepare(plan).await?;
+    let pruned = files::prune(&bed, PRUNED, KEPT).await?;
+    let mut ground = settle(bed).await?;
     let history = History::default();
     let watch = Watch::start(&history);
     let folders = (0..4).map(|node| ground.bed.folder(node)).collect();
@@ -288,6 +297,7 @@ pub async fn soak(
         seed: settings.seed,
         events,
         flatness,
+        pruned,
         stalled_s: watch.stalled_s(0, history.now_us()),
         judgement: judge(&evidence),
         samples,
@@ -482,7 +492,7 @@ impl Report {
             "# Soak\n\nWritten by `{}` on {} UTC with {}. {}, {} threads, {} MiB, Linux {}; four validators in {}. Plots: [{html}]({html}).\n\n\
              {:.0} minutes, seed {}, {} events, {} blocks. **Acknowledged {}, lost {}, doubled {}**; unknown {} (of which {} took effect), refused {}. \
              {} reads without transactions agree with the chain; {} registers linearisable. Violations: **{}**. \
-             The machine stood still for {:.0} s in all (other work on it).\n",
+             The machine stood still for {:.0} s in all (other work on it).{}\n",
             self.command,
             self.date,
             self.version,
@@ -504,7 +514,12 @@ impl Report {
             found.reads,
             found.linearisable,
             found.violations,
-            self.stalled_s
+            self.stalled_s,
+            if self.pruned {
+                format!(" Validator {PRUNED} drops blocks that are more than {KEPT} behind.")
+            } else {
+                String::new()
+            }
         );
         for text in &found.listed {
             let _ = writeln!(out, "- {text}");
