@@ -15,6 +15,9 @@ NODES      ?= 4
 RPC_PORT   ?= 8545
 P2P_PORT   ?= 9545
 SEEDS      ?= 100
+HOURS      ?= 1
+SEED       ?= 1
+SURVIVAL   ?= $(TARGET_DIR)/release/hawser-survival
 BENCH_OUT  ?= target/bench
 BENCH_ARGS ?=
 CARGO_DENY ?= cargo deny
@@ -28,7 +31,7 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  up takes SUITE=intl|sm NODES=$(NODES) RPC_PORT=$(RPC_PORT) P2P_PORT=$(P2P_PORT) HOME_DIR=$(HOME_DIR);"
-	@echo "  simulate takes SEEDS=n; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
+	@echo "  simulate takes SEEDS=n; faults takes SEED=s; soak takes HOURS=n SEED=s; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
 
 need-cargo:
 	@command -v $(firstword $(CARGO)) >/dev/null || { echo "make: cargo is missing. Install Rust 1.95 or newer from https://rustup.rs and try again." >&2; exit 2; }
@@ -112,6 +115,16 @@ simulate: build-tools ## Run SEEDS simulated worlds
 
 simulate-few: build-tools
 	$(SIMULATOR) --seeds 10
+
+.PHONY: survival-build faults soak
+survival-build: build
+	$(CARGO) build $(CARGO_FLAGS) -p hawser-survival
+
+faults: survival-build ## Faults on real processes and links; writes docs/reports/faults.md (namespaces need root, iproute2, socat)
+	HAWSER_BIN="$(abspath $(HAWSER))" $(SURVIVAL) faults --seed $(SEED)
+
+soak: survival-build ## Load, faults and changes of membership for HOURS from SEED; writes docs/reports/soak.md
+	HAWSER_BIN="$(abspath $(HAWSER))" $(SURVIVAL) soak --hours $(HOURS) --seed $(SEED)
 
 bench: build ## Measure, and write the report to BENCH_OUT
 	mkdir -p $(BENCH_OUT)

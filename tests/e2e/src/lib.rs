@@ -20,5 +20,7 @@ pub mod load;
 mod network;
 mod process;
 
-pub use network::{Network, Options, Suite};
-pub use process::{Run, binary, free_ports, hawser, repository};
+pub use network::{Network, Options, Suite, ask, quantity};
+pub use process::{
+    Run, binary, free_ports, hawser, is_alive, kill_hard, read_pid, repository,
+};

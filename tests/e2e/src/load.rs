@@ -76,6 +76,14 @@ impl Account {
             access_list: Default::default(),
             input: nonce.to_be_bytes().to_vec().into(),
         };
+        self.sign(transaction)
+    }
+
+    /// Any transaction of type 2, signed: the raw transaction and its hash.
+    ///
+    /// # Errors
+    /// When the signature cannot be encoded, which no input should cause.
+    pub fn sign(&self, transaction: TxEip1559) -> Result<(String, B256)> {
         let digest = Message::from_digest(transaction.signature_hash().0);
         let (id, bytes) = self
             .curve

@@ -342,8 +342,11 @@ impl Drop for Network {
     }
 }
 
-/// One JSON-RPC request to an address.
-pub(crate) async fn ask(
+/// One JSON-RPC request to an address, tried once; returns the result.
+///
+/// # Errors
+/// When the node does not answer (a [`reqwest::Error`]), or answers with an error (its text has code and message).
+pub async fn ask(
     client: &reqwest::Client,
     url: &str,
     method: &str,
@@ -361,7 +364,10 @@ pub(crate) async fn ask(
 }
 
 /// A number as Ethereum writes it, `0x…`.
-pub(crate) fn quantity(value: &Value) -> Result<u64> {
+///
+/// # Errors
+/// When the value is anything else.
+pub fn quantity(value: &Value) -> Result<u64> {
     let digits = value
         .as_str()
         .and_then(|text| text.strip_prefix("0x"))

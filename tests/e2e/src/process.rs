@@ -104,7 +104,10 @@ pub fn free_ports(count: u16) -> Result<u16> {
 }
 
 /// The process id that a node has written into its folder.
-pub(crate) fn read_pid(file: &Path) -> Result<Pid> {
+///
+/// # Errors
+/// When there is no such file, or no process id in it.
+pub fn read_pid(file: &Path) -> Result<Pid> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let id: i32 = text
         .trim()
@@ -116,7 +119,8 @@ pub(crate) fn read_pid(file: &Path) -> Result<Pid> {
 }
 
 /// True while the process can still act. A zombie, which only waits for its parent, cannot.
-pub(crate) fn is_alive(pid: Pid) -> bool {
+#[must_use]
+pub fn is_alive(pid: Pid) -> bool {
     if test_kill_process(pid).is_err() {
         return false;
     }
@@ -130,7 +134,10 @@ pub(crate) fn is_alive(pid: Pid) -> bool {
 }
 
 /// `kill -9`, and waits until the process is gone.
-pub(crate) async fn kill_hard(pid: Pid) -> Result<()> {
+///
+/// # Errors
+/// When it is still there after twenty seconds.
+pub async fn kill_hard(pid: Pid) -> Result<()> {
     // It may have ended on its own in this moment, which is as good.
     let _ = kill_process(pid, Signal::KILL);
     let end = Instant::now() + Duration::from_secs(20);

@@ -1,0 +1,649 @@
+//! Hours of load, faults and changes of membership, at random from a seed, and whether anything grows.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use hawser_e2e::{is_alive, read_pid};
+use rustix::process::Signal;
+use serde::Serialize;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use crate::bed::{Bed, Mode, Plan};
+use crate::chain;
+use crate::clients::{Clients, funded};
+use crate::faults::Fault;
+use crate::files;
+use crate::history::{History, percentile_ms};
+use crate::judge::{Judgement, judge};
+use crate::members;
+use crate::plot::{Line, escape, lines};
+use crate::random::Random;
+use crate::report::Machine;
+use crate::run::{Ground, Watch, one, settle};
+use crate::sample::{Flatness, Sample, flatness, look};
+
+/// Between two looks at the processes.
+const LOOK: Duration = Duration::from_secs(5);
+/// Latency is taken over so many seconds at a time.
+const BUCKET_S: u64 = 15;
+/// Part of the run that counts as warm-up: caches fill, files reach their usual size.
+const WARM_UP: f64 = 0.25;
+const MIB: f64 = 1_048_576.0;
+/// The place of nodes that join and leave.
+const GUEST: u16 = 4;
+
+/// The validator that drops old blocks, where the binary can, and how many it keeps.
+const PRUNED: u16 = 3;
+const KEPT: u64 = 1_024;
+
+/// How a soak is run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// For how long.
+    pub length: Duration,
+    /// Seed of everything.
+    pub seed: u64,
+    /// Clients.
+    pub clients: u32,
+    /// Their pause.
+    pub think: Duration,
+    /// Where the nodes live.
+    pub mode: Mode,
+    /// `intl` or `sm`.
+    pub suite: &'static str,
+}
+
+/// Something that was done.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// When, in seconds.
+    pub at_s: f64,
+    /// What.
+    pub what: String,
+    /// Longest time without an acknowledgement during it and until all had caught up, in milliseconds.
+    pub gap_ms: u64,
+    /// What nodes said.
+    pub notes: Vec<String>,
+    /// What should not have been.
+    pub failures: Vec<String>,
+}
+
+/// What a soak showed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The command that repeats it.
+    pub command: String,
+    /// What the binary says of itself.
+    pub version: String,
+    /// When it began, UTC.
+    pub date: String,
+    /// The machine.
+    pub machine: Machine,
+    /// `namespaces` or `loopback`.
+    pub mode: String,
+    /// Length in seconds.
+    pub seconds: f64,
+    /// The seed.
+    pub seed: u64,
+    /// Everything that was done.
+    pub events: Vec<Event>,
+    /// What grew and what did not.
+    pub flatness: Vec<Flatness>,
+    /// Whether one validator dropped old blocks.
+    pub pruned: bool,
+    /// Seconds for which the machine stood still.
+    pub stalled_s: f64,
+    /// What the whole history shows.
+    pub judgement: Judgement,
+    /// Every look at the processes.
+    #[serde(skip)]
+    pub samples: Vec<Sample>,
+    /// Time, p50 and p99 in milliseconds, and acknowledgements per second.
+    #[serde(skip)]
+    pub latency: Vec<Latency>,
+}
+
+impl Report {
+    /// Whether nothing was found wrong.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.judgement.is_clean()
+            && self.events.iter().all(|event| event.failures.is_empty())
+            && self.flatness.iter().all(|one| one.flat)
+    }
+}
+
+/// Looks at processes until it is dropped.
+struct Sampler {
+    samples: Arc<Mutex<Vec<Sample>>>,
+    task: JoinHandle<()>,
+}
+
+impl Sampler {
+    fn start(folders: Vec<PathBuf>, history: &History) -> Self {
+        let samples = Arc::new(Mutex::new(Vec::new()));
+        let (kept, history) = (Arc::clone(&samples), history.clone());
+        let task = tokio::spawn(async move {
+            let mut lives: BTreeMap<u16, (i32, u32)> = BTreeMap::new();
+            loop {
+                for (node, folder) in (0_u16..).zip(&folders) {
+                    let Ok(pid) = read_pid(&folder.join("hawser.pid")) else {
+                        continue;
+                    };
+                    if !is_alive(pid) {
+                        continue;
+                    }
+                    let pid = pid.as_raw_nonzero().get();
+                    let entry = lives.entry(node).or_insert((pid, 0));
+                    if entry.0 != pid {
+                        *entry = (pid, entry.1 + 1);
+                    }
+                    if let Some((memory, handles, threads, disk)) = look(pid, folder) {
+                        let sample = Sample {
+                            node,
+                            at_ms: history.now_us() / 1_000,
+                            life: entry.1,
+                            memory,
+                            handles,
+                            threads,
+                            disk,
+                        };
+                        kept.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(sample);
+                    }
+                }
+                sleep(LOOK).await;
+            }
+        });
+        Self { samples, task }
+    }
+
+    fn take(self) -> Vec<Sample> {
+        self.task.abort();
+        self.samples
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Time, p50 and p99 in milliseconds, acknowledgements per second.
+pub type Latency = (f64, f64, f64, f64);
+
+/// What may happen, each as often as it is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Fault(Fault),
+    /// One validator after the other is stopped and started as for an upgrade.
+    Rolling,
+    /// An observer joins, or leaves if one is there.
+    Observer,
+    /// A fifth validator joins by proposal and leaves by another.
+    Validator,
+}
+
+/// What every run begins with.
+const FIRST: [Act; 4] = [Act::Observer, Act::Validator, Act::Rolling, Act::Observer];
+
+fn acts(mode: Mode) -> Vec<Act> {
+    let mut all: Vec<_> = [
+        Fault::KillOne,
+        Fault::KillLeader,
+        Fault::KillLeader,
+        Fault::KillQuorum,
+        Fault::KillAll,
+        Fault::StopOne,
+        Fault::StopLeader,
+        Fault::CutOne,
+        Fault::CutLeader,
+        Fault::CutOut,
+        Fault::CutIn,
+        Fault::Split,
+        Fault::Flap,
+        Fault::Delay,
+        Fault::LostData,
+        Fault::TornTails,
+    ]
+    .map(Act::Fault)
+    .to_vec();
+    if mode == Mode::Namespaces {
+        all.extend([Fault::Loss, Fault::Disorder].map(Act::Fault));
+    }
+    all.extend([Act::Rolling, Act::Observer, Act::Observer, Act::Validator]);
+    all
+}
+
+/// Runs, and judges.
+///
+/// # Errors
+/// When the network does not come up, or does not come to rest at the end.
+pub async fn soak(
+    settings: &Settings,
+    command: String,
+    version: String,
+    say: &mut dyn FnMut(&Event),
+) -> Result<Report> {
+    let date = crate::report::date();
+    let plan = Plan {
+        validators: 4,
+        spare: 1,
+        mode: settings.mode,
+        seed: settings.seed,
+        accounts: funded(settings.clients)?,
+        suite: settings.suite,
+        governed: true,
+    };
+    let bed = Bed::prepare(plan).await?;
+    let pruned = files::prune(&bed, PRUNED, KEPT).await?;
+    let mut ground = settle(bed).await?;
+    let history = History::default();
+    let watch = Watch::start(&history);
+    let folders = (0..4).map(|node| ground.bed.folder(node)).collect();
+    let sampler = Sampler::start(folders, &history);
+    let clients = Clients::start(
+        &ground.bed,
+        history.clone(),
+        ground.contract,
+        settings.clients,
+        settings.think,
+        settings.seed,
+    )?;
+    let end = Instant::now() + settings.length;
+    let mut random = Random::new(settings.seed, 0x50a);
+    let choices = acts(settings.mode);
+    let mut events = Vec::new();
+    while Instant::now() < end {
+        sleep(Duration::from_secs(6 + random.below(10))).await;
+        let at = usize::try_from(random.below(choices.len() as u64)).unwrap_or(0);
+        // Changes of membership come first, so that short runs have them, too.
+        let act = FIRST.get(events.len()).or_else(|| choices.get(at));
+        let Some(act) = act.copied() else {
+            continue;
+        };
+        let event = happen(act, &mut ground, &history, &watch, &mut random).await;
+        say(&event);
+        events.push(event);
+    }
+    let seconds = history.now_us() as f64 / 1e6;
+    clients.finish().await?;
+    let samples = sampler.take();
+    let latency = latency(&history);
+    let flatness = judge_flatness(&samples, &latency, &history);
+    let evidence = chain::evidence(
+        &ground.bed,
+        &history,
+        ground.contract,
+        settings.clients,
+        ground.own.clone(),
+    )
+    .await?;
+    Ok(Report {
+        command,
+        version,
+        date,
+        machine: Machine::here(),
+        mode: match settings.mode {
+            Mode::Namespaces => "namespaces".to_owned(),
+            Mode::Loopback => "loopback".to_owned(),
+        },
+        seconds,
+        seed: settings.seed,
+        events,
+        flatness,
+        pruned,
+        stalled_s: watch.stalled_s(0, history.now_us()),
+        judgement: judge(&evidence),
+        samples,
+        latency,
+    })
+}
+
+async fn happen(
+    act: Act,
+    ground: &mut Ground,
+    history: &History,
+    watch: &Watch,
+    random: &mut Random,
+) -> Event {
+    let begin = history.now_us();
+    let mut event = Event {
+        at_s: begin as f64 / 1e6,
+        what: String::new(),
+        gap_ms: 0,
+        notes: Vec::new(),
+        failures: Vec::new(),
+    };
+    let done = match act {
+        Act::Fault(fault) => {
+            let hold = Duration::from_millis(1_500 + random.below(5_000));
+            let row = one(fault, &mut ground.bed, history, watch, hold).await;
+            event.what = format!("{} ({:.1} s)", fault.text(), row.held_s);
+            event.gap_ms = row.gap_ms;
+            event.notes = row.notes;
+            event.failures = row.failures;
+            return event;
+        }
+        Act::Rolling => {
+            event.what = "validators stopped and started one after the other".to_owned();
+            rolling(ground).await
+        }
+        Act::Observer if ground.bed.runs(GUEST) => {
+            event.what = "observer leaves".to_owned();
+            members::dismiss(&mut ground.bed, GUEST)
+                .await
+                .map(|()| String::new())
+        }
+        Act::Observer => {
+            event.what = "observer joins".to_owned();
+            join(ground, "observer").await
+        }
+        Act::Validator => {
+            event.what = "a fifth validator joins by proposal, and leaves by another".to_owned();
+            fifth(ground).await
+        }
+    };
+    match done {
+        Ok(note) if note.is_empty() => {}
+        Ok(note) => event.notes.push(note),
+        Err(error) => event.failures.push(format!("{error:#}")),
+    }
+    let acks = history.acknowledgements(begin);
+    let gap = crate::history::gap(&acks, begin, history.now_us());
+    event.gap_ms = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
+    event
+}
+
+async fn join(ground: &mut Ground, role: &str) -> Result<String> {
+    members::admit(&ground.bed, GUEST, role).await?;
+    let took = members::follow(&mut ground.bed, GUEST).await?;
+    let top = ground.bed.top().await;
+    Ok(format!(
+        "caught up with {top} blocks in {:.1} s",
+        took.as_secs_f64()
+    ))
+}
+
+async fn rolling(ground: &mut Ground) -> Result<String> {
+    let mut longest = Duration::ZERO;
+    for node in 0..ground.bed.validators() {
+        ground.bed.stop(node).await?;
+        longest = longest.max(ground.bed.restart(node).await?);
+        let top = ground.bed.top().await;
+        ground
+            .bed
+            .reaches(node, top, Duration::from_secs(60))
+            .await?;
+    }
+    Ok(format!(
+        "slowest start {} ms until it answered",
+        longest.as_millis()
+    ))
+}
+
+async fn fifth(ground: &mut Ground) -> Result<String> {
+    if ground.bed.runs(GUEST) {
+        members::dismiss(&mut ground.bed, GUEST).await?;
+    }
+    let mut note = join(ground, "validator").await?;
+    let took = members::promote(&ground.bed, GUEST, &mut ground.own).await?;
+    let _ = write!(
+        note,
+        "; in the committee {:.1} s after the proposal",
+        took.as_secs_f64()
+    );
+    sleep(Duration::from_secs(5)).await;
+    let took = members::demote(&ground.bed, GUEST, &mut ground.own).await?;
+    let _ = write!(note, "; out again after {:.1} s", took.as_secs_f64());
+    ground.bed.signal(GUEST, Signal::TERM)?;
+    ground.bed.ended(GUEST, Duration::from_secs(30)).await?;
+    members::dismiss(&mut ground.bed, GUEST).await?;
+    Ok(note)
+}
+
+fn latency(history: &History) -> Vec<Latency> {
+    let mut buckets: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
+    for (at, took) in history.acknowledgements(0) {
+        let bucket = at / 1_000_000 / BUCKET_S;
+        buckets.entry(bucket).or_default().push((at, took));
+    }
+    buckets
+        .into_iter()
+        .filter_map(|(bucket, acks)| {
+            Some((
+                (bucket * BUCKET_S) as f64,
+                percentile_ms(&acks, 50)?,
+                percentile_ms(&acks, 99)?,
+                acks.len() as f64 / BUCKET_S as f64,
+            ))
+        })
+        .collect()
+}
+
+fn judge_flatness(samples: &[Sample], latency: &[Latency], history: &History) -> Vec<Flatness> {
+    let end = samples.iter().map(|sample| sample.at_ms).max().unwrap_or(0) as f64 / 1e3;
+    let warm = end * WARM_UP;
+    let mut all = Vec::new();
+    for node in 0..4 {
+        let series = |value: &dyn Fn(&Sample) -> f64| -> Vec<(f64, f64)> {
+            samples
+                .iter()
+                .filter(|sample| sample.node == node && sample.at_ms as f64 / 1e3 >= warm)
+                .map(|sample| (sample.at_ms as f64 / 1e3, value(sample)))
+                .collect()
+        };
+        let memory = series(&|sample| sample.memory as f64 / MIB);
+        let handles = series(&|sample| sample.handles as f64);
+        let threads = series(&|sample| sample.threads as f64);
+        let name = |what: &str| format!("node {node}: {what}");
+        all.extend(flatness(&name("memory"), "MiB", &memory, 0.25, 24.0));
+        all.extend(flatness(&name("file handles"), "", &handles, 0.2, 16.0));
+        all.extend(flatness(&name("threads"), "", &threads, 0.1, 4.0));
+        // Disk grows with the chain; what a transaction costs must not.
+        let acks = history.acknowledgements(0);
+        let per: Vec<_> = series(&|sample| sample.disk as f64)
+            .into_iter()
+            .map(|(at, disk)| {
+                let before = acks.partition_point(|(ack, _)| (*ack as f64) < at * 1e6);
+                (at, disk / 1_024.0 / before.max(1) as f64)
+            })
+            .collect();
+        let disk = flatness(&name("disk per transaction"), "KiB", &per, 0.2, 0.2);
+        all.extend(disk);
+    }
+    let after: Vec<_> = latency.iter().filter(|one| one.0 >= warm).collect();
+    let middle: Vec<_> = after.iter().map(|one| (one.0, one.1)).collect();
+    let high: Vec<_> = after.iter().map(|one| (one.0, one.2)).collect();
+    all.extend(flatness("latency, median", "ms", &middle, 0.5, 50.0));
+    all.extend(flatness("latency, 99 %", "ms", &high, 0.5, 1_000.0));
+    all
+}
+
+impl Report {
+    /// Writes `<base>.md`, `<base>.html` with the plots, and `<base>.json`.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write(&self, base: &Path) -> Result<()> {
+        if let Some(folder) = base.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(base.with_extension("md"), self.page(base))?;
+        fs::write(base.with_extension("html"), self.plots())?;
+        let json = serde_json::to_string_pretty(self)?;
+        fs::write(base.with_extension("json"), format!("{json}\n"))?;
+        Ok(())
+    }
+
+    fn page(&self, base: &Path) -> String {
+        let mut out = String::new();
+        let (machine, found) = (&self.machine, &self.judgement);
+        let html = base.with_extension("html");
+        let html = html.file_name().unwrap_or_default().to_string_lossy();
+        // Writing to a string cannot fail, here and below.
+        let _ = write!(
+            out,
+            "# Soak\n\nWritten by `{}` on {} UTC with {}. {}, {} threads, {} MiB, Linux {}; four validators in {}. Plots: [{html}]({html}).\n\n\
+             {:.0} minutes, seed {}, {} events, {} blocks. **Acknowledged {}, lost {}, doubled {}**; unknown {} (of which {} took effect), refused {}. \
+             {} reads without transactions agree with the chain; {} registers linearisable. Violations: **{}**. \
+             The machine stood still for {:.0} s in all (other work on it).{}\n",
+            self.command,
+            self.date,
+            self.version,
+            machine.processor,
+            machine.threads,
+            machine.memory_mib,
+            machine.kernel,
+            self.mode,
+            self.seconds / 60.0,
+            self.seed,
+            self.events.len(),
+            found.blocks,
+            found.acknowledged,
+            found.lost,
+            found.doubled,
+            found.unknown,
+            found.unknown_effective,
+            found.refused,
+            found.reads,
+            found.linearisable,
+            found.violations,
+            self.stalled_s,
+            if self.pruned {
+                format!(" Validator {PRUNED} drops blocks that are more than {KEPT} behind.")
+            } else {
+                String::new()
+            }
+        );
+        for text in &found.listed {
+            let _ = writeln!(out, "- {text}");
+        }
+        out.push_str("\n## Flat or not\n\nGrowth from the end of the warm-up (a quarter of the run) to the end, by the slope of Theil and Sen.\n\n| what | median | growth | bound | |\n|---|--:|--:|--:|---|\n");
+        for one in &self.flatness {
+            let _ = writeln!(
+                out,
+                "| {} | {:.1} {} | {:.1} | {:.1} | {} |",
+                one.name,
+                one.median,
+                one.unit,
+                one.growth,
+                one.bound,
+                if one.flat { "flat" } else { "**grows**" }
+            );
+        }
+        out.push_str("\n## What happened\n\n| at s | what | gap ms | notes |\n|--:|---|--:|---|\n");
+        for event in &self.events {
+            let mut notes = event.notes.join("; ");
+            for failure in &event.failures {
+                let failure = failure.replace(['|', '\n'], " ");
+                let _ = write!(notes, " **not as it should be**: {failure}");
+            }
+            let _ = writeln!(
+                out,
+                "| {:.0} | {} | {} | {} |",
+                event.at_s, event.what, event.gap_ms, notes
+            );
+        }
+        out
+    }
+
+    fn plots(&self) -> String {
+        let marks: Vec<_> = self.events.iter().map(|event| event.at_s).collect();
+        let per_node = |value: &dyn Fn(&Sample) -> f64| -> Vec<Line> {
+            (0..4)
+                .map(|node| Line {
+                    name: format!("node {node}"),
+                    points: self
+                        .samples
+                        .iter()
+                        .filter(|sample| sample.node == node)
+                        .map(|sample| (sample.at_ms as f64 / 1e3, value(sample)))
+                        .collect(),
+                })
+                .collect()
+        };
+        let line = |name: &str, value: &dyn Fn(&Latency) -> f64| Line {
+            name: name.to_owned(),
+            points: self.latency.iter().map(|one| (one.0, value(one))).collect(),
+        };
+        let plots = [
+            lines(
+                "Memory",
+                "MiB",
+                &per_node(&|s| s.memory as f64 / MIB),
+                &marks,
+            ),
+            lines("Disk", "MiB", &per_node(&|s| s.disk as f64 / MIB), &marks),
+            lines(
+                "File handles",
+                "count",
+                &per_node(&|s| s.handles as f64),
+                &marks,
+            ),
+            lines("Threads", "count", &per_node(&|s| s.threads as f64), &marks),
+            lines(
+                "Latency, median",
+                "ms",
+                &[line("p50", &|one| one.1)],
+                &marks,
+            ),
+            lines("Latency, 99 %", "ms", &[line("p99", &|one| one.2)], &marks),
+            lines(
+                "Acknowledged",
+                "per second",
+                &[line("rate", &|one| one.3)],
+                &marks,
+            ),
+        ];
+        format!(
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>hawser soak</title><style>:root{{color-scheme:light dark}}body{{max-width:60rem;margin:0 auto;\
+             padding:1.5rem;font:16px/1.5 system-ui,sans-serif}}svg{{width:100%;height:auto;margin:.8rem 0}}</style></head><body><h1>Soak of {:.0} minutes</h1><p>{}, {} UTC. \
+             Dashed lines are faults and changes.</p>{}</body></html>\n",
+            self.seconds / 60.0,
+            escape(&self.command),
+            escape(&self.date),
+            plots.join("\n")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_not_lost_where_there_are_only_streams() {
+        assert!(acts(Mode::Namespaces).contains(&Act::Fault(Fault::Loss)));
+        assert!(!acts(Mode::Loopback).contains(&Act::Fault(Fault::Loss)));
+    }
+
+    #[test]
+    fn a_leak_of_one_node_shows() {
+        let sample = |node, at: u64, memory| Sample {
+            node,
+            at_ms: at * 5_000,
+            life: 0,
+            memory,
+            handles: 50,
+            threads: 12,
+            disk: 1,
+        };
+        let mut samples = Vec::new();
+        for at in 0..200 {
+            for node in 0..4 {
+                let leak = if node == 2 { at * 1_000_000 } else { 0 };
+                samples.push(sample(node, at, 100_000_000 + leak));
+            }
+        }
+        let found = judge_flatness(&samples, &[], &History::default());
+        let growing: Vec<_> = found.iter().filter(|one| !one.flat).collect();
+        assert_eq!(growing.len(), 1, "{found:?}");
+        assert_eq!(growing[0].name, "node 2: memory");
+    }
+}
