@@ -574,7 +574,7 @@ impl Replica {
 
 #[cfg(test)]
 mod tests {
-    use hawser_crypto::{Scheme, SecretKey, Suite};
+    use hawser_crypto::{Scheme, SecretKey};
     use hawser_primitives::{Address, ChainId};
 
     use super::*;

@@ -1,7 +1,7 @@
 //! Compact bodies and passing on, message by message.
 
 use hawser_consensus::{Proposal, SignedProposal};
-use hawser_ledger::transactions_root;
+use hawser_ledger::{Transaction, transactions_root};
 use hawser_primitives::U256;
 
 use super::*;
