@@ -1,17 +1,21 @@
 //! One simulated node: replica, vote log and store on a disk in memory.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use hawser_consensus::{Record, Timeouts};
+use hawser_consensus::Timeouts;
 use hawser_crypto::SecretKey;
 use hawser_execution::NativeRegistry;
 use hawser_ledger::{Certificate, Genesis, PROTOCOL_VERSION, state::StateOptions};
 use hawser_node::{
     chain::{ChainError, Timers, Verifier, VoteLog, boot},
     pool::PoolLimits,
-    replica::{AuditSampling, Boot, CheckedBlock, LogEntry, Replica},
+    replica::{AuditSampling, Boot, CastVotes, CheckedBlock, LogEntry, Replica},
     store::{ChainStore, StoreOptions},
 };
+use hawser_primitives::Height;
 use hawser_services::evidence::Evidence;
 use hawser_storage::{MemDisk, MemKv};
 
@@ -58,12 +62,12 @@ impl SimNode {
         }
     }
 
-    /// Opens what is on the disk; gives the records of agreement that the vote log kept.
+    /// Opens what is on the disk; gives what the vote log kept of agreement.
     pub(crate) fn start(
         &mut self,
         genesis: &Arc<Genesis>,
         audit: AuditSampling,
-    ) -> Result<Vec<Record>, ChainError> {
+    ) -> Result<BTreeMap<Height, CastVotes>, ChainError> {
         // Flushed often, so that crashes meet every stage.
         let state = StateOptions {
             overlay_blocks: 4,
@@ -100,11 +104,7 @@ impl SimNode {
             PoolLimits::default(),
         )?;
         self.life = self.life.saturating_add(1);
-        let records = boot
-            .cast
-            .values()
-            .flat_map(|cast| cast.records.clone())
-            .collect();
+        let cast = boot.cast.clone();
         self.running = Some(Running {
             replica: Replica::new(Boot { audit, ..boot }),
             log,
@@ -115,7 +115,7 @@ impl SimNode {
             commits: VecDeque::new(),
             executing: false,
         });
-        Ok(records)
+        Ok(cast)
     }
 
     /// Ends the process and leaves what the disk kept.

@@ -6,7 +6,7 @@ use hawser_consensus::{Message, Record};
 use hawser_ledger::{Block, Certificate, Roots, ValidatorSet, VoteKind};
 use hawser_node::{
     Rules,
-    replica::{CheckedBlock, PeerMessage},
+    replica::{CastVotes, CheckedBlock, PeerMessage},
     store::ExecutedBlock,
 };
 use hawser_primitives::{Address, B256, ChainId, Height, Round, encode};
@@ -227,13 +227,34 @@ impl Oracle {
         Ok(())
     }
 
-    /// A node restarted and found this much.
-    pub(crate) fn on_restart(&self, node: usize, stored: Height) -> Result<(), Violation> {
+    /// A node restarted and found this much. Of a block that its file has lost, the vote log must
+    /// have the body and this validator's precommit: then no other can be decided in its place.
+    pub(crate) fn on_restart(
+        &self,
+        node: usize,
+        stored: Height,
+        cast: &BTreeMap<Height, CastVotes>,
+    ) -> Result<(), Violation> {
         let before = self.stored.get(node).copied().unwrap_or_default();
-        if stored < before {
-            return Err(Violation(format!(
-                "durability: node {node} had stored block {before}, after a crash it has {stored}"
-            )));
+        let own = self.addresses.get(node).copied().flatten();
+        for lost in stored.0.saturating_add(1)..=before.0 {
+            let (lost, hash) = (Height(lost), self.blocks.get(&Height(lost)));
+            let is_logged = cast.get(&lost).is_some_and(|cast| {
+                let body = cast.blocks.iter().any(|block| Some(&block.hash) == hash);
+                let precommit = cast.records.iter().any(|record| {
+                    matches!(record, Record::Vote(signed)
+                        if Some(signed.vote.validator) == own
+                            && signed.vote.kind == VoteKind::Precommit
+                            && signed.vote.block.as_ref() == hash)
+                });
+                body && precommit
+            });
+            if !is_logged {
+                return Err(Violation(format!(
+                    "durability: node {node} had stored block {before}, after a crash it has \
+                     {stored}, and its vote log does not have block {lost}"
+                )));
+            }
         }
         Ok(())
     }

@@ -524,16 +524,16 @@ impl World {
         let Some(sim) = self.nodes.get_mut(node) else {
             return Ok(());
         };
-        let records = sim
+        let cast = sim
             .start(&genesis, audit)
             .map_err(|error| Violation(format!("restart of {node}: {error}")))?;
         let stored = sim
             .running
             .as_ref()
             .map_or(Height::GENESIS, |r| r.store.stored_height());
-        self.oracle.on_restart(node, stored)?;
+        self.oracle.on_restart(node, stored, &cast)?;
         // Written before the crash and not yet synced, but found: as durable as the rest now.
-        for record in &records {
+        for record in cast.values().flat_map(|cast| &cast.records) {
             self.oracle.on_durable(node, record);
         }
         // Links to and from everyone who is up.
@@ -769,9 +769,7 @@ impl World {
             }
             self.act(node, action)?;
         }
-        self.with(node, |running| {
-            running.log.rotate(running.store.stored_height())
-        })?;
+        self.with(node, |running| running.log.rotate(&running.store))?;
         Ok(())
     }
 
@@ -861,10 +859,17 @@ impl World {
                     self.later(node, after, Event::Checked { hash, result });
                 }
             }
-            Action::Commit { block, certificate } => {
+            Action::Commit {
+                block,
+                certificate,
+                logged,
+            } => {
                 self.oracle_commit(node, &block, &certificate)?;
                 let idle = self.with(node, |running| {
                     running.store.append(&block.block, &certificate)?;
+                    if !logged {
+                        running.store.sync_blocks()?;
+                    }
                     running.commits.push_back((block, certificate));
                     Ok(!std::mem::replace(&mut running.executing, true))
                 })?;

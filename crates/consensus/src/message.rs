@@ -155,17 +155,6 @@ impl Message {
             Self::Round(certificate) => certificate.height,
         }
     }
-
-    /// Blocks that the message names: the receiver needs their bodies.
-    #[must_use]
-    pub const fn block(&self) -> Option<B256> {
-        match self {
-            Self::Vote(signed) => signed.vote.block,
-            Self::Proposal(signed) => Some(signed.proposal.block),
-            Self::Polka(certificate) => Some(certificate.block),
-            Self::Round(_) => None,
-        }
-    }
 }
 
 impl Record {

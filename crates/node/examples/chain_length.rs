@@ -180,6 +180,7 @@ fn grow(store: &Arc<ChainStore>, args: &Args, to: u64, syncs: &AtomicBool) -> Ve
         let (block, certificate) = maker::next(store, list, maker::BLOCK_MS);
         let begun = Instant::now();
         store.append(&block.block, &certificate).unwrap();
+        store.sync_blocks().unwrap();
         store.execute(&block, certificate).unwrap();
         if measured {
             times.push(begun.elapsed());

@@ -2,7 +2,7 @@
 
 use alloy_primitives::Bytes;
 use alloy_sol_types::SolCall;
-use hawser_services::evidence::{self, Algorithm, IEvidence, Record};
+use hawser_services::evidence::{self, Algorithm, DigestSet, IEvidence, Record};
 
 use super::{Done, Expectation, Op, Scene, Workload, number_of, sample};
 use crate::seed::derive;
@@ -11,6 +11,8 @@ use crate::seed::derive;
 const SAMPLE: usize = 100;
 /// Gas of a record: 31,000, and its bytes.
 const RECORD_GAS: u64 = 42_000;
+/// Gas of a digest in a set: 200, and 16 for each of its bytes.
+const DIGEST_GAS: u64 = 712;
 
 /// Registers records: a digest of 32 bytes, a media type and a description.
 #[derive(Debug)]
@@ -69,6 +71,66 @@ impl Workload for Evidence {
     }
 }
 
+/// Registers sets of digests, each set under one root: what a caller proves of one of them is a path to
+/// the root.
+#[derive(Debug)]
+pub(super) struct EvidenceSet {
+    pub(super) digests: u64,
+}
+
+impl EvidenceSet {
+    fn set(&self, scene: &Scene, from: usize, index: u64) -> DigestSet {
+        let first = index.saturating_mul(self.digests);
+        let one = |which| {
+            let number = number_of(from, first.saturating_add(which));
+            derive(scene.seed, "bench digest", number)
+        };
+        DigestSet {
+            algorithm: Algorithm::Sha256.number(),
+            digests: (0..self.digests).flat_map(one).collect(),
+            media_type: "application/pdf".to_owned(),
+            description: format!("files from {}", number_of(from, first)),
+            sealed_owner: Vec::new(),
+        }
+    }
+}
+
+impl Workload for EvidenceSet {
+    fn records(&self) -> u64 {
+        self.digests
+    }
+
+    fn unordered(&self) -> bool {
+        true
+    }
+
+    fn op(&self, scene: &Scene, from: usize, index: u64) -> Op {
+        let set = self.set(scene, from, index);
+        let gas = 120_000 + DIGEST_GAS * self.digests;
+        Op::call(evidence::ADDRESS, evidence::encode_register_set(&set), gas)
+    }
+
+    fn expected(&self, scene: &Scene, done: &Done<'_>) -> Vec<Expectation> {
+        sample(done, SAMPLE)
+            .filter_map(|(from, index)| {
+                let (from, index) = (from as usize, u64::from(index));
+                let set = self.set(scene, from, index);
+                let root = set.tree(scene.suite)?.root();
+                let owner = scene.addresses.get(from).copied()?;
+                let call = IEvidence::findSetCall {
+                    owner,
+                    algorithm: set.algorithm,
+                    root,
+                };
+                let id = evidence::set_id(owner, set.algorithm, &root);
+                let what = format!("the set `{}` of {owner}", set.description);
+                let (to, input) = (evidence::ADDRESS, call.abi_encode());
+                Some(Expectation::call(what, to, input, id.to_vec()))
+            })
+            .collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +145,18 @@ mod tests {
                 assert!(seen.insert(evidence.record(&scene, from, index, which).digest));
             }
         }
+    }
+
+    #[test]
+    fn no_digest_of_a_set_comes_twice() {
+        let (scene, sets) = (test_scene(2), EvidenceSet { digests: 10 });
+        let mut seen = std::collections::BTreeSet::new();
+        for (from, index) in [(0, 0), (0, 1), (1, 0)] {
+            for digest in sets.set(&scene, from, index).digests.chunks(32) {
+                assert!(seen.insert(digest.to_vec()));
+            }
+        }
+        assert_eq!(seen.len(), 30);
     }
 
     #[test]

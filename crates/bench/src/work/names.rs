@@ -6,7 +6,7 @@ use super::{
     Workload,
     assets::{self, Assets},
     bank::SmallBank,
-    evidence::Evidence,
+    evidence::{Evidence, EvidenceSet},
     heavy::Heavy,
     tokens::Tokens,
     transfer::Transfer,
@@ -102,6 +102,16 @@ pub(crate) const NAMES: &[(&str, &str, &str)] = &[
         "存证，每笔 1,000 条记录",
     ),
     (
+        "evidence-set-100",
+        "evidence, one set of 100 digests each",
+        "存证，每笔 1 个含 100 条摘要的集合",
+    ),
+    (
+        "evidence-set-1000",
+        "evidence, one set of 1,000 digests each",
+        "存证，每笔 1 个含 1,000 条摘要的集合",
+    ),
+    (
         "read",
         "queries: calls, balances, receipts, blocks",
         "查询：合约只读调用、余额、收据、区块",
@@ -138,6 +148,8 @@ pub(crate) fn parse(name: &str) -> Result<Choice, String> {
         "evidence-1" => transactions(Arc::new(Evidence { records: 1 })),
         "evidence-100" => transactions(Arc::new(Evidence { records: 100 })),
         "evidence-1000" => transactions(Arc::new(Evidence { records: 1_000 })),
+        "evidence-set-100" => transactions(Arc::new(EvidenceSet { digests: 100 })),
+        "evidence-set-1000" => transactions(Arc::new(EvidenceSet { digests: 1_000 })),
         "read" => Ok(Choice::Queries),
         other => Err(format!(
             "`{other}` is no workload; `hawser bench --list` shows them, and `all` runs every one"

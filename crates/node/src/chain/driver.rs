@@ -185,7 +185,7 @@ impl Driver {
         for action in actions {
             self.act(action)?;
         }
-        self.log.rotate(self.store.stored_height())
+        self.log.rotate(&self.store)
     }
 
     fn act(&mut self, action: Action) -> Result<(), ChainError> {
@@ -219,8 +219,15 @@ impl Driver {
             Action::Check { hash, block, known } => {
                 self.jobs.check(CheckJob { hash, block, known });
             }
-            Action::Commit { block, certificate } => {
+            Action::Commit {
+                block,
+                certificate,
+                logged,
+            } => {
                 self.store.append(&block.block, &certificate)?;
+                if !logged {
+                    self.store.sync_blocks()?;
+                }
                 let _ = self.jobs.commit.send((block, certificate));
             }
             Action::Serve { to, from, count } => {

@@ -9,7 +9,10 @@ use hawser_primitives::{Height, decode_exact, encode, limits::FRAME_BYTES_MAX};
 use hawser_storage::{Disk, LogError, LogOptions, SyncedLog};
 
 use super::ChainError;
-use crate::{replica::LogEntry, store::VOTE_LOG as NAME};
+use crate::{
+    replica::LogEntry,
+    store::{ChainStore, VOTE_LOG as NAME},
+};
 
 /// Size after which the log is begun anew at the next opportunity, in bytes.
 const ROTATE_BYTES: u64 = 32 * 1024 * 1024;
@@ -96,9 +99,11 @@ impl VoteLog {
         Ok(true)
     }
 
-    /// Begins a new log if this one has grown large and all its heights are stored.
-    pub fn rotate(&mut self, stored: Height) -> Result<(), ChainError> {
-        if self.bytes > ROTATE_BYTES && self.highest <= stored {
+    /// Begins a new log if this one has grown large and all its heights are stored, which is made
+    /// durable first.
+    pub fn rotate(&mut self, store: &ChainStore) -> Result<(), ChainError> {
+        if self.bytes > ROTATE_BYTES && self.highest <= store.stored_height() {
+            store.sync_blocks()?;
             self.log.reset()?;
             (self.bytes, self.dirty) = (0, false);
         }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use hawser_consensus::{Election as _, Message, Output, Vote};
+use hawser_consensus::{Election as _, Message, Output, Record, Vote};
 use hawser_crypto::Signature;
 use hawser_ledger::{Block, Certificate, Header, VoteKind, transactions_root};
 use hawser_network::PeerId;
-use hawser_primitives::{Address, B256, Height, Round};
+use hawser_primitives::{Address, B256, Height, Round, Time};
 
 use super::{
     Action, CheckedBlock, DivergedRoots, LogEntry, PeerMessage, Replica, ReplicaError, Report,
@@ -26,8 +26,10 @@ impl Replica {
         let (height, next) = (message.height(), self.tip.height.next());
         if height < next {
             // Too late for its turn, and yet a sign that the proposer is there again.
-            if self.late.concerns(&message) && self.is_from_committee(&message) {
-                self.note_proposal(&message);
+            if let Some(proposer) = self.late.concerned(&message)
+                && self.is_from_committee(&message)
+            {
+                self.late.proposed(&proposer);
             }
             // The peer is at work on what we have decided: tell it, so that it catches up.
             let (now, Some(peer)) = (self.now, self.peers.get_mut(&from)) else {
@@ -63,30 +65,9 @@ impl Replica {
         }
         // Somebody has a reason to make this block.
         self.start_height()?;
-        let outputs = self.bft.on_message(message.clone())?;
-        // Recorded means verified.
-        if outputs
-            .iter()
-            .any(|output| matches!(output, Output::Persist(_)))
-        {
-            self.note_proposal(&message);
-            if let Some(block) = message.block() {
-                let proposal = match &message {
-                    Message::Proposal(signed) => Some(signed),
-                    _ => None,
-                };
-                self.want_body(block, proposal);
-            }
-        }
+        let outputs = self.bft.on_message(message)?;
         self.watch_guard();
         self.apply(outputs)
-    }
-
-    /// Notes who has proposed, from a genuine message.
-    fn note_proposal(&mut self, message: &Message) {
-        if let Message::Proposal(signed) = message {
-            self.late.proposed(&signed.proposal.proposer);
-        }
     }
 
     /// Whether a member of the committee of its height signed (any part of) the message.
@@ -201,7 +182,12 @@ impl Replica {
         for output in outputs {
             match output {
                 Output::Persist(record) => {
+                    // Recorded means verified.
                     self.want_recorded(&record);
+                    if let Record::Proposal(signed) = &record {
+                        self.late.proposed(&signed.proposal.proposer);
+                        self.pace.proposed(self.now);
+                    }
                     self.actions.push(Action::Log(LogEntry::Record(record)));
                 }
                 Output::Send(message) => {
@@ -234,7 +220,13 @@ impl Replica {
                         });
                     }
                 }
-                Output::Build { height, round } => self.build = Some((height, round)),
+                Output::Build { height, round } => {
+                    self.build = Some((height, round));
+                    let at = self.propose_at(round);
+                    if self.now < at {
+                        self.actions.push(Action::SetTimer(TimerId::Wake, at));
+                    }
+                }
                 Output::Restream { block } => self.offer_body(block),
                 Output::Decided(certificate) => self.decided(certificate)?,
                 Output::Misbehaviour {
@@ -249,11 +241,23 @@ impl Replica {
         Ok(())
     }
 
-    /// Builds and proposes a block once the roots that its header carries are known.
+    /// When this node proposes in a round. A failed round has taken long enough.
+    fn propose_at(&self, round: Round) -> Time {
+        if round > Round(0) {
+            return Time(0);
+        }
+        self.pace.propose_at(self.pool.len())
+    }
+
+    /// Builds and proposes a block once the roots that its header carries are known, and the pause
+    /// after the last block is over.
     pub(super) fn advance_build(&mut self) -> Result<(), ReplicaError> {
         let Some((height, round)) = self.build else {
             return Ok(());
         };
+        if self.now < self.propose_at(round) {
+            return Ok(());
+        }
         let Some(executed) = self.roots_for(height) else {
             return Ok(());
         };
@@ -262,7 +266,7 @@ impl Replica {
         };
         self.build = None;
         self.pool.expire(self.now);
-        let transactions = self.pool.select(self.now, self.pace.limit());
+        let transactions = self.pool.select(self.now, self.pace.limit(self.pool.len()));
         let raws: Vec<_> = transactions
             .iter()
             .map(|t| t.transaction().raw().clone())
@@ -301,12 +305,9 @@ impl Replica {
     fn decided(&mut self, certificate: Certificate) -> Result<(), ReplicaError> {
         match self.candidates.valid(&certificate.block_hash) {
             Some(block) => {
-                // A round that failed says nothing of the work that a block makes.
-                if certificate.round == Round(0) {
-                    let count = block.transactions.len();
-                    self.pace
-                        .decided(certificate.height, self.height_started, count);
-                }
+                let (height, count) = (certificate.height, block.transactions.len());
+                let first_round = certificate.round == Round(0);
+                self.pace.decided(height, self.now, count, first_round);
                 self.commit(block, certificate)
             }
             None => Err(ReplicaError::InvalidFinalBlock {
@@ -351,9 +352,14 @@ impl Replica {
         self.candidates.clear();
         self.drafts.decided(self.tip.height);
         self.cast.retain(|height, _| *height > self.tip.height);
+        let logged = self.own.precommitted(self.tip.height, &block.hash);
         self.own.decided(self.tip.height);
         self.late.proposed(&self.tip.proposer);
-        self.actions.push(Action::Commit { block, certificate });
+        self.actions.push(Action::Commit {
+            block,
+            certificate,
+            logged,
+        });
         Ok(())
     }
 

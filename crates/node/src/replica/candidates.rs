@@ -193,7 +193,7 @@ impl Replica {
     }
 
     /// Notes that a message of agreement names a block, and fetches its body unless it comes.
-    pub(super) fn want_body(&mut self, hash: B256, proposal: Option<&SignedProposal>) {
+    fn want_body(&mut self, hash: B256, proposal: Option<&SignedProposal>) {
         if self.candidates.entries.len() >= CANDIDATES_MAX
             && !self.candidates.entries.contains_key(&hash)
         {

@@ -127,13 +127,11 @@ impl Replica {
         let Some(own) = self.address else {
             return Ok(());
         };
-        let (height, round) = (certificate.height, certificate.round);
+        let height = certificate.height;
         let set = self.rules.committee(height);
         let at = set.index_of(&own).and_then(|at| u16::try_from(at).ok());
         let signed = |at| certificate.signatures.iter().any(|one| one.validator == at);
-        let known = self
-            .own
-            .precommitted(height, round, &certificate.block_hash);
+        let known = self.own.precommitted(height, &certificate.block_hash);
         if !at.is_some_and(signed) || known {
             return Ok(());
         }

@@ -68,10 +68,13 @@ impl LateProposers {
         }
     }
 
-    /// Whether a message is the proposal of somebody who is late, and worth verifying for that
+    /// Whose proposal a message is, if that one is late and the message worth verifying for that
     /// alone.
-    pub(super) fn concerns(&self, message: &Message) -> bool {
-        matches!(message, Message::Proposal(signed) if self.late.contains(&signed.proposal.proposer))
+    pub(super) fn concerned(&self, message: &Message) -> Option<Address> {
+        match message {
+            Message::Proposal(signed) => self.late.get(&signed.proposal.proposer).copied(),
+            _ => None,
+        }
     }
 
     /// The wait of a timer of agreement that asks for `after_ms`.

@@ -52,7 +52,7 @@ pub use guard::{GuardReason, VoteGuard};
 use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
-use spread::{Answers, Introduced, RecentHashes, Spare};
+use spread::{Answers, Latest, RecentHashes};
 use sync::Sync;
 pub use wire::{
     Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_FROM, FEATURE_SPREAD,
@@ -210,13 +210,17 @@ pub enum Action {
         /// Its transactions as far as the pool has verified them.
         known: Vec<Option<Arc<VerifiedTransaction>>>,
     },
-    /// Store a final block durably, then execute it and give [`Event::Executed`]. The vote log of
-    /// its height is no longer needed once it is stored.
+    /// Store a final block, then execute it and give [`Event::Executed`]. The vote log of its height
+    /// is no longer needed once it is stored durably.
     Commit {
         /// The block.
         block: CheckedBlock,
         /// Proof that it is final.
         certificate: Certificate,
+        /// Whether the vote log has the block and this validator's precommit for it durably. Then
+        /// the block's own file may be synced later: a restart that misses it there decides it
+        /// again from the logs, and no other block can take its place.
+        logged: bool,
     },
     /// Send stored blocks to a peer as [`PeerMessage::Blocks`].
     Serve {
@@ -468,9 +472,9 @@ pub struct Replica {
     drafts: Drafts,
     passed: RecentHashes,
     batches: Batches,
-    spare: Spare,
+    spare: Latest,
     answers: Answers,
-    introduced: Introduced,
+    introduced: Latest,
     relay_turn: usize,
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
@@ -541,9 +545,9 @@ impl Replica {
             drafts: Drafts::default(),
             passed: RecentHashes::default(),
             batches: Batches::new(voting, boot.audit, boot.convicted),
-            spare: Spare::default(),
+            spare: Latest::spare(),
             answers: Answers::default(),
-            introduced: Introduced::default(),
+            introduced: Latest::introduced(),
             relay_turn: 0,
             build: None,
             peers: BTreeMap::new(),

@@ -87,14 +87,17 @@ impl OwnVotes {
         }
     }
 
-    /// Whether a precommit for a block was signed here, as far back as the last decided height.
-    pub(super) fn precommitted(&self, height: Height, round: Round, block: &B256) -> bool {
-        let place = Place {
+    /// Whether a precommit for this block at this height was signed, in any round.
+    pub(super) fn precommitted(&self, height: Height, block: &B256) -> bool {
+        let place = |round| Place {
             height,
             round,
-            vote: Some(true),
+            vote: None,
         };
-        self.signed.get(&place) == Some(&Some(*block))
+        let of_height = self.signed.range(place(Round(0))..=place(Round(u32::MAX)));
+        of_height
+            .filter(|(place, _)| place.vote == Some(true))
+            .any(|(_, signed)| signed.as_ref() == Some(block))
     }
 
     /// Forgets what a decided height makes irrelevant.
@@ -159,5 +162,33 @@ impl Replica {
         self.guarded = None;
         self.key = None;
         self.rest_vote()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_precommit_for_the_block_itself_says_that_the_log_has_it() {
+        let (height, block, other) = (Height(7), B256::from([1; 32]), B256::from([2; 32]));
+        let vote = |height, round, precommit, block| {
+            let place = Place {
+                height,
+                round: Round(round),
+                vote: Some(precommit),
+            };
+            (place, block)
+        };
+        let mut own = OwnVotes::default();
+        own.put(vote(height, 0, false, Some(block)));
+        own.put(vote(height, 0, true, None));
+        own.put(vote(height, 1, true, Some(other)));
+        own.put(vote(height.next(), 0, true, Some(block)));
+        assert!(!own.precommitted(height, &block));
+        own.put(vote(height, 2, true, Some(block)));
+        assert!(own.precommitted(height, &block));
+        own.decided(height);
+        assert!(!own.precommitted(height, &block));
     }
 }

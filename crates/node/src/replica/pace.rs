@@ -1,10 +1,19 @@
-//! How many transactions a proposed block should have.
+//! How many transactions a proposed block should have, and when to propose it.
 //!
-//! A block that takes whatever waits grows with the queue: the longer a block takes, the more waits
-//! for the next one. Confirmation then takes seconds although nothing is lost by smaller blocks, for
-//! agreement on one block runs beside the execution of another. So a proposer watches how long
-//! blocks take from the start of their height until they are executed here, and takes fewer
-//! transactions when that is longer than a target, more when full blocks stay well below it.
+//! A block costs its messages, votes and syncs whatever is in it, and then so much for each
+//! transaction. If the first is `a`, the second `b`, and `w` transactions wait, then blocks of `n`
+//! bring them through in `w / n` times `a + b n`, and on average they are through soonest with
+//! `n = sqrt(w a / b)`: a block that took all would let the first wait for the last, and small ones
+//! would pay `a` too often. So a proposer measures how long agreement takes and how long execution
+//! does for each transaction, and takes as many as that: all of them while fewer wait than a block's
+//! own cost is worth (`a / b`), and more the more wait, so that a backlog is never worked off at the
+//! pace of small blocks. What single transactions may cost, the block's gas limit bounds.
+//!
+//! Below that, blocks that follow one another without a pause would spend the processor on `a`
+//! alone, and a moderate load would queue as if it were a full one. So a proposer pauses after a
+//! block for as long as agreement on the last ones took: agreement has half of the time at most. The
+//! slower it becomes, the fewer blocks there are and the more is in each; on an idle chain the last
+//! block is long past and nothing waits.
 //!
 //! Only what this node proposes depends on it: other nodes accept any block within the chain's
 //! limits.
@@ -13,49 +22,99 @@ use std::collections::BTreeMap;
 
 use hawser_primitives::{Height, Time, limits::BLOCK_TRANSACTIONS_MAX};
 
-/// From the start of a height until its block is executed, in milliseconds.
-const TARGET_MS: u64 = 200;
-/// Fewest transactions that a block is limited to: below, the cost of agreement itself counts most.
-const LIMIT_MIN: usize = 16;
-/// Where it begins, before anything is measured.
-const LIMIT_FIRST: usize = 1_024;
+/// Longest pause between a decision and the next proposal, in milliseconds: less than a proposer is
+/// waited for that was silent at its last turn.
+const PAUSE_MAX_MS: u64 = 40;
+/// Transactions that the cost of a block is taken to be worth, at least and at most, whatever was
+/// measured.
+const WORTH_MIN: u64 = 64;
+const WORTH_MAX: u64 = 16_384;
+/// What the newest block makes up of a measure: one part in so many.
+const SMOOTHING: u64 = 8;
+/// What is assumed before anything is measured: agreement, and execution of a transaction, in
+/// microseconds.
+const AGREEMENT_FIRST_US: u64 = 10_000;
+const EXECUTION_FIRST_US: u64 = 20;
+/// Transactions that those are worth as a measure.
+const FIRST_COUNT: u64 = 1_024;
 /// Blocks decided and not executed that are remembered; agreement runs at most a few ahead.
 const OPEN_MAX: usize = 64;
 
 #[derive(Debug)]
-struct Open {
-    started: Time,
-    transactions: usize,
-}
-
-#[derive(Debug)]
 pub(super) struct Pace {
-    limit: usize,
-    open: BTreeMap<Height, Open>,
+    /// Blocks decided and not executed: when they were, and how many transactions they have.
+    open: BTreeMap<Height, (Time, usize)>,
+    /// When the proposal of the height in progress was seen.
+    proposed: Option<Time>,
+    /// When the last height was decided.
+    decided: Time,
+    /// When the last block was executed.
+    executed: Time,
+    /// From proposal to decision, smoothed, in microseconds.
+    agreement_us: u64,
+    /// Time that execution took for so many transactions, of the last ones most.
+    execution_us: u64,
+    execution_count: u64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            limit: LIMIT_FIRST,
             open: BTreeMap::new(),
+            proposed: None,
+            decided: Time(0),
+            executed: Time(0),
+            agreement_us: AGREEMENT_FIRST_US,
+            execution_us: EXECUTION_FIRST_US * FIRST_COUNT,
+            execution_count: FIRST_COUNT,
         }
     }
 }
 
 impl Pace {
-    /// Most transactions for the next block.
-    pub(super) const fn limit(&self) -> usize {
-        self.limit
+    /// How many transactions the cost of a block is worth.
+    fn worth(&self) -> u64 {
+        let agreement = u128::from(self.agreement_us) * u128::from(self.execution_count);
+        let worth = agreement / u128::from(self.execution_us.max(1));
+        u64::try_from(worth)
+            .unwrap_or(WORTH_MAX)
+            .clamp(WORTH_MIN, WORTH_MAX)
     }
 
-    /// A block of so many transactions was decided whose height had started at `started`.
-    pub(super) fn decided(&mut self, height: Height, started: Time, transactions: usize) {
-        let open = Open {
-            started,
-            transactions,
-        };
-        self.open.insert(height, open);
+    /// Most transactions for the next block, while so many wait.
+    pub(super) fn limit(&self, waiting: usize) -> usize {
+        let (worth, waiting) = (self.worth(), u64::try_from(waiting).unwrap_or(u64::MAX));
+        let limit = worth.saturating_mul(waiting).isqrt().max(worth);
+        usize::try_from(limit)
+            .unwrap_or(usize::MAX)
+            .min(BLOCK_TRANSACTIONS_MAX)
+    }
+
+    /// When to propose the next block, while so many transactions wait: at once if they are worth
+    /// one.
+    pub(super) fn propose_at(&self, waiting: usize) -> Time {
+        if u64::try_from(waiting).is_ok_and(|waiting| waiting >= self.worth()) {
+            return Time(0);
+        }
+        let pause = (self.agreement_us / 1_000).min(PAUSE_MAX_MS);
+        self.decided.plus_ms(pause)
+    }
+
+    /// The proposal of the height in progress was made here or came in.
+    pub(super) fn proposed(&mut self, now: Time) {
+        self.proposed.get_or_insert(now);
+    }
+
+    /// A block of so many transactions was decided. What a failed round or a fetched block took is
+    /// no measure of agreement.
+    pub(super) fn decided(&mut self, height: Height, now: Time, count: usize, first_round: bool) {
+        if let (Some(proposed), true) = (self.proposed.take(), first_round) {
+            let took_us = now.since_ms(proposed).saturating_mul(1_000);
+            let rest = self.agreement_us.saturating_mul(SMOOTHING - 1);
+            self.agreement_us = rest.saturating_add(took_us) / SMOOTHING;
+        }
+        self.decided = now;
+        self.open.insert(height, (now, count));
         if self.open.len() > OPEN_MAX {
             self.open.pop_first();
         }
@@ -63,30 +122,21 @@ impl Pace {
 
     /// It has been executed.
     pub(super) fn executed(&mut self, height: Height, now: Time) {
-        let Some(Open {
-            started,
-            transactions,
-        }) = self.open.remove(&height)
-        else {
+        let begun = self.executed;
+        self.executed = now;
+        let Some((decided, count)) = self.open.remove(&height) else {
             return;
         };
         self.open = self.open.split_off(&height);
-        let took = now.since_ms(started);
-        if took > TARGET_MS {
-            // What a block of so many should have taken; at most halved by one bad block, which
-            // may have waited for a slow disk.
-            let fitting = u64::try_from(transactions)
-                .unwrap_or(u64::MAX)
-                .saturating_mul(TARGET_MS)
-                / took;
-            let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
-            if transactions >= LIMIT_MIN {
-                self.limit = self.limit.min(fitting.max(self.limit / 2));
-            }
-        } else if transactions >= self.limit && took < TARGET_MS / 4 * 3 {
-            self.limit = self.limit.saturating_add(self.limit / 4);
+        if count == 0 {
+            return;
         }
-        self.limit = self.limit.clamp(LIMIT_MIN, BLOCK_TRANSACTIONS_MAX);
+        // One block is executed at a time.
+        let took_us = now.since_ms(decided.max(begun)).saturating_mul(1_000);
+        let less = |sum: u64| sum - sum / SMOOTHING;
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.execution_us = less(self.execution_us).saturating_add(took_us);
+        self.execution_count = less(self.execution_count).saturating_add(count);
     }
 }
 
@@ -94,63 +144,114 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Runs full blocks that take `us` microseconds for each transaction, and gives the limit.
-    fn settle(pace: &mut Pace, us: u64) -> usize {
+    /// Makes blocks of so many transactions with given costs; gives the end of the last.
+    fn run(pace: &mut Pace, agreement_ms: u64, execution_us: u64, count: usize) -> Time {
+        let mut now = pace.executed.max(Time(1_000));
         for height in 1..200 {
-            let (height, count) = (Height(height), pace.limit());
-            pace.decided(height, Time(1_000), count);
-            let took = u64::try_from(count).unwrap() * us / 1_000;
-            pace.executed(height, Time(1_000 + took));
+            pace.proposed(now);
+            // Seen again, by another way: the first time counts.
+            pace.proposed(now.plus_ms(agreement_ms / 2));
+            now = now.plus_ms(agreement_ms);
+            pace.decided(Height(height), now, count, true);
+            let work = u64::try_from(count).unwrap() * execution_us / 1_000;
+            pace.executed(Height(height), now.plus_ms(work));
+            now = now.plus_ms(work);
         }
-        pace.limit()
+        pace.decided
     }
 
     #[test]
-    fn full_blocks_settle_below_the_target() {
-        for us in [10, 100, 1_000] {
+    fn a_block_has_the_size_with_which_a_backlog_is_through_soonest_on_average() {
+        for (agreement_ms, execution_us) in [(10, 50), (20, 20), (100, 100)] {
             let mut pace = Pace::default();
-            let limit = u64::try_from(settle(&mut pace, us)).unwrap();
-            let took = limit * us / 1_000;
-            assert!(
-                (TARGET_MS / 2..=TARGET_MS).contains(&took),
-                "{limit} at {us} us: {took} ms"
-            );
+            run(&mut pace, agreement_ms, execution_us, 1_000);
+            let waiting = 20_000;
+            // In microseconds, all of the same size.
+            let average = |size: usize| {
+                let blocks = waiting as f64 / size as f64;
+                let one = agreement_ms as f64 * 1_000.0 + execution_us as f64 * size as f64;
+                (blocks + 1.0) / 2.0 * one
+            };
+            let chosen = average(pace.limit(waiting));
+            let best = (1..=waiting).map(average).fold(f64::MAX, f64::min);
+            assert!(chosen < best * 1.05, "{chosen} µs against {best}");
         }
     }
 
     #[test]
-    fn the_limit_follows_when_the_load_changes() {
+    fn what_a_block_is_worth_is_taken_whole_and_more_the_more_waits() {
         let mut pace = Pace::default();
-        let light = settle(&mut pace, 10);
-        let heavy = settle(&mut pace, 1_000);
-        assert!(heavy <= light / 50, "{heavy} after {light}");
-        assert!(settle(&mut pace, 10) >= light / 2);
+        run(&mut pace, 20, 50, 1_000);
+        let worth = usize::try_from(pace.worth()).unwrap();
+        assert!((380..=420).contains(&worth), "{worth}");
+        assert_eq!(pace.limit(0), worth);
+        assert_eq!(pace.limit(worth), worth);
+        assert_eq!(pace.limit(100 * worth), 10 * worth);
+        assert_eq!(pace.limit(usize::MAX), BLOCK_TRANSACTIONS_MAX);
     }
 
     #[test]
-    fn blocks_that_are_not_full_and_slow_blocks_with_few_transactions_change_nothing() {
+    fn slow_agreement_makes_blocks_larger_never_smaller() {
         let mut pace = Pace::default();
-        pace.decided(Height(1), Time(0), LIMIT_FIRST - 1);
-        pace.executed(Height(1), Time(1));
-        assert_eq!(pace.limit(), LIMIT_FIRST);
-        // Something stalled for ten seconds: that says nothing of the work.
-        pace.decided(Height(2), Time(0), LIMIT_MIN - 1);
-        pace.executed(Height(2), Time(10_000));
-        assert_eq!(pace.limit(), LIMIT_FIRST);
+        run(&mut pace, 10, 50, 100);
+        let before = pace.limit(10_000);
+        run(&mut pace, 500, 50, 100);
+        assert!(pace.limit(10_000) > before * 5);
+        run(&mut pace, 10, 5_000, 100);
+        assert!(
+            pace.limit(10_000) < before,
+            "dear transactions make them smaller"
+        );
     }
 
     #[test]
-    fn limits_hold_at_both_ends() {
+    fn the_measure_of_worth_keeps_its_bounds() {
         let mut pace = Pace::default();
-        assert_eq!(settle(&mut pace, 1_000_000), LIMIT_MIN);
-        assert_eq!(settle(&mut pace, 0), BLOCK_TRANSACTIONS_MAX);
+        run(&mut pace, 0, 1_000_000, 10);
+        assert_eq!(pace.worth(), WORTH_MIN);
+        run(&mut pace, 60_000, 0, 10);
+        assert_eq!(pace.worth(), WORTH_MAX);
+    }
+
+    #[test]
+    fn the_pause_is_as_long_as_agreement_took_within_its_bound() {
+        let mut pace = Pace::default();
+        let mut pause = |agreement_ms| {
+            let end = run(&mut pace, agreement_ms, 20, 10);
+            pace.propose_at(1).since_ms(end)
+        };
+        assert_eq!(pause(0), 0);
+        assert!((9..=10).contains(&pause(10)));
+        assert_eq!(pause(500), PAUSE_MAX_MS);
+    }
+
+    #[test]
+    fn what_is_worth_a_block_is_proposed_at_once() {
+        let mut pace = Pace::default();
+        let end = run(&mut pace, 20, 20, 10);
+        let worth = usize::try_from(pace.worth()).unwrap();
+        assert!(pace.propose_at(worth) <= end);
+        assert!(pace.propose_at(worth - 1) > end);
+    }
+
+    #[test]
+    fn a_failed_round_or_a_fetched_block_says_nothing_of_how_long_agreement_takes() {
+        let mut pace = Pace::default();
+        let now = run(&mut pace, 10, 20, 10).plus_ms(1_000);
+        let before = pace.agreement_us;
+        pace.proposed(now);
+        pace.decided(Height(200), now.plus_ms(5_000), 10, false);
+        assert_eq!(pace.agreement_us, before);
+        // Nor does the next block, whose proposal was not seen.
+        pace.decided(Height(201), now.plus_ms(9_000), 10, true);
+        assert_eq!(pace.agreement_us, before);
     }
 
     #[test]
     fn blocks_that_never_execute_are_forgotten() {
         let mut pace = Pace::default();
         for height in 0..1_000 {
-            pace.decided(Height(height), Time(0), 1);
+            pace.decided(Height(height), Time(0), 1, true);
         }
         assert_eq!(pace.open.len(), OPEN_MAX);
     }

@@ -83,70 +83,64 @@ impl RecentHashes {
     }
 }
 
-/// Verified transactions that found no place in the pool, the latest of them.
-#[derive(Debug, Default)]
-pub(super) struct Spare {
-    list: VecDeque<Arc<VerifiedTransaction>>,
+/// The latest of many transactions, with the time at which each came or was last sent.
+#[derive(Debug)]
+pub(super) struct Latest {
+    list: VecDeque<(Time, Arc<VerifiedTransaction>)>,
     bytes: usize,
+    bytes_max: usize,
 }
 
-impl Spare {
-    fn push(&mut self, transaction: Arc<VerifiedTransaction>) {
-        let len = |one: &VerifiedTransaction| one.transaction().raw().len();
-        self.bytes = self.bytes.saturating_add(len(&transaction));
-        self.list.push_back(transaction);
-        while self.bytes > SPARE_BYTES_MAX {
-            let Some(oldest) = self.list.pop_front() else {
-                break;
-            };
-            self.bytes = self.bytes.saturating_sub(len(&oldest));
+impl Latest {
+    /// For verified transactions that found no place in the pool.
+    pub(super) const fn spare() -> Self {
+        Self::new(SPARE_BYTES_MAX)
+    }
+
+    /// For transactions that clients gave this node.
+    pub(super) const fn introduced() -> Self {
+        Self::new(INTRODUCED_BYTES_MAX)
+    }
+
+    const fn new(bytes_max: usize) -> Self {
+        Self {
+            list: VecDeque::new(),
+            bytes: 0,
+            bytes_max,
         }
+    }
+
+    fn push(&mut self, at: Time, transaction: Arc<VerifiedTransaction>) {
+        self.bytes = self.bytes.saturating_add(bytes_of(&transaction));
+        self.list.push_back((at, transaction));
+        while self.bytes > self.bytes_max && self.pop().is_some() {}
+    }
+
+    fn pop(&mut self) -> Option<Arc<VerifiedTransaction>> {
+        let (_, oldest) = self.list.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(bytes_of(&oldest));
+        Some(oldest)
+    }
+
+    /// Takes out the one that has been here longest, if it came before `at`.
+    fn pop_before(&mut self, at: Time) -> Option<Arc<VerifiedTransaction>> {
+        let (came, _) = self.list.front()?;
+        if *came < at { self.pop() } else { None }
     }
 
     /// Forgets what others vouched for.
     pub(super) fn clear_attested(&mut self) {
-        self.list.retain(|one| !one.is_attested());
-        self.bytes = self
-            .list
-            .iter()
-            .map(|one| one.transaction().raw().len())
-            .sum();
+        self.list.retain(|(_, one)| !one.is_attested());
+        self.bytes = self.list.iter().map(|(_, one)| bytes_of(one)).sum();
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<VerifiedTransaction>> {
-        self.list.iter()
+        self.list.iter().map(|(_, one)| one)
     }
 }
 
-/// Transactions that clients gave this node, the latest of them, with when they were last sent.
-#[derive(Debug, Default)]
-pub(super) struct Introduced {
-    list: VecDeque<(Time, Arc<VerifiedTransaction>)>,
-    bytes: usize,
-}
-
-impl Introduced {
-    fn push(&mut self, at: Time, transaction: Arc<VerifiedTransaction>) {
-        let len = |one: &VerifiedTransaction| one.transaction().raw().len();
-        self.bytes = self.bytes.saturating_add(len(&transaction));
-        self.list.push_back((at, transaction));
-        while self.bytes > INTRODUCED_BYTES_MAX {
-            if self.pop_before(Time(u64::MAX)).is_none() {
-                break;
-            }
-        }
-    }
-
-    /// Takes out the one that was sent longest ago, if that was before `at`.
-    fn pop_before(&mut self, at: Time) -> Option<Arc<VerifiedTransaction>> {
-        let (sent, _) = self.list.front()?;
-        if *sent >= at {
-            return None;
-        }
-        let (_, oldest) = self.list.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(oldest.transaction().raw().len());
-        Some(oldest)
-    }
+fn bytes_of(transaction: &VerifiedTransaction) -> usize {
+    transaction.transaction().raw().len()
 }
 
 impl Replica {
@@ -249,7 +243,7 @@ impl Replica {
                 Err(PoolError::AlreadyKnown) => self.pool.get(&transaction.hash()).is_some(),
                 // What this pool refuses, the sender's may hold: no answer is owed.
                 Err(_) => {
-                    self.spare.push(Arc::clone(&transaction));
+                    self.spare.push(self.now, Arc::clone(&transaction));
                     false
                 }
             };
@@ -277,8 +271,7 @@ impl Replica {
         if self.peers.len() <= DIRECT_PEERS || able.len() < 2 {
             return self.send_transactions(To::All, transactions);
         }
-        let bytes = |one: &Arc<VerifiedTransaction>| one.transaction().raw().len();
-        let total: usize = transactions.iter().map(bytes).sum();
+        let total: usize = transactions.iter().map(|one| bytes_of(one)).sum();
         let each = (total / able.len()).clamp(PIECE_BYTES_MIN, GOSSIP_BYTES);
         for piece in pieces(transactions, each) {
             let message = Bytes::from(encode(&PeerMessage::Spread(piece)));
@@ -307,7 +300,7 @@ impl Replica {
                 break;
             };
             if self.pool.get(&oldest.hash()).is_some() {
-                bytes = bytes.saturating_add(oldest.transaction().raw().len());
+                bytes = bytes.saturating_add(bytes_of(&oldest));
                 again.push(oldest);
             }
         }

@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use hawser_consensus::Election as _;
-use hawser_ledger::{Certificate, VerifiedTransaction};
+use hawser_ledger::VerifiedTransaction;
 use hawser_network::PeerId;
 use hawser_primitives::{B256, Height};
 
@@ -323,7 +323,10 @@ impl Replica {
                     hash,
                     transactions: Arc::clone(transactions),
                 };
-                self.commit_synced(block, certificate)?;
+                let count = block.transactions.len();
+                self.pace.decided(height, self.now, count, false);
+                self.watch_certificate(&certificate)?;
+                self.commit(block, certificate)?;
                 Ok(true)
             }
             Err(reason) => {
@@ -331,14 +334,5 @@ impl Replica {
                 Err(ReplicaError::InvalidFinalBlock { height, reason })
             }
         }
-    }
-
-    fn commit_synced(
-        &mut self,
-        block: CheckedBlock,
-        certificate: Certificate,
-    ) -> Result<(), ReplicaError> {
-        self.watch_certificate(&certificate)?;
-        self.commit(block, certificate)
     }
 }

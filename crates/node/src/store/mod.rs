@@ -359,8 +359,8 @@ impl ChainStore {
         Ok(())
     }
 
-    /// Makes a final block durable. Blocks come in order of height; one that is there already is
-    /// left as it is.
+    /// Stores a final block; durable after [`Self::sync_blocks`]. Blocks come in order of height; one
+    /// that is there already is left as it is.
     pub fn append(&self, block: &Block, certificate: &Certificate) -> Result<(), StoreError> {
         let height = block.header.height.0;
         if self.blocks.last().is_some_and(|last| last >= height) {
@@ -368,6 +368,11 @@ impl ChainStore {
         }
         // The fields of a [`CertifiedBlock`] in order, without copying the block into one.
         self.blocks.append(height, &encode(&(block, certificate)))?;
+        Ok(())
+    }
+
+    /// Makes all appended blocks durable. May run beside [`Self::append`].
+    pub fn sync_blocks(&self) -> Result<(), StoreError> {
         self.blocks.sync()?;
         Ok(())
     }
@@ -491,7 +496,8 @@ impl ChainStore {
     pub fn flush_to(&self, height: Height) -> Result<(), StoreError> {
         let (flushed, _) = self.state.flushed().unwrap_or_default();
         if height > flushed {
-            // Receipts first: what the state claims to have executed must have its receipts.
+            // Blocks and receipts first: what the state claims to have executed must have them.
+            self.sync_blocks()?;
             self.receipts.sync()?;
             self.state.flush(height)?;
             let (flushed, _) = self.state.flushed().unwrap_or_default();

@@ -17,6 +17,9 @@ pub struct ItemPlace<'a> {
     pub offset: u64,
 }
 
+/// Sees an item with its number and place; says what is wrong with it.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(u64, &[u8], ItemPlace<'_>) -> Result<(), String>;
+
 /// Something in the files of a store that was not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentFault {
@@ -67,7 +70,7 @@ impl Segments {
         disk: Arc<dyn Disk>,
         prefix: &str,
         item_bytes_max: usize,
-        visit: &mut dyn FnMut(u64, &[u8], ItemPlace<'_>) -> Result<(), String>,
+        visit: Visit<'_>,
         step: &dyn Fn(u64),
     ) -> Result<SegmentsCheck, LogError> {
         let files = Files {
@@ -197,7 +200,7 @@ fn one(
     first: u64,
     item_bytes_max: usize,
     found: &mut SegmentsCheck,
-    visit: &mut dyn FnMut(u64, &[u8], ItemPlace<'_>) -> Result<(), String>,
+    visit: Visit<'_>,
 ) -> Result<FileEnd, LogError> {
     let name = files.data_name(first);
     let mut end = FileEnd {
@@ -381,7 +384,7 @@ mod tests {
                     }
                 };
                 let found = check(&disk);
-                if newest && kind != "flip" || newest && found.faults.is_empty() {
+                if newest && (kind != "flip" || found.faults.is_empty()) {
                     // Nothing tells an end that is gone from one that never was.
                     assert!(found.faults.is_empty(), "{kind} {name} {found:?}");
                     continue;

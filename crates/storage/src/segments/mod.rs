@@ -245,9 +245,8 @@ impl Segments {
         Ok(())
     }
 
-    /// Makes all items durable.
+    /// Makes all items durable that were appended before the call. Appending goes on meanwhile.
     pub fn sync(&self) -> Result<(), LogError> {
-        let _writer = self.writer.lock();
         self.usable()?;
         self.sync_active()
     }
@@ -305,10 +304,11 @@ impl Segments {
         if self.state.read().oldest_before(number).is_none() {
             return Ok(None);
         }
+        // What is left must not hang on items that a crash may still take. What is appended from here
+        // on does not change that, and need not wait for it.
+        self.sync()?;
         let _writer = self.writer.lock();
         self.usable()?;
-        // What is left must not hang on items that a crash may still take.
-        self.sync_active()?;
         let mut state = self.state.write();
         let oldest = state.oldest_before(number);
         if let Some(first) = oldest {
@@ -416,14 +416,16 @@ impl Segments {
                 .active
                 .as_ref()
                 .filter(|active| active.synced < active.len);
-            active.map(|active| (active.file.clone(), active.len))
+            active.map(|active| (active.first, active.file.clone(), active.len))
         };
-        let Some((file, len)) = unsynced else {
+        let Some((first, file, len)) = unsynced else {
             return Ok(());
         };
         self.durable(file.sync())?;
-        if let Some(active) = &mut self.state.write().active {
-            active.synced = len;
+        // Meanwhile the segment may have been sealed, which syncs it, and another begun.
+        let mut state = self.state.write();
+        if let Some(active) = state.active.as_mut().filter(|one| one.first == first) {
+            active.synced = active.synced.max(len);
         }
         Ok(())
     }

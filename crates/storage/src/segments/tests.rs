@@ -374,3 +374,28 @@ fn the_format_is_frozen() {
          07000000000000000100000000000000080000002700000084871584"
     );
 }
+
+#[test]
+fn items_appended_while_others_are_synced_are_synced_by_the_next_call() {
+    let disk = MemDisk::new(3);
+    let (segments, _) = open(&disk).unwrap();
+    std::thread::scope(|scope| {
+        let syncing = scope.spawn(|| {
+            while segments.last().unwrap_or(0) < 400 {
+                segments.sync().unwrap();
+            }
+        });
+        for number in 1..=400 {
+            segments.append(number, &item(number)).unwrap();
+        }
+        syncing.join().unwrap();
+    });
+    segments.sync().unwrap();
+    for seed in 0..20 {
+        let (found, recovery) = open(&disk.crash(seed)).unwrap();
+        assert_eq!((found.last(), recovery.torn), (Some(400), None));
+        for number in 1..=400 {
+            assert_eq!(found.get(number).unwrap().unwrap(), item(number));
+        }
+    }
+}

@@ -280,7 +280,7 @@ impl Checker<'_> {
             if let Some(kv) = kv
                 && height >= first
                 && height <= state
-                && number % sample == 0
+                && number.is_multiple_of(sample)
             {
                 match index::check_block(kv, height, &result) {
                     Ok(seen) => rows = rows.saturating_add(seen),
@@ -362,7 +362,7 @@ impl Checker<'_> {
         self.report.counts.blocks = blocks;
         self.report.last = found.last.map(Height);
         self.report.take(Part::Blocks, found);
-        self.report.from_genesis = walk.from_genesis();
+        self.report.from_genesis = walk.is_whole();
         self.report.unclear.extend(walk.into_unclear());
         self.claimed(claims);
         Ok(())

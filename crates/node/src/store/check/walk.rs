@@ -49,7 +49,7 @@ impl<'a> Walk<'a> {
         walk
     }
 
-    pub(super) const fn from_genesis(&self) -> bool {
+    pub(super) const fn is_whole(&self) -> bool {
         self.whole
     }
 
