@@ -25,7 +25,7 @@ use crate::members;
 use crate::plot::{Line, escape, lines};
 use crate::random::Random;
 use crate::report::Machine;
-use crate::run::{Ground, Watch, one, settle};
+use crate::run::{Ground, Watch, load_per_processor, one, settle};
 use crate::sample::{Flatness, Sample, flatness, look};
 
 /// Between two looks at the processes.
@@ -66,6 +66,8 @@ pub struct Event {
     pub at_s: f64,
     /// What.
     pub what: String,
+    /// Processes that wanted a processor, per processor.
+    pub load: f64,
     /// Longest time without an acknowledgement during it and until all had caught up, in milliseconds.
     pub gap_ms: u64,
     /// What nodes said.
@@ -316,6 +318,7 @@ async fn happen(
     let mut event = Event {
         at_s: begin as f64 / 1e6,
         what: String::new(),
+        load: load_per_processor(),
         gap_ms: 0,
         notes: Vec::new(),
         failures: Vec::new(),
@@ -537,7 +540,7 @@ impl Report {
                 if one.flat { "flat" } else { "**grows**" }
             );
         }
-        out.push_str("\n## What happened\n\n| at s | what | gap ms | notes |\n|--:|---|--:|---|\n");
+        out.push_str("\n## What happened\n\n| at s | what | gap ms | load | notes |\n|--:|---|--:|--:|---|\n");
         for event in &self.events {
             let mut notes = event.notes.join("; ");
             for failure in &event.failures {
@@ -546,8 +549,8 @@ impl Report {
             }
             let _ = writeln!(
                 out,
-                "| {:.0} | {} | {} | {} |",
-                event.at_s, event.what, event.gap_ms, notes
+                "| {:.0} | {} | {} | {:.1} | {} |",
+                event.at_s, event.what, event.gap_ms, event.load, notes
             );
         }
         out
