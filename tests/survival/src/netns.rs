@@ -203,6 +203,16 @@ pub fn sweep() -> Vec<String> {
             found.push(format!("bridge {name}"));
         }
     }
+    for base in ["/sys/fs/cgroup/blkio", "/sys/fs/cgroup"] {
+        for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let pid = name.strip_prefix(FOLDER).and_then(|pid| pid.parse().ok());
+            // A group is only removed when nothing is in it.
+            if pid.is_some_and(|pid| !runs(pid)) && fs::remove_dir(entry.path()).is_ok() {
+                found.push(format!("control group {name}"));
+            }
+        }
+    }
     found
 }
 

@@ -129,7 +129,7 @@ const EXPLANATION: &str = "
 *Gap* is the longest time in which no client got an acknowledgement, from the fault until three seconds after all nodes had caught up. *Resumed* and *caught up* count from the \
 moment in which the fault began to be taken away (starts of processes included) until the first acknowledgement and until every node had the height of the others. Rates are \
 acknowledgements per second of clients that wait for each answer, so they show whether the chain moves and not what it can carry. *Unknown* are operations whose clients \
-gave up. A validator is chosen by its turn where the text says so. Reasons, checkers and limits: [tests/survival](../../tests/survival/README.md).
+gave up. *Load* is the number of processes that wanted a processor, per processor; above 1 the bounds are multiplied by it. A validator is chosen by its turn where the text says so. Reasons, checkers and limits: [tests/survival](../../tests/survival/README.md).
 ";
 
 fn section(out: &mut String, network: &NetworkReport) {
@@ -163,7 +163,7 @@ fn section(out: &mut String, network: &NetworkReport) {
         let _ = writeln!(out, "- {text}");
     }
     out.push_str(
-        "\n| fault | held s | before/s | during/s | after/s | gap ms | resumed ms | caught up ms | ack. | unknown |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        "\n| fault | held s | before/s | during/s | after/s | gap ms | resumed ms | caught up ms | ack. | unknown | load |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     for row in &network.rows {
         line(out, row);
@@ -209,12 +209,12 @@ fn section(out: &mut String, network: &NetworkReport) {
 
 fn line(out: &mut String, row: &Row) {
     if let Some(reason) = &row.skipped {
-        let _ = writeln!(out, "| {} | not run: {reason} |||||||||", row.what);
+        let _ = writeln!(out, "| {} | not run: {reason} ||||||||||", row.what);
         return;
     }
     let _ = writeln!(
         out,
-        "| {}{} | {:.1} | {:.0} | {:.0} | {:.0} | {} | {} | {} | {} | {} |",
+        "| {}{} | {:.1} | {:.0} | {:.0} | {:.0} | {} | {} | {} | {} | {} | {:.1} |",
         row.what,
         if row.failures.is_empty() {
             ""
@@ -230,7 +230,8 @@ fn line(out: &mut String, row: &Row) {
             .map_or_else(|| "never".to_owned(), |ms| ms.to_string()),
         row.caught_up_ms,
         row.acknowledged,
-        row.unknown
+        row.unknown,
+        row.load
     );
 }
 

@@ -91,6 +91,9 @@ pub struct Row {
     /// When the fault began and when its end began.
     #[serde(default)]
     pub marks: Marks,
+    /// Processes that wanted a processor, per processor (the machine's load): times grow with it.
+    #[serde(default)]
+    pub load: f64,
     /// Seconds in which this process stood still: figures of such a row say nothing.
     pub stalled_s: f64,
     /// What nodes said and did.
@@ -294,6 +297,7 @@ pub async fn one(
     hold: Duration,
 ) -> Row {
     let window_us = u64::try_from(WINDOW.as_micros()).unwrap_or(0);
+    let load = load_per_processor();
     let begin_us = history.now_us();
     sleep(WINDOW).await;
     let mut row = Row {
@@ -315,7 +319,7 @@ pub async fn one(
     }
     let healed = marks.healed_us;
     // Nodes that all stand still are level, too: a chain has recovered when it moves.
-    let limit = Instant::now() + RESUME_MAX;
+    let limit = Instant::now() + RESUME_MAX.mul_f64(load_per_processor().max(1.0));
     while history.acknowledgements(healed).is_empty() && Instant::now() < limit {
         sleep(TICK).await;
     }
@@ -335,6 +339,7 @@ pub async fn one(
     row.resumed_ms = first.map(|(at, _)| (at - healed) / 1_000);
     [row.acknowledged, row.unknown, row.refused] = history.outcomes(begin_us);
     row.stalled_s = watch.stalled_s(begin_us, end_us);
+    row.load = load.max(load_per_processor());
     if row.stalled_s == 0.0 {
         expectations(&mut row, fault, &acks, marks);
     }
@@ -345,11 +350,22 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The load of the last minute per processor.
+#[must_use]
+pub fn load_per_processor() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = text.split(' ').next().and_then(|load| load.parse().ok());
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    load.unwrap_or(0.0) / processors as f64
+}
+
 fn expectations(row: &mut Row, fault: Fault, acks: &[(u64, u64)], marks: Marks) {
     let (injected, healed) = (marks.injected_us, marks.healed_us);
+    // Where more processes want a processor than there are, each gets that much less of it.
+    let slower = row.load.max(1.0);
     if fault.survivable() {
         let during = gap(acks, injected, healed);
-        if during > GAP_MAX {
+        if during > GAP_MAX.mul_f64(slower) {
             row.failures.push(format!(
                 "no acknowledgement for {:.1} s, though a quorum was there",
                 during.as_secs_f64()
@@ -357,7 +373,7 @@ fn expectations(row: &mut Row, fault: Fault, acks: &[(u64, u64)], marks: Marks) 
         }
     }
     match row.resumed_ms {
-        Some(ms) if ms <= millis(RESUME_MAX) => {}
+        Some(ms) if ms <= millis(RESUME_MAX.mul_f64(slower)) => {}
         Some(ms) => row.failures.push(format!(
             "{ms} ms passed after the fault until anything moved"
         )),
@@ -402,7 +418,8 @@ async fn recover(bed: &mut Bed) -> Result<()> {
     }
     let top = bed.top().await;
     for node in 0..bed.validators() {
-        bed.reaches(node, top, CATCH_UP_MAX).await?;
+        let limit = CATCH_UP_MAX.mul_f64(load_per_processor().max(1.0));
+        bed.reaches(node, top, limit).await?;
     }
     Ok(())
 }
@@ -412,8 +429,13 @@ mod tests {
     use super::*;
 
     fn judged(fault: Fault, acks: &[u64], resumed_ms: Option<u64>) -> Vec<String> {
+        loaded(fault, acks, resumed_ms, 0.5)
+    }
+
+    fn loaded(fault: Fault, acks: &[u64], resumed_ms: Option<u64>, load: f64) -> Vec<String> {
         let mut row = Row {
             resumed_ms,
+            load,
             ..Row::default()
         };
         let acks: Vec<_> = acks.iter().map(|ms| (ms * 1_000, 1)).collect();
@@ -468,5 +490,8 @@ mod tests {
         assert_eq!(judged(Fault::KillOne, &acks, Some(10_001)).len(), 1);
         assert!(judged(Fault::KillOne, &acks, Some(10_000)).is_empty());
         assert_eq!(judged(Fault::KillOne, &acks, None).len(), 1);
+        // Twice as many processes as processors, twice the time.
+        assert_eq!(loaded(Fault::KillOne, &acks, Some(20_001), 2.0).len(), 1);
+        assert!(loaded(Fault::KillOne, &acks, Some(20_000), 2.0).is_empty());
     }
 }

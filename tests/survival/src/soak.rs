@@ -1,9 +1,10 @@
 //! Hours of load, faults and changes of membership, at random from a seed, and whether anything grows.
 
+mod pages;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,10 +23,9 @@ use crate::files;
 use crate::history::{History, percentile_ms};
 use crate::judge::{Judgement, judge};
 use crate::members;
-use crate::plot::{Line, escape, lines};
 use crate::random::Random;
 use crate::report::Machine;
-use crate::run::{Ground, Watch, one, settle};
+use crate::run::{Ground, Watch, load_per_processor, one, settle};
 use crate::sample::{Flatness, Sample, flatness, look};
 
 /// Between two looks at the processes.
@@ -66,6 +66,8 @@ pub struct Event {
     pub at_s: f64,
     /// What.
     pub what: String,
+    /// Processes that wanted a processor, per processor.
+    pub load: f64,
     /// Longest time without an acknowledgement during it and until all had caught up, in milliseconds.
     pub gap_ms: u64,
     /// What nodes said.
@@ -316,6 +318,7 @@ async fn happen(
     let mut event = Event {
         at_s: begin as f64 / 1e6,
         what: String::new(),
+        load: load_per_processor(),
         gap_ms: 0,
         notes: Vec::new(),
         failures: Vec::new(),
@@ -463,154 +466,6 @@ fn judge_flatness(samples: &[Sample], latency: &[Latency], history: &History) ->
     all.extend(flatness("latency, median", "ms", &middle, 0.5, 50.0));
     all.extend(flatness("latency, 99 %", "ms", &high, 0.5, 1_000.0));
     all
-}
-
-impl Report {
-    /// Writes `<base>.md`, `<base>.html` with the plots, and `<base>.json`.
-    ///
-    /// # Errors
-    /// When they cannot be written.
-    pub fn write(&self, base: &Path) -> Result<()> {
-        if let Some(folder) = base.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::write(base.with_extension("md"), self.page(base))?;
-        fs::write(base.with_extension("html"), self.plots())?;
-        let json = serde_json::to_string_pretty(self)?;
-        fs::write(base.with_extension("json"), format!("{json}\n"))?;
-        Ok(())
-    }
-
-    fn page(&self, base: &Path) -> String {
-        let mut out = String::new();
-        let (machine, found) = (&self.machine, &self.judgement);
-        let html = base.with_extension("html");
-        let html = html.file_name().unwrap_or_default().to_string_lossy();
-        // Writing to a string cannot fail, here and below.
-        let _ = write!(
-            out,
-            "# Soak\n\nWritten by `{}` on {} UTC with {}. {}, {} threads, {} MiB, Linux {}; four validators in {}. Plots: [{html}]({html}).\n\n\
-             {:.0} minutes, seed {}, {} events, {} blocks. **Acknowledged {}, lost {}, doubled {}**; unknown {} (of which {} took effect), refused {}. \
-             {} reads without transactions agree with the chain; {} registers linearisable. Violations: **{}**. \
-             The machine stood still for {:.0} s in all (other work on it).{}\n",
-            self.command,
-            self.date,
-            self.version,
-            machine.processor,
-            machine.threads,
-            machine.memory_mib,
-            machine.kernel,
-            self.mode,
-            self.seconds / 60.0,
-            self.seed,
-            self.events.len(),
-            found.blocks,
-            found.acknowledged,
-            found.lost,
-            found.doubled,
-            found.unknown,
-            found.unknown_effective,
-            found.refused,
-            found.reads,
-            found.linearisable,
-            found.violations,
-            self.stalled_s,
-            if self.pruned {
-                format!(" Validator {PRUNED} drops blocks that are more than {KEPT} behind.")
-            } else {
-                String::new()
-            }
-        );
-        for text in &found.listed {
-            let _ = writeln!(out, "- {text}");
-        }
-        out.push_str("\n## Flat or not\n\nGrowth from the end of the warm-up (a quarter of the run) to the end, by the slope of Theil and Sen.\n\n| what | median | growth | bound | |\n|---|--:|--:|--:|---|\n");
-        for one in &self.flatness {
-            let _ = writeln!(
-                out,
-                "| {} | {:.1} {} | {:.1} | {:.1} | {} |",
-                one.name,
-                one.median,
-                one.unit,
-                one.growth,
-                one.bound,
-                if one.flat { "flat" } else { "**grows**" }
-            );
-        }
-        out.push_str("\n## What happened\n\n| at s | what | gap ms | notes |\n|--:|---|--:|---|\n");
-        for event in &self.events {
-            let mut notes = event.notes.join("; ");
-            for failure in &event.failures {
-                let failure = failure.replace(['|', '\n'], " ");
-                let _ = write!(notes, " **not as it should be**: {failure}");
-            }
-            let _ = writeln!(
-                out,
-                "| {:.0} | {} | {} | {} |",
-                event.at_s, event.what, event.gap_ms, notes
-            );
-        }
-        out
-    }
-
-    fn plots(&self) -> String {
-        let marks: Vec<_> = self.events.iter().map(|event| event.at_s).collect();
-        let per_node = |value: &dyn Fn(&Sample) -> f64| -> Vec<Line> {
-            (0..4)
-                .map(|node| Line {
-                    name: format!("node {node}"),
-                    points: self
-                        .samples
-                        .iter()
-                        .filter(|sample| sample.node == node)
-                        .map(|sample| (sample.at_ms as f64 / 1e3, value(sample)))
-                        .collect(),
-                })
-                .collect()
-        };
-        let line = |name: &str, value: &dyn Fn(&Latency) -> f64| Line {
-            name: name.to_owned(),
-            points: self.latency.iter().map(|one| (one.0, value(one))).collect(),
-        };
-        let plots = [
-            lines(
-                "Memory",
-                "MiB",
-                &per_node(&|s| s.memory as f64 / MIB),
-                &marks,
-            ),
-            lines("Disk", "MiB", &per_node(&|s| s.disk as f64 / MIB), &marks),
-            lines(
-                "File handles",
-                "count",
-                &per_node(&|s| s.handles as f64),
-                &marks,
-            ),
-            lines("Threads", "count", &per_node(&|s| s.threads as f64), &marks),
-            lines(
-                "Latency, median",
-                "ms",
-                &[line("p50", &|one| one.1)],
-                &marks,
-            ),
-            lines("Latency, 99 %", "ms", &[line("p99", &|one| one.2)], &marks),
-            lines(
-                "Acknowledged",
-                "per second",
-                &[line("rate", &|one| one.3)],
-                &marks,
-            ),
-        ];
-        format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>hawser soak</title><style>:root{{color-scheme:light dark}}body{{max-width:60rem;margin:0 auto;\
-             padding:1.5rem;font:16px/1.5 system-ui,sans-serif}}svg{{width:100%;height:auto;margin:.8rem 0}}</style></head><body><h1>Soak of {:.0} minutes</h1><p>{}, {} UTC. \
-             Dashed lines are faults and changes.</p>{}</body></html>\n",
-            self.seconds / 60.0,
-            escape(&self.command),
-            escape(&self.date),
-            plots.join("\n")
-        )
-    }
 }
 
 #[cfg(test)]
