@@ -31,7 +31,7 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  up takes SUITE=intl|sm NODES=$(NODES) RPC_PORT=$(RPC_PORT) P2P_PORT=$(P2P_PORT) HOME_DIR=$(HOME_DIR);"
-	@echo "  simulate takes SEEDS=n; faults takes SEED=s; soak takes HOURS=n SEED=s; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
+	@echo "  simulate takes SEEDS=n; faults takes SEED=s; soak takes HOURS=n SEED=s; fuzz takes HOURS=n; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
 
 need-cargo:
 	@command -v $(firstword $(CARGO)) >/dev/null || { echo "make: cargo is missing. Install Rust 1.95 or newer from https://rustup.rs and try again." >&2; exit 2; }
@@ -125,6 +125,18 @@ faults: survival-build ## Faults on real processes and links; writes docs/report
 
 soak: survival-build ## Load, faults and changes of membership for HOURS from SEED; writes docs/reports/soak.md
 	HAWSER_BIN="$(abspath $(HAWSER))" $(SURVIVAL) soak --hours $(HOURS) --seed $(SEED)
+
+.PHONY: mutations fuzz sbom
+mutations: need-cargo need-cc ## A million damaged inputs for each decoder
+	HAWSER_MUTATIONS=$${HAWSER_MUTATIONS:-1000000} $(CARGO) test $(CARGO_FLAGS) -p hawser-hostile --test mutations
+
+fuzz: need-cargo need-cc ## Coverage-guided fuzzing of each decoder for HOURS in all (default 1)
+	scripts/fuzz "$(or $(HOURS),1)"
+
+sbom: need-cargo ## Write the bill of materials (CycloneDX) and look at it
+	mkdir -p target/dist
+	scripts/sbom target/dist/sbom.json
+	scripts/sbom --check target/dist/sbom.json
 
 bench: build ## Measure, and write the report to BENCH_OUT
 	mkdir -p $(BENCH_OUT)

@@ -164,6 +164,50 @@ mod tests {
         }
     }
 
+    /// Arguments are seen by every user of a machine and kept by shells.
+    #[test]
+    fn secrets_are_given_by_file_and_never_as_arguments() {
+        const SECRETS: [&str; 7] = [
+            "passphrase",
+            "password",
+            "secret",
+            "private",
+            "token",
+            "seed",
+            "mnemonic",
+        ];
+        fn look(command: &clap::Command, path: &str, seen: &mut usize) {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str().to_lowercase();
+                let takes_value = argument.get_action().takes_values();
+                if !takes_value || !SECRETS.iter().any(|secret| id.contains(secret)) {
+                    continue;
+                }
+                *seen += 1;
+                let values = argument.get_value_names().unwrap_or_default();
+                let is_file =
+                    values.iter().all(|name| name.as_str() == "FILE") && !values.is_empty();
+                let is_key_of_configuration = hawser_node::config::find(&id).is_some_and(|key| {
+                    use hawser_node::config::Kind;
+                    matches!(
+                        key.kind,
+                        Kind::Path | Kind::OptionalPath | Kind::Integer(..)
+                    )
+                });
+                assert!(
+                    is_file || is_key_of_configuration,
+                    "{path} --{id} {values:?}: take it from a file"
+                );
+            }
+            for below in command.get_subcommands() {
+                look(below, &format!("{path} {}", below.get_name()), seen);
+            }
+        }
+        let mut seen = 0;
+        look(&Cli::command(), "hawser", &mut seen);
+        assert!(seen > 10, "{seen}: the passphrase files at least");
+    }
+
     #[test]
     fn flags_of_the_configuration_reach_the_start_command() {
         let args = ["hawser", "start", "--config", "a", "--rpc-batch-max", "7"];

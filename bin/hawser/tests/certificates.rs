@@ -12,7 +12,7 @@ mod common;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use common::{Hawser, free_ports, json};
+use common::{Hawser, Net, free_ports, json};
 
 #[test]
 fn an_organisation_runs_its_authority_from_the_root_to_a_revoked_node() {
@@ -235,18 +235,9 @@ fn an_organisation_runs_its_authority_from_the_root_to_a_revoked_node() {
     }
 }
 
-/// A network that is stopped whatever happens.
-struct Net(Hawser);
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.0.run(&["down"]);
-    }
-}
-
 #[test]
 fn a_local_sm_network_links_by_rfc_8998_and_drops_a_revoked_node() {
-    let net = Net(Hawser::new());
+    let net = Net::new();
     let hawser = &net.0;
     let ports = [free_ports(2), free_ports(2), free_ports(2)].map(|port| port.to_string());
     hawser.ok(&[

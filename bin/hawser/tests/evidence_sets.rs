@@ -12,16 +12,7 @@ mod common;
 
 use std::fs;
 
-use common::{Hawser, free_ports, json};
-
-/// A network that is stopped whatever happens.
-struct Net(Hawser);
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.0.run(&["down"]);
-    }
-}
+use common::{Net, free_ports, json};
 
 fn check(net: &Net, bundle: &str, more: &[&str]) -> (i32, String) {
     let base = ["evidence", "check", bundle, "--output", "json"];
@@ -31,7 +22,7 @@ fn check(net: &Net, bundle: &str, more: &[&str]) -> (i32, String) {
 
 #[test]
 fn a_set_is_registered_proved_and_checked_without_a_node() {
-    let net = Net(Hawser::new());
+    let net = Net::new();
     let (rpc, p2p) = (free_ports(2).to_string(), free_ports(2).to_string());
     let up = net.0.ok(&[
         "up",

@@ -12,22 +12,7 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{Hawser, Run, free_ports, json};
-
-/// A network that is stopped whatever happens.
-struct Net(Hawser);
-
-impl Net {
-    fn up(&self, more: &[&str]) -> Run {
-        self.0.run(&[&["up", "--output", "json"], more].concat())
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.0.run(&["down"]);
-    }
-}
+use common::{Net, free_ports, json};
 
 fn height(net: &Net) -> u64 {
     let status = json(&net.0.ok(&["status", "--output", "json"]));
@@ -37,7 +22,7 @@ fn height(net: &Net) -> u64 {
 #[test]
 fn a_network_comes_up_works_stops_and_resumes_the_same_chain() {
     for suite in ["intl", "sm"] {
-        let net = Net(Hawser::new());
+        let net = Net::new();
         let (rpc, p2p) = (free_ports(2).to_string(), free_ports(2).to_string());
         let ports = ["--rpc-port", &rpc, "--p2p-port", &p2p];
         let run = net.up(&[&["--nodes", "2", "--suite", suite], &ports[..]].concat());
@@ -148,7 +133,7 @@ fn a_network_comes_up_works_stops_and_resumes_the_same_chain() {
 
 #[test]
 fn a_port_in_use_and_a_dying_node_are_explained() {
-    let net = Net(Hawser::new());
+    let net = Net::new();
     let (rpc, p2p) = (free_ports(2), free_ports(2).to_string());
     let taken = std::net::TcpListener::bind(("127.0.0.1", rpc + 1)).unwrap();
     let rpc = rpc.to_string();

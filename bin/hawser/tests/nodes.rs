@@ -11,16 +11,8 @@ mod common;
 
 use std::fs;
 
-use common::{Hawser, free_ports, json, until};
+use common::{Hawser, Net, free_ports, json, until};
 use serde_json::Value;
-
-struct Net(Hawser);
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.0.run(&["down"]);
-    }
-}
 
 const NODE0: &str = ".hawser/node0/node.toml";
 
@@ -39,7 +31,7 @@ fn link(net: &Net, config: &str, name: &str) -> Option<bool> {
 
 #[test]
 fn a_node_joins_by_one_file_follows_and_is_removed_again() {
-    let net = Net(Hawser::new());
+    let net = Net::new();
     let (rpc, p2p) = (free_ports(2).to_string(), free_ports(2).to_string());
     let up = [
         "up",

@@ -28,6 +28,7 @@ mod compare;
 mod drive;
 mod error;
 mod faults;
+mod lanes;
 mod measure;
 mod network;
 mod probe;
@@ -41,6 +42,7 @@ mod sign;
 mod stats;
 mod steady;
 mod token;
+mod until;
 mod work;
 
 use std::{io::Write, path::PathBuf};

@@ -98,16 +98,19 @@ fn write_durably(file: &mut File, block: &[u8]) -> std::io::Result<()> {
     file.sync_data()
 }
 
-/// Processor time of a process, user and system, from the text of `/proc/PID/stat`.
+/// Processor time, user and system, in clock ticks, from the text of `/proc/PID/stat` or that of a thread.
 ///
 /// The name in parentheses may hold anything, so fields are counted from the last parenthesis.
-fn cpu_time(stat: &str, ticks_per_second: u64) -> Option<Duration> {
+pub(crate) fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
-    let nanos = user
-        .saturating_add(system)
+    user.checked_add(system)
+}
+
+fn cpu_time(stat: &str, ticks_per_second: u64) -> Option<Duration> {
+    let nanos = ticks(stat)?
         .saturating_mul(1_000_000_000)
         .checked_div(ticks_per_second)?;
     Some(Duration::from_nanos(nanos))

@@ -230,6 +230,14 @@ impl Client {
         self.quantity("eth_blockNumber", json!([])).await
     }
 
+    /// Hashes of a block's transactions, in order.
+    pub(crate) async fn block_hashes(&self, height: u64) -> Result<Vec<B256>> {
+        let params = json!([format!("{height:#x}"), false]);
+        let mut block = self.call("eth_getBlockByNumber", params).await?;
+        let hashes = block.get_mut("transactions").map(Value::take);
+        Ok(serde_json::from_value(hashes.unwrap_or_default())?)
+    }
+
     /// Sends one transaction; what the node said.
     pub(crate) async fn send(&self, raw: &Bytes) -> Result<std::result::Result<Value, ErrorReply>> {
         self.ask("eth_sendRawTransaction", json!([raw])).await

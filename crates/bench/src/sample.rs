@@ -9,7 +9,12 @@ use std::{
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::{error::Result, network::Hawser, proc, rpc::Client};
+use crate::{
+    error::Result,
+    network::Hawser,
+    proc::{self, ticks},
+    rpc::Client,
+};
 
 /// Between two looks at memory.
 const EVERY: Duration = Duration::from_millis(500);
@@ -144,15 +149,6 @@ impl Snapshot {
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
-}
-
-/// User and system time in clock ticks, from `/proc/…/stat`; fields are counted from the last parenthesis.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    user.checked_add(system)
 }
 
 fn threads(pid: i32) -> Vec<(i32, String, u64)> {

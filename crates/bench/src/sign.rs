@@ -9,6 +9,9 @@ use hawser_primitives::{Address, B256, Bytes, ChainId, U256};
 
 use crate::error::Result;
 
+/// Life of an unordered transaction from its signing in milliseconds, a little under the longest allowed.
+pub(crate) const UNORDERED_LIFE_MS: u64 = 9 * 60 * 1000;
+
 /// A signed transaction with its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Raw {

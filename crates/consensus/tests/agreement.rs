@@ -10,7 +10,8 @@
 use std::sync::Arc;
 
 use hawser_consensus::{
-    Bft, BftConfig, Message, Output, Record, SignedVote, Timeouts, TimerKind, Vote, proposer_index,
+    Bft, BftConfig, Message, Output, Record, SignedVote, Timeouts, Timer, TimerKind, Vote,
+    proposer_index,
 };
 use hawser_crypto::{Scheme, SecretKey};
 use hawser_ledger::{Validator, ValidatorSet, VoteKind};
@@ -72,6 +73,30 @@ fn votes(messages: &[Message]) -> Vec<SignedVote> {
             _ => None,
         })
         .collect()
+}
+
+/// The wait for a proposal that a validator asks for.
+fn propose_timer(outputs: &[Output]) -> Timer {
+    outputs
+        .iter()
+        .find_map(|output| match output {
+            Output::Schedule { timer, .. } if timer.kind == TimerKind::Propose => Some(*timer),
+            _ => None,
+        })
+        .expect("a wait for the proposal")
+}
+
+/// A vote of this validator in the first round of the first height.
+fn signed_vote(key: &SecretKey, kind: VoteKind, block: Option<B256>) -> Message {
+    let vote = Vote {
+        kind,
+        height: Height(1),
+        round: Round(0),
+        block,
+        validator: key.address(),
+    };
+    let signature = key.sign(&vote.message(CHAIN));
+    Message::Vote(SignedVote { vote, signature })
 }
 
 #[test]
@@ -150,13 +175,7 @@ fn after_a_crash_the_same_votes_are_sent_and_no_others() {
     let mut before = bft(&keys[me]);
     let mut outputs = before.start(Height(1), Arc::clone(&set)).unwrap();
     // Nothing arrives: the validator gives the round up.
-    let timer = outputs
-        .iter()
-        .find_map(|output| match output {
-            Output::Schedule { timer, .. } if timer.kind == TimerKind::Propose => Some(*timer),
-            _ => None,
-        })
-        .expect("a wait for the proposal");
+    let timer = propose_timer(&outputs);
     outputs.extend(before.on_timeout(timer).unwrap());
     let cast = votes(&sent(&outputs));
     assert_eq!(cast.len(), 1);
@@ -204,17 +223,7 @@ fn a_validator_that_signs_twice_is_named() {
     let liar = (proposer + 2) % 4;
     let mut bft = bft(&keys[me]);
     bft.start(Height(1), Arc::clone(&set)).unwrap();
-    let signed = |i: usize, kind, block: Option<B256>| {
-        let vote = Vote {
-            kind,
-            height: Height(1),
-            round: Round(0),
-            block,
-            validator: keys[i].address(),
-        };
-        let signature = keys[i].sign(&vote.message(CHAIN));
-        Message::Vote(SignedVote { vote, signature })
-    };
+    let signed = |i: usize, kind, block| signed_vote(&keys[i], kind, block);
     bft.on_message(signed(liar, VoteKind::Precommit, None))
         .unwrap();
     bft.on_message(signed(liar, VoteKind::Precommit, Some(BLOCK)))
@@ -267,26 +276,10 @@ fn precommit_waits(precommits: [Option<B256>; 2]) -> Vec<u64> {
     let me = (proposer + 1) % 4;
     let mut bft = bft(&keys[me]);
     let mut outputs = bft.start(Height(1), Arc::clone(&set)).unwrap();
-    let timer = outputs
-        .iter()
-        .find_map(|output| match output {
-            Output::Schedule { timer, .. } if timer.kind == TimerKind::Propose => Some(*timer),
-            _ => None,
-        })
-        .expect("a wait for the proposal");
+    let timer = propose_timer(&outputs);
     outputs.extend(bft.on_timeout(timer).unwrap());
     let others = [(proposer + 2) % 4, (proposer + 3) % 4];
-    let signed = |i: usize, kind, block: Option<B256>| {
-        let vote = Vote {
-            kind,
-            height: Height(1),
-            round: Round(0),
-            block,
-            validator: keys[i].address(),
-        };
-        let signature = keys[i].sign(&vote.message(CHAIN));
-        Message::Vote(SignedVote { vote, signature })
-    };
+    let signed = |i: usize, kind, block| signed_vote(&keys[i], kind, block);
     for i in others {
         let prevote = signed(i, VoteKind::Prevote, None);
         outputs.extend(bft.on_message(prevote).unwrap());

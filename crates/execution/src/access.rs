@@ -41,6 +41,7 @@ impl Executor {
         let mut list = request.request.access_list.clone().unwrap_or_default();
         let mut rounds = 0;
         loop {
+            request.stop.check()?;
             let mut with_list = request.request.clone();
             with_list.access_list = Some(list.clone());
             let tx = call::tx_env(&with_list, self.config().chain_id, gas)?;

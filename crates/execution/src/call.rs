@@ -13,7 +13,7 @@ use revm::{
 };
 
 use crate::{
-    BlockContext, BlockHashes, BlockOverrides, ExecutionError, Executor, StateOverride,
+    BlockContext, BlockHashes, BlockOverrides, ExecutionError, Executor, StateOverride, Stop,
     TransactionRequest,
     evm::ChainEvm,
     handler::{ChainHandler, Fees},
@@ -32,6 +32,8 @@ pub struct CallRequest {
     pub block: Option<BlockOverrides>,
     /// Most gas the call may use, whatever it asks for.
     pub gas_cap: u64,
+    /// Gives up, between runs or within a trace, when this is raised.
+    pub stop: Stop,
 }
 
 /// How a call ended.
@@ -227,6 +229,7 @@ impl Executor {
         if let Some(gate) = evm.precompiles.gate.as_mut() {
             gate.reads_only = true;
         }
+        request.stop.check()?;
         Ok(run(&mut evm, tx)?.into())
     }
 }

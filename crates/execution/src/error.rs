@@ -40,6 +40,9 @@ pub enum ExecutionError {
     /// It fails exceptionally.
     #[error("execution failed: {0}")]
     Halted(String),
+    /// Nobody waits for the answer any more; see [`Stop`](crate::Stop).
+    #[error("the request was given up: its time was over, or the client went away")]
+    Stopped,
     /// No transaction at that position of the block.
     #[error("the block has no transaction {0}")]
     NoTransaction(usize),
@@ -70,6 +73,7 @@ impl From<EvmError> for ExecutionError {
             EVMError::Custom(text) if text == crate::limit::BYTES => {
                 Self::TraceTooLarge(crate::limit::BYTES)
             }
+            EVMError::Custom(text) if text == crate::limit::STOPPED => Self::Stopped,
             other => Self::Engine(other.to_string()),
         }
     }

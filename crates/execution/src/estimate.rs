@@ -45,6 +45,7 @@ impl Executor {
         if plain && high >= TRANSFER_GAS && succeeds(&mut evm, &tx, TRANSFER_GAS)? {
             return Ok(TRANSFER_GAS);
         }
+        request.stop.check()?;
         let first = call::run(&mut evm, tx.clone())?;
         let (used, refunded) = match &first {
             ExecutionResult::Success { gas, .. } => (gas.tx_gas_used(), gas.final_refunded()),
@@ -71,6 +72,7 @@ impl Executor {
             }
         }
         while low.saturating_add(1) < high {
+            request.stop.check()?;
             if (high - low).saturating_mul(1000) < high.saturating_mul(ERROR_THOUSANDTHS) {
                 break;
             }

@@ -46,6 +46,7 @@ mod parallel;
 mod precompiles;
 mod simulate;
 pub mod statetest;
+mod stop;
 
 mod trace;
 mod transaction;
@@ -87,4 +88,5 @@ pub use precompiles::{
     run as run_precompile,
 };
 pub use simulate::{SIMULATE_BLOCKS_MAX, SIMULATE_CALLS_MAX, SimulatedBlock, SimulatedCall};
+pub use stop::Stop;
 pub use trace::{TRACE_BYTES_MAX, TRACE_STEPS_MAX, TraceOutcome};

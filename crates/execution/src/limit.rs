@@ -10,17 +10,20 @@ use revm::{
     },
 };
 
-use crate::{TRACE_BYTES_MAX, TRACE_STEPS_MAX};
+use crate::{Stop, TRACE_BYTES_MAX, TRACE_STEPS_MAX};
 
 /// Names the limit in the error; also how the error is told from others.
 pub(crate) const STEPS: &str = "1,000,000 steps";
 /// Names the limit in the error; also how the error is told from others.
 pub(crate) const BYTES: &str = "64 MiB";
 
+/// How the error of a trace that nobody waits for is told from others.
+pub(crate) const STOPPED: &str = "stopped";
+
 /// What a frame, step or event takes besides its bytes.
 const FIXED_BYTES: usize = 256;
 
-/// An inspector that may record only so much. Beyond that the transaction is aborted.
+/// An inspector that may record only so much, and only while somebody waits. Beyond that the transaction is aborted.
 #[derive(Debug)]
 pub(crate) struct Limited<I> {
     pub(crate) inner: I,
@@ -30,10 +33,11 @@ pub(crate) struct Limited<I> {
     steps_wanted: u64,
     steps: u64,
     bytes: usize,
+    stop: Stop,
 }
 
 impl<I> Limited<I> {
-    pub(crate) fn new(inner: I, options: &GethDebugTracingOptions) -> Self {
+    pub(crate) fn new(inner: I, options: &GethDebugTracingOptions, stop: Stop) -> Self {
         let config = &options.config;
         Self {
             inner,
@@ -46,6 +50,7 @@ impl<I> Limited<I> {
             steps_wanted: config.limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX),
             steps: 0,
             bytes: 0,
+            stop,
         }
     }
 
@@ -57,6 +62,9 @@ impl<I> Limited<I> {
 
     /// Takes a step of the budget; false when it is exhausted.
     fn take_step<CTX: ContextTr>(&mut self, interp: &Interpreter, context: &mut CTX) -> bool {
+        if self.stop.is_raised() {
+            return refuse(context, STOPPED);
+        }
         if !self.records_steps || self.steps >= self.steps_wanted {
             return true;
         }

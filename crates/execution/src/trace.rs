@@ -16,7 +16,7 @@ use revm::{
 use revm_inspectors::tracing::{DebugInspector, TransactionContext};
 
 use crate::{
-    BlockContext, BlockHashes, BlockInput, CallRequest, ExecutionError, Executor, batch,
+    BlockContext, BlockHashes, BlockInput, CallRequest, ExecutionError, Executor, Stop, batch,
     block::{self, BlockMeter, Executed},
     call,
     error::EvmError,
@@ -48,7 +48,10 @@ type TraceEvm<'a, 'd> = ChainEvm<'a, &'d mut QueryDb<'a>, Limited<DebugInspector
 
 /// The tracers on offer: struct logger (no name), callTracer, prestateTracer, 4byteTracer,
 /// noopTracer.
-fn inspector(options: &GethDebugTracingOptions) -> Result<Limited<DebugInspector>, ExecutionError> {
+fn inspector(
+    options: &GethDebugTracingOptions,
+    stop: &Stop,
+) -> Result<Limited<DebugInspector>, ExecutionError> {
     match &options.tracer {
         None => {}
         Some(name) if name.as_str().is_empty() => {}
@@ -69,23 +72,24 @@ fn inspector(options: &GethDebugTracingOptions) -> Result<Limited<DebugInspector
     }
     let inner = DebugInspector::new(options.clone())
         .map_err(|error| ExecutionError::Tracer(error.to_string()))?;
-    Ok(Limited::new(inner, options))
+    Ok(Limited::new(inner, options, stop.clone()))
 }
 
 impl Executor {
-    /// Traces all transactions of a block that executed, on the state after its parent.
+    /// Traces all transactions of a block that executed, on the state after its parent; gives up when `stop` is raised.
     pub fn trace_block(
         &self,
         state: &dyn StateRead,
         hashes: &dyn BlockHashes,
         input: &BlockInput<'_>,
         options: &GethDebugTracingOptions,
+        stop: &Stop,
     ) -> Result<Vec<TraceOutcome>, ExecutionError> {
-        self.trace(state, hashes, input, options, None)
+        self.trace(state, hashes, input, options, None, stop)
     }
 
     /// Traces one transaction of a block, on the state after the block's parent; those before it
-    /// are executed. `None` when it was skipped.
+    /// are executed. `None` when it was skipped. Gives up when `stop` is raised.
     pub fn trace_transaction(
         &self,
         state: &dyn StateRead,
@@ -93,11 +97,12 @@ impl Executor {
         input: &BlockInput<'_>,
         index: usize,
         options: &GethDebugTracingOptions,
+        stop: &Stop,
     ) -> Result<Option<GethTrace>, ExecutionError> {
         if index >= input.transactions.len() {
             return Err(ExecutionError::NoTransaction(index));
         }
-        let mut traces = self.trace(state, hashes, input, options, Some(index))?;
+        let mut traces = self.trace(state, hashes, input, options, Some(index), stop)?;
         Ok(traces.pop().map(|outcome| outcome.trace))
     }
 
@@ -112,7 +117,8 @@ impl Executor {
     ) -> Result<GethTrace, ExecutionError> {
         let mut prepared = self.prepare(state, hashes, context, request)?;
         let tx = call::tx_env(&request.request, self.config().chain_id, prepared.gas)?;
-        let inspector = inspector(options)?;
+        request.stop.check()?;
+        let inspector = inspector(options, &request.stop)?;
         let mut evm = self.query_evm(state, &mut prepared, request.gas_cap, inspector)?;
         evm.ctx.set_tx(tx);
         let result = ChainHandler::new(Fees::Zero).inspect_run(&mut evm)?;
@@ -127,23 +133,25 @@ impl Executor {
         input: &BlockInput<'_>,
         options: &GethDebugTracingOptions,
         only: Option<usize>,
+        stop: &Stop,
     ) -> Result<Vec<TraceOutcome>, ExecutionError> {
         let mut db = CacheDB::new(self.database(state, hashes));
         let cfg = self.config().cfg_env();
-        let inspector = inspector(options)?;
+        let inspector = inspector(options, stop)?;
         let mut evm = self.evm(state, &mut db, cfg, &input.context, inspector);
         record_parent(&mut evm, input.context.height, input.context.parent_hash)?;
         commit(&mut evm);
         let mut meter = BlockMeter::new(self, input.context, input.seen_unordered);
         let mut traces = Vec::new();
         for (index, transaction) in input.transactions.iter().enumerate() {
+            stop.check()?;
             if only.is_some_and(|only| only != index) {
                 self.attempt(&mut evm, &mut meter, transaction, block::run)?
                     .ok();
                 commit(&mut evm);
                 continue;
             }
-            evm.inspector = self::inspector(options)?;
+            evm.inspector = self::inspector(options, stop)?;
             let mut frames = NativeFrames::default();
             let attempt =
                 self.attempt(&mut evm, &mut meter, transaction, |executor, evm, tx| {

@@ -11,11 +11,11 @@ mod common;
 use common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::{
-    BlockInput, CallOutcome, CallRequest, ExecutionError, GethDebugTracingOptions, GethTrace,
-    NoHashes, SIMULATE_BLOCKS_MAX, SimulatePayload, TransactionRequest,
+    BlockHashes, BlockInput, CallOutcome, CallRequest, ExecutionError, GethDebugTracingOptions,
+    GethTrace, NoHashes, SIMULATE_BLOCKS_MAX, SimulatePayload, Stop, TransactionRequest,
 };
-use hawser_ledger::{Ordering, Outcome};
-use hawser_primitives::{Address, Bytes, U256};
+use hawser_ledger::{Ordering, Outcome, state::StateError};
+use hawser_primitives::{Address, B256, Bytes, Height, U256};
 use serde_json::{Value, json};
 
 const A: Address = Address::repeat_byte(0xaa);
@@ -254,9 +254,14 @@ fn every_tracer_traces_a_transaction_among_others() {
     };
     let trace = |index, value| {
         let options = options(value);
-        chain
-            .executor
-            .trace_transaction(&chain.state, &NoHashes, &input, index, &options)
+        chain.executor.trace_transaction(
+            &chain.state,
+            &NoHashes,
+            &input,
+            index,
+            &options,
+            &Stop::default(),
+        )
     };
     let get = |value| serde_json::to_value(trace(2, value).unwrap().unwrap()).unwrap();
 
@@ -304,6 +309,7 @@ fn every_tracer_traces_a_transaction_among_others() {
             &NoHashes,
             &input,
             &options(json!({"tracer": "callTracer"})),
+            &Stop::default(),
         )
         .unwrap();
     assert_eq!(all.iter().map(|t| t.index).collect::<Vec<_>>(), [0, 2]);
@@ -333,9 +339,13 @@ fn native_transactions_trace_all_their_calls() {
         seen_unordered: &|_| false,
     };
     let trace = |value| {
-        let traces = chain
-            .executor
-            .trace_block(&chain.state, &NoHashes, &input, &options(value));
+        let traces = chain.executor.trace_block(
+            &chain.state,
+            &NoHashes,
+            &input,
+            &options(value),
+            &Stop::default(),
+        );
         traces
             .unwrap()
             .into_iter()
@@ -389,6 +399,79 @@ fn over_long_traces_end_with_a_clear_error() {
         .err()
         .unwrap();
     assert!(matches!(error, ExecutionError::TraceTooLarge(_)), "{error}");
+}
+
+/// Raises the flag when a contract asks for a block's hash, in the middle of its run.
+struct Raises(Stop);
+
+impl BlockHashes for Raises {
+    fn block_hash(&self, _: Height) -> Result<Option<B256>, StateError> {
+        self.0.raise();
+        Ok(None)
+    }
+}
+
+#[test]
+fn what_nobody_waits_for_ends() {
+    let chain = chain();
+    // Asks for the hash of the parent, for ever.
+    let asks = Address::repeat_byte(0x97);
+    let mut endless = request(json!({"to": asks, "gas": "0x2faf080"}));
+    endless.state = Some(
+        serde_json::from_value(json!({asks.to_string(): {"code": "0x5b600143034050600056"}}))
+            .unwrap(),
+    );
+    let (state, context) = (&chain.state, &chain.context);
+    for tracer in ["callTracer", "noopTracer", "prestateTracer", ""] {
+        endless.stop = Stop::default();
+        let hashes = Raises(endless.stop.clone());
+        let options = options(json!({ "tracer": tracer }));
+        let stopped = chain
+            .executor
+            .trace_call(state, &hashes, context, &endless, &options);
+        assert!(
+            matches!(stopped, Err(ExecutionError::Stopped)),
+            "{tracer}: {stopped:?}"
+        );
+    }
+    // The same calls to their end: it is the flag that ends them.
+    endless.stop = Stop::default();
+    let ended = call(&chain, &endless).unwrap();
+    assert_eq!(ended.outcome, CallOutcome::Halted("out of gas".to_owned()));
+    endless.stop.raise();
+    let executor = &chain.executor;
+    assert!(matches!(
+        call(&chain, &endless),
+        Err(ExecutionError::Stopped)
+    ));
+    assert!(matches!(
+        executor.estimate_gas(state, &NoHashes, context, &endless),
+        Err(ExecutionError::Stopped)
+    ));
+    assert!(matches!(
+        executor.create_access_list(state, &NoHashes, context, &endless),
+        Err(ExecutionError::Stopped)
+    ));
+    // A block: nothing more is executed once the flag is up.
+    let transactions = [call_tx(
+        &eth_key(1),
+        0,
+        Some(OUTER),
+        0,
+        vec![7; 32],
+        200_000,
+    )];
+    let input = BlockInput {
+        context: chain.context,
+        transactions: &transactions,
+        seen_unordered: &|_| false,
+    };
+    let trace = |stop: &Stop| {
+        let options = options(json!({"tracer": "callTracer"}));
+        executor.trace_block(state, &NoHashes, &input, &options, stop)
+    };
+    assert_eq!(trace(&Stop::default()).unwrap().len(), 1);
+    assert!(matches!(trace(&endless.stop), Err(ExecutionError::Stopped)));
 }
 
 #[test]

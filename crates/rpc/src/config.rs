@@ -69,6 +69,9 @@ impl RpcConfig {
 pub struct RpcLimits {
     /// Open HTTP connections. Default 1,024.
     pub connections_max: usize,
+    /// Open connections from one address, WebSockets included; of IPv6, from one network of 64 bits.
+    /// Where all clients come through a proxy they share one address. Default 512.
+    pub connections_per_address_max: usize,
     /// Open WebSocket connections. Default 512.
     pub websockets_max: usize,
     /// Bytes of an HTTP body. Default 8 MiB.
@@ -76,6 +79,8 @@ pub struct RpcLimits {
     /// Milliseconds for headers or a body to arrive; also how long an idle connection stays open.
     /// Default 30,000.
     pub read_ms_max: u64,
+    /// Milliseconds that a TLS handshake with a client may take. Default 10,000.
+    pub tls_ms_max: u64,
     /// Milliseconds in which a request, batch or not, is answered. Default 60,000.
     pub request_ms_max: u64,
     /// Milliseconds that a client may leave what the node sends unread, before it is dropped. A
@@ -158,9 +163,11 @@ impl Default for RpcLimits {
     fn default() -> Self {
         Self {
             connections_max: 1_024,
+            connections_per_address_max: 512,
             websockets_max: 512,
             body_bytes_max: 8 * 1024 * 1024,
             read_ms_max: 30_000,
+            tls_ms_max: 10_000,
             request_ms_max: 60_000,
             write_ms_max: 20_000,
             write_rate_min: 64 * 1024,
@@ -203,8 +210,13 @@ impl RpcLimits {
     pub(crate) fn check(&self) -> Result<(), RpcError> {
         let zero = [
             ("connections_max", self.connections_max == 0),
+            (
+                "connections_per_address_max",
+                self.connections_per_address_max == 0,
+            ),
             ("body_bytes_max", self.body_bytes_max == 0),
             ("read_ms_max", self.read_ms_max == 0),
+            ("tls_ms_max", self.tls_ms_max == 0),
             ("request_ms_max", self.request_ms_max == 0),
             ("write_ms_max", self.write_ms_max == 0),
             ("write_rate_min", self.write_rate_min == 0),

@@ -29,6 +29,10 @@ mod hawser;
 mod identity;
 mod light;
 mod methods;
+#[cfg(test)]
+#[path = "../../../tests/fuzz/src/mutate.rs"]
+#[allow(unreachable_pub)]
+mod mutate;
 mod observer;
 mod server;
 mod view;

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hawser_execution::Stop;
 use hawser_network::NetworkHandle;
 use hawser_node::{chain::ChainHandle, store::ChainStore};
 use hawser_pki::ClientIdentity;
@@ -150,18 +151,21 @@ impl Context {
         &self,
         ask: impl FnOnce(&ChainStore) -> Result<T, ErrorObject> + Send + 'static,
     ) -> Result<T, ErrorObject> {
-        self.heavy_within(None, ask).await
+        self.heavy_within(None, move |store, _| ask(store)).await
     }
 
-    /// As [`Self::heavy`], in at most the time that the client named.
+    /// As [`Self::heavy`], in at most the time that the client named; the work can see whether the
+    /// answer is still wanted.
     pub(crate) async fn heavy_within<T: Send + 'static>(
         &self,
         wanted: Option<Duration>,
-        ask: impl FnOnce(&ChainStore) -> Result<T, ErrorObject> + Send + 'static,
+        ask: impl FnOnce(&ChainStore, &Stop) -> Result<T, ErrorObject> + Send + 'static,
     ) -> Result<T, ErrorObject> {
         let store = Arc::clone(self.entry.handle.store());
         let heavy = &self.shared.work.heavy;
-        heavy.run_within(wanted, move || ask(&store)).await
+        heavy
+            .run_within(wanted, move |stop| ask(&store, stop))
+            .await
     }
 }
 

@@ -18,6 +18,8 @@ pub enum CallOutcome {
 pub enum Refusal {
     /// More connections than allowed.
     Connections,
+    /// More connections than allowed from one address.
+    Address,
     /// More WebSocket connections than allowed.
     WebSockets,
     /// A body or message over the limit, or one that came too slowly.

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use hawser_execution::Stop;
 use tokio::sync::Semaphore;
 
 use crate::{RpcLimits, wire::ErrorObject};
@@ -21,6 +22,15 @@ pub(crate) struct Lane {
     queue_max: usize,
     waiting: AtomicUsize,
     budget: Duration,
+}
+
+/// Says that nobody waits any more, when the request is answered or given up.
+struct Raise(Stop);
+
+impl Drop for Raise {
+    fn drop(&mut self) {
+        self.0.raise();
+    }
 }
 
 /// Counts a waiting request for as long as it waits.
@@ -44,21 +54,25 @@ impl Lane {
     }
 
     /// Runs `work` on a thread of the lane. When the time is over the client gets an error, and
-    /// the thread stays counted until it really ends: gas and range limits bound that.
+    /// the thread stays counted until it really ends: gas and range limits bound that, and work
+    /// that looks at its [`Stop`] ends at once.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ErrorObject> + Send + 'static,
     ) -> Result<T, ErrorObject> {
-        self.run_within(None, work).await
+        self.run_within(None, |_| work()).await
     }
 
     /// As [`Self::run`], in at most this time, where it is less than the lane's.
     pub(crate) async fn run_within<T: Send + 'static>(
         &self,
         wanted: Option<Duration>,
-        work: impl FnOnce() -> Result<T, ErrorObject> + Send + 'static,
+        work: impl FnOnce(&Stop) -> Result<T, ErrorObject> + Send + 'static,
     ) -> Result<T, ErrorObject> {
         let budget = wanted.map_or(self.budget, |wanted| wanted.min(self.budget));
+        // Raised when the time is over, and when the client goes away and this future is dropped.
+        let raise = Raise(Stop::default());
+        let stop = raise.0.clone();
         let timed = async {
             let place = match Arc::clone(&self.places).try_acquire_owned() {
                 Ok(place) => place,
@@ -76,7 +90,8 @@ impl Lane {
                 }
             };
             let job = tokio::task::spawn_blocking(move || {
-                let result = work();
+                let result = stop.check().map_err(ErrorObject::from);
+                let result = result.and_then(|()| work(&stop));
                 drop(place);
                 result
             });
@@ -177,6 +192,36 @@ mod tests {
         release.send(()).unwrap();
     }
 
+    /// The thread must be free again soon after: the client's error alone would leave it at work.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn work_ends_when_its_time_is_over_or_its_client_is_gone() {
+        let lane = Lane::new("call", 1, 1, 60_000);
+        let (ended, ends) = mpsc::channel::<()>();
+        let endless = |ended: mpsc::Sender<()>| {
+            move |stop: &Stop| -> Result<(), ErrorObject> {
+                while !stop.is_raised() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                ended.send(()).ok();
+                Ok(())
+            }
+        };
+        let wait = Duration::from_secs(20);
+        let wanted = Some(Duration::from_millis(20));
+        let late = lane.run_within(wanted, endless(ended.clone())).await;
+        assert_eq!(late.unwrap_err().code, code::LIMIT_EXCEEDED);
+        ends.recv_timeout(wait).unwrap();
+        // Dropped, as with a connection that closes.
+        let gone = lane.run_within(None, endless(ended));
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), gone)
+                .await
+                .is_err()
+        );
+        ends.recv_timeout(wait).unwrap();
+        assert_eq!(lane.run(|| Ok(5)).await.unwrap(), 5, "the place is free");
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_panic_in_a_handler_is_an_answer() {
         let lane = Lane::new("call", 1, 1, 60_000);
@@ -191,7 +236,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_request_may_shorten_its_time_and_not_lengthen_it() {
         let lane = Lane::new("call", 4, 4, 100);
-        let slow = || {
+        let slow = |_: &Stop| {
             std::thread::sleep(Duration::from_millis(300));
             Ok(())
         };
@@ -204,7 +249,7 @@ mod tests {
             assert!(error.message.contains(said), "{}", error.message);
         }
         let quick = lane
-            .run_within(Some(Duration::from_millis(50)), || Ok(7))
+            .run_within(Some(Duration::from_millis(50)), |_| Ok(7))
             .await;
         assert_eq!(quick.unwrap(), 7);
     }

@@ -241,6 +241,45 @@ async fn both_sides_of_the_connection_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_of_the_connections_of_one_address() {
+    let solo = limited(RpcLimits {
+        connections_per_address_max: 2,
+        ..RpcLimits::default()
+    })
+    .await;
+    let address = solo.server.local_addr();
+    let connect = || tokio::net::TcpStream::connect(address);
+    let said = |mut stream: tokio::net::TcpStream| async move {
+        let mut text = String::new();
+        let read = stream.read_to_string(&mut text);
+        tokio::time::timeout(DEADLINE, read).await.unwrap().ok();
+        text
+    };
+    // A WebSocket counts for as long as it is open.
+    let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}"))
+        .await
+        .unwrap();
+    let one = connect().await.unwrap();
+    let text = said(connect().await.unwrap()).await;
+    assert!(text.starts_with("HTTP/1.1 503"), "{text}");
+    assert!(text.contains("from your address"), "{text}");
+    drop((socket, one));
+    let deadline = std::time::Instant::now() + DEADLINE;
+    loop {
+        let mut stream = connect().await.unwrap();
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{GOOD}",
+            GOOD.len()
+        );
+        stream.write_all(request.as_bytes()).await.ok();
+        if said(stream).await.starts_with("HTTP/1.1 200") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_send_nothing_are_closed() {
     let solo = limited(RpcLimits {
         read_ms_max: 200,

@@ -13,16 +13,20 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::Solo;
+use common::{DEADLINE, Solo};
 use hawser_crypto::keystore::Params;
 use hawser_network::{CertificateFiles, ListenerTls, Probe, ProbeSuite, probe};
 use hawser_pki::{
     Algorithm, Authority, Moment, PrivateKey, Profile, Request, Subject, Template, write_atomic,
 };
-use hawser_rpc::{RpcConfig, RpcServer, serve};
+use hawser_rpc::{RpcConfig, RpcLimits, RpcServer, serve};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const PASSPHRASE: &str = "passphrase";
+/// Longest TLS handshake, in milliseconds; OpenSSL on a busy machine needs its time.
+const TLS_MS: u64 = 4_000;
 
 /// A certificate, written as `<name>.pem` with its key as `<name>-key.pem`.
 fn issue(dir: &Path, authority: &mut Authority, name: &str, profile: Profile) -> PrivateKey {
@@ -60,6 +64,10 @@ async fn served(solo: &Solo, dir: &Path, key: PrivateKey, required: bool) -> Rpc
     let config = RpcConfig {
         tls: Some(tls),
         links: Some(solo.node.network().clone()),
+        limits: RpcLimits {
+            tls_ms_max: TLS_MS,
+            ..RpcLimits::default()
+        },
         ..RpcConfig::new(([127, 0, 0, 1], 0).into())
     };
     serve(config, solo.chains.clone(), std::future::pending())
@@ -111,6 +119,33 @@ async fn ask(dir: &Path, server: &RpcServer, client: Option<&str>) -> Result<Val
         }
         _ => Err(format!("{text}{}", String::from_utf8_lossy(&out.stderr))),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_stalls_in_its_tls_handshake_is_dropped() {
+    let dirs: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
+    let dir = dirs[0].path();
+    let mut ours = authority(dirs[1].path(), "Harbour", Algorithm::P256);
+    std::fs::create_dir_all(dir.join("trust/roots")).unwrap();
+    let root = ours.certificate().to_pem();
+    write_atomic(&dir.join("trust/roots/a.pem"), &root, false).unwrap();
+    let key = issue(dir, &mut ours, "rpc", Profile::TlsServer);
+    let solo = Solo::start().await;
+    let server = served(&solo, dir, key, false).await;
+    // One says nothing, one begins: a record of a ClientHello whose rest never comes.
+    for start in [&b""[..], &[0x16, 3, 1, 1, 0, 1, 0, 0, 0xfc, 3, 3]] {
+        let before = std::time::Instant::now();
+        let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+        stream.write_all(start).await.unwrap();
+        let mut nothing = Vec::new();
+        let read = stream.read_to_end(&mut nothing);
+        let ended = tokio::time::timeout(DEADLINE, read).await;
+        let _ = ended.expect("it stays open");
+        assert!(before.elapsed() >= Duration::from_millis(TLS_MS - 200));
+    }
+    // The other side of the limit: a client that shakes hands.
+    ask(dir, &server, None).await.unwrap();
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

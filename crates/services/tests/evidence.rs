@@ -8,6 +8,7 @@
 
 #[path = "../../execution/tests/common/mod.rs"]
 mod common;
+mod sets;
 
 use std::sync::Arc;
 
@@ -15,15 +16,14 @@ use alloy_primitives::hex;
 use alloy_sol_types::{SolCall, SolError, SolValue, sol};
 use common::*;
 use hawser_crypto::{Scheme, Suite};
-use hawser_execution::{
-    BlockOutput, CallOutcome, CallRequest, CallResult, NoHashes, TransactionRequest,
-};
+use hawser_execution::CallOutcome;
 use hawser_ledger::{ChainParameters, Ordering, Outcome, state::StateRead};
-use hawser_primitives::{Address, B256, Bytes, U256, limits::EVIDENCE_RECORDS_MAX};
+use hawser_primitives::{Address, B256, U256, limits::EVIDENCE_RECORDS_MAX};
 use hawser_services::evidence::{
     self, ADDRESS, Algorithm, DESCRIPTION_BYTES_MAX, Evidence, IEvidence, MEDIA_TYPE_BYTES_MAX,
     Record, SEALED_OWNER_BYTES_MAX, decode_ids, encode_register, registered,
 };
+use sets::{chain, query, refused, send, spoiled};
 
 sol! {
     function record(bytes32 digest, string description) returns (bytes32);
@@ -33,15 +33,6 @@ sol! {
     function staticRegister(bytes data) returns (bool ok);
     function delegateRegister(bytes data) returns (bool ok, bytes result);
     function counter() returns (uint256);
-}
-
-fn chain(suite: Suite) -> Chain {
-    Chain::with(
-        suite,
-        ChainParameters::default(),
-        vec![],
-        vec![Arc::new(Evidence)],
-    )
 }
 
 fn record(n: u32) -> Record {
@@ -54,41 +45,6 @@ fn record(n: u32) -> Record {
         description: format!("合同 {n}"),
         sealed_owner: vec![0x5e; 40],
     }
-}
-
-fn send(chain: &mut Chain, input: Bytes, gas: u64) -> BlockOutput {
-    let key = eth_key(1);
-    let nonce = chain.nonce(key.address());
-    chain.advance(&[call_tx(&key, nonce, Some(ADDRESS), 0, input.to_vec(), gas)])
-}
-
-fn query(chain: &Chain, to: Address, input: Vec<u8>) -> CallResult {
-    let request = CallRequest {
-        request: TransactionRequest {
-            from: Some(eth_key(1).address()),
-            to: Some(to.into()),
-            input: Bytes::from(input).into(),
-            ..Default::default()
-        },
-        gas_cap: 50_000_000,
-        ..Default::default()
-    };
-    chain
-        .executor
-        .call(&chain.state, &NoHashes, &chain.context, &request)
-        .unwrap()
-}
-
-/// Asserts that a batch is refused with this error and leaves nothing behind.
-fn refused<E: SolError>(chain: &mut Chain, input: Bytes, error: &E) {
-    let output = send(chain, input, 50_000_000);
-    let receipt = &output.receipts[0];
-    assert_eq!(receipt.outcome, Outcome::Reverted);
-    assert_eq!(
-        hex::encode(&receipt.revert_data),
-        hex::encode(error.abi_encode())
-    );
-    assert!(output.changes.blobs.is_empty() && receipt.logs.is_empty());
 }
 
 #[test]
@@ -348,20 +304,14 @@ fn texts_must_be_utf8() {
     one.media_type = "MMMM".to_owned();
     one.description = "DDDD".to_owned();
     let good = encode_register(&[one]).to_vec();
-    let spoil = |text: &[u8]| {
-        let mut bad = good.clone();
-        let at = bad.windows(4).position(|window| window == text).unwrap();
-        bad[at] = 0xff;
-        Bytes::from(bad)
-    };
     refused(
         &mut chain,
-        spoil(b"MMMM"),
+        spoiled(&good, b"MMMM"),
         &IEvidence::MediaTypeNotUtf8 { index },
     );
     refused(
         &mut chain,
-        spoil(b"DDDD"),
+        spoiled(&good, b"DDDD"),
         &IEvidence::DescriptionNotUtf8 { index },
     );
 }

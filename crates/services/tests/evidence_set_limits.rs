@@ -17,7 +17,7 @@ use common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::{BLOB_BYTE_GAS, BLOB_GAS, CallOutcome};
 use hawser_ledger::{ChainParameters, Ordering, Outcome};
-use hawser_primitives::{Address, B256, Bytes, U256, encode, limits::EVIDENCE_SET_MAX};
+use hawser_primitives::{Address, B256, U256, encode, limits::EVIDENCE_SET_MAX};
 use hawser_services::evidence::{
     ADDRESS, Algorithm, CALL_GAS, DESCRIPTION_BYTES_MAX, DIGEST_GAS, DigestSet, Evidence,
     IEvidence, MEDIA_TYPE_BYTES_MAX, PATH_GAS, RECORD_GAS, SEALED_OWNER_BYTES_MAX,
@@ -161,20 +161,14 @@ fn both_sides_of_the_limits_that_sets_share_with_records() {
         set.media_type = "MMMM".to_owned();
         set.description = "DDDD".to_owned();
     });
-    let spoil = |text: &[u8]| {
-        let mut bad = good.to_vec();
-        let at = bad.windows(4).position(|window| window == text).unwrap();
-        bad[at] = 0xff;
-        Bytes::from(bad)
-    };
     refused(
         &mut chain,
-        spoil(b"MMMM"),
+        spoiled(&good, b"MMMM"),
         &IEvidence::MediaTypeNotUtf8 { index },
     );
     refused(
         &mut chain,
-        spoil(b"DDDD"),
+        spoiled(&good, b"DDDD"),
         &IEvidence::DescriptionNotUtf8 { index },
     );
 }

@@ -79,6 +79,27 @@ impl Hawser {
     }
 }
 
+/// A network that is stopped whatever happens.
+pub(crate) struct Net(pub(crate) Hawser);
+
+impl Net {
+    /// Nothing is started yet.
+    pub(crate) fn new() -> Self {
+        Self(Hawser::new())
+    }
+
+    /// Runs `up` with more arguments, answered as JSON.
+    pub(crate) fn up(&self, more: &[&str]) -> Run {
+        self.0.run(&[&["up", "--output", "json"], more].concat())
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        self.0.run(&["down"]);
+    }
+}
+
 /// A node that was started by [`Hawser::node`].
 pub(crate) struct Node(std::process::Child);
 

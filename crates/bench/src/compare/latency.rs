@@ -7,7 +7,6 @@ use std::{
 
 use hawser_crypto::Scheme;
 use hawser_primitives::{Address, B256, ChainId};
-use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
 use super::{load::join_batch, setup, workload::Workload};
@@ -273,13 +272,7 @@ async fn watch(
         let seen = start.elapsed();
         while height < head {
             height += 1;
-            let params = json!([format!("{height:#x}"), false]);
-            let mut block = client.call("eth_getBlockByNumber", params).await?;
-            let hashes = block
-                .get_mut("transactions")
-                .map(Value::take)
-                .unwrap_or_default();
-            for hash in serde_json::from_value::<Vec<B256>>(hashes)? {
+            for hash in client.block_hashes(height).await? {
                 if let Some(due) = due.get(&hash) {
                     latencies.push(seen.saturating_sub(*due).as_secs_f64() * 1_000.0);
                 }

@@ -18,10 +18,8 @@ mod workload;
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
-
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     args::{BenchArgs, Plan},
@@ -29,6 +27,7 @@ use crate::{
     network::{self, Anvil},
     proc::Machine,
     progress,
+    until::Signals,
 };
 use hawser_primitives::ChainId;
 use report::{Report, Settings};
@@ -77,16 +76,8 @@ pub(crate) async fn run(args: BenchArgs, binary: PathBuf) -> Result<(), BenchErr
         anvil,
         progress,
     };
-    let handler = |kind| signal(kind).map_err(BenchError::io("cannot wait for signals"));
-    let mut interrupt = handler(SignalKind::interrupt())?;
-    let mut terminate = handler(SignalKind::terminate())?;
-    // Dropping the session's future ends its processes.
-    let outcome = tokio::select! {
-        done = session.run(&mut report) => done,
-        _ = interrupt.recv() => Err(BenchError::Interrupted),
-        _ = terminate.recv() => Err(BenchError::Interrupted),
-        () = tokio::time::sleep(Duration::from_secs(limit)) => Err(BenchError::TimeIsUp(limit)),
-    };
+    let signals = Signals::listen()?;
+    let outcome = signals.bound(limit, session.run(&mut report)).await;
     report.took_s = started.elapsed().as_secs_f64();
     report.valid = outcome.is_ok();
     report.void_because = outcome.as_ref().err().map(ToString::to_string);

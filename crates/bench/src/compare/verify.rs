@@ -150,13 +150,7 @@ async fn executed(client: &Client, height: u64) -> Result<BTreeMap<B256, u64>> {
     let head = client.height().await?;
     let mut found = BTreeMap::new();
     for number in height.saturating_add(1)..=head {
-        let params = json!([format!("{number:#x}"), false]);
-        let mut block = client.call("eth_getBlockByNumber", params).await?;
-        let hashes = block
-            .get_mut("transactions")
-            .map(Value::take)
-            .unwrap_or_default();
-        for hash in serde_json::from_value::<Vec<B256>>(hashes)? {
+        for hash in client.block_hashes(number).await? {
             *found.entry(hash).or_default() += 1;
         }
     }

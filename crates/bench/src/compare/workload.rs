@@ -1,9 +1,6 @@
 //! Accounts, and transactions signed before the clock starts.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering as Atomic},
-};
+use std::sync::Arc;
 
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::Ordering;
@@ -11,10 +8,11 @@ use hawser_primitives::{Address, B256, ChainId, Time};
 use hawser_services::evidence::{self, Algorithm, Record};
 
 use crate::{
-    error::{BenchError, Result},
+    error::Result,
+    lanes::{self, Stop},
     progress::Progress,
     seed::{derive, mix, role_key},
-    sign::{EthereumCall, NativeCall, Raw},
+    sign::{EthereumCall, NativeCall, Raw, UNORDERED_LIFE_MS},
     token,
 };
 
@@ -22,8 +20,6 @@ use crate::{
 pub(crate) const RECORDS: u64 = 100;
 /// Gas limit of such a transaction: about 31,000 per record and its bytes.
 const EVIDENCE_GAS: u64 = 6_000_000;
-/// Life of an unordered transaction from its signing, a little under the longest allowed.
-const LIFE_MS: u64 = 9 * 60 * 1000;
 
 /// What the transactions of a run do, and how they are signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +117,7 @@ impl Spec {
             }
             Kind::Evidence(_, now) => {
                 let ordering = Ordering::Unordered {
-                    expires: now.plus_ms(LIFE_MS),
+                    expires: now.plus_ms(UNORDERED_LIFE_MS),
                     salt: nonce,
                 };
                 let records: Vec<_> = (0..RECORDS).map(|i| self.record(from, nonce, i)).collect();
@@ -159,65 +155,24 @@ impl Workload {
     pub(crate) async fn sign(spec: Spec, progress: &Progress) -> Result<Arc<Self>> {
         let total = u64::from(spec.accounts).saturating_mul(spec.each as u64);
         let bar = progress.bar(&format!("signing {total} transactions"), total);
-        // Raised when this future is dropped, so that an interrupted run ends at once.
-        struct Stop(Arc<AtomicBool>);
-        impl Drop for Stop {
-            fn drop(&mut self) {
-                self.0.store(true, Atomic::Relaxed);
-            }
-        }
-        let stop = Stop(Arc::new(AtomicBool::new(false)));
-        let (stopped, counting) = (stop.0.clone(), bar.clone());
-        let signed = tokio::task::spawn_blocking(move || {
-            sign_all(spec, &stopped, &|count| counting.advance(count))
-        });
-        let workload = signed
-            .await
-            .map_err(|error| BenchError::Target(format!("signing: {error}")))?;
-        bar.done();
-        workload.map(Arc::new)
+        lanes::in_background(bar, move |stop, signed| {
+            sign_all(spec, stop, signed).map(Arc::new)
+        })
+        .await
     }
 }
 
-fn sign_all(spec: Spec, stop: &AtomicBool, signed: &(dyn Fn(u64) + Sync)) -> Result<Workload> {
+fn sign_all(spec: Spec, stop: &Stop, signed: &(dyn Fn(u64) + Sync)) -> Result<Workload> {
     let keys = spec.keys()?;
     let addresses: Vec<Address> = keys.iter().map(SecretKey::address).collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let lane = |account: usize, key: &SecretKey| -> Result<Vec<Signed>> {
-        let mut lane = Vec::with_capacity(spec.each);
-        for index in 0..spec.each {
-            if stop.load(Atomic::Relaxed) {
-                return Err(BenchError::Interrupted);
-            }
-            let raw = spec.sign(key, &addresses, account, index)?;
-            let request = send_request(request_id(account, index), &raw.bytes);
-            let hash = raw.hash;
-            lane.push(Signed { hash, request });
-        }
-        signed(spec.each as u64);
-        Ok(lane)
+    let one = |account: usize, key: &SecretKey, index: usize| {
+        let raw = spec.sign(key, &addresses, account, index)?;
+        Ok(Signed {
+            hash: raw.hash,
+            request: send_request(request_id(account, index), &raw.bytes),
+        })
     };
-    let per_thread = keys.len().div_ceil(threads).max(1);
-    let lanes = std::thread::scope(|scope| {
-        let running: Vec<_> = keys
-            .chunks(per_thread)
-            .enumerate()
-            .map(|(chunk, keys)| {
-                let lane = &lane;
-                let first = chunk.saturating_mul(per_thread);
-                scope.spawn(move || -> Result<Vec<_>> {
-                    let numbered = keys.iter().enumerate();
-                    numbered.map(|(i, key)| lane(first + i, key)).collect()
-                })
-            })
-            .collect();
-        let mut lanes = Vec::with_capacity(keys.len());
-        for thread in running {
-            let done = thread.join();
-            lanes.extend(done.map_err(|_| BenchError::Target("a signing thread failed".into()))??);
-        }
-        Ok::<_, BenchError>(lanes)
-    })?;
+    let lanes = lanes::sign(&keys, spec.each, stop, signed, &one)?;
     Ok(Workload {
         spec,
         addresses,
@@ -236,6 +191,7 @@ pub(crate) fn send_request(id: u64, raw: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::BenchError;
     use hawser_ledger::Transaction;
     use serde_json::Value;
 
@@ -252,7 +208,7 @@ mod tests {
     }
 
     fn all(kind: Kind) -> Workload {
-        sign_all(spec(kind), &AtomicBool::new(false), &|_| {}).unwrap()
+        sign_all(spec(kind), &Stop::default(), &|_| {}).unwrap()
     }
 
     #[test]
@@ -319,7 +275,9 @@ mod tests {
 
     #[test]
     fn an_interrupted_signing_stops() {
-        let stopped = sign_all(spec(Kind::Ethereum), &AtomicBool::new(true), &|_| {});
+        let stop = Stop::default();
+        stop.raise();
+        let stopped = sign_all(spec(Kind::Ethereum), &stop, &|_| {});
         assert!(matches!(stopped, Err(BenchError::Interrupted)));
     }
 }

@@ -15,11 +15,10 @@ mod stage;
 use std::{
     io::Write,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use hawser_crypto::Suite;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::EnvelopeChoice;
 use crate::{
@@ -30,6 +29,7 @@ use crate::{
     proc::Machine,
     progress::Progress,
     report,
+    until::Signals,
     work::{self, Choice},
 };
 use bed::Bed;
@@ -58,9 +58,7 @@ pub(crate) async fn run(args: BenchArgs, binary: PathBuf, language: Language) ->
     });
     let started = Instant::now();
     let mut report = first_page(&args, &binary)?;
-    let handler = |kind| signal(kind).map_err(BenchError::io("cannot wait for signals"));
-    let mut interrupt = handler(SignalKind::interrupt())?;
-    let mut terminate = handler(SignalKind::terminate())?;
+    let signals = Signals::listen()?;
     let limit = expected * 4 + 600;
     let out = args.out.clone();
     let session = Session {
@@ -69,13 +67,8 @@ pub(crate) async fn run(args: BenchArgs, binary: PathBuf, language: Language) ->
         binary,
         progress,
     };
-    // Dropping the session's future ends its processes.
-    let outcome = tokio::select! {
-        done = session.run(&plan.suites, &plan.workloads, &mut report) => done,
-        _ = interrupt.recv() => Err(BenchError::Interrupted),
-        _ = terminate.recv() => Err(BenchError::Interrupted),
-        () = tokio::time::sleep(Duration::from_secs(limit)) => Err(BenchError::TimeIsUp(limit)),
-    };
+    let running = session.run(&plan.suites, &plan.workloads, &mut report);
+    let outcome = signals.bound(limit, running).await;
     report.took_s = started.elapsed().as_secs_f64();
     report.valid = outcome.is_ok();
     report.void_because = outcome.as_ref().err().map(ToString::to_string);

@@ -62,6 +62,19 @@ pub(super) const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// `length_s` seconds at a rate from the first moment on, without a ramp.
+fn at_rate(name: &str, offered: f64, length_s: u64) -> Part<'_> {
+    Part {
+        name,
+        pace: Pace::Rate(offered),
+        ramp: Duration::ZERO,
+        length: seconds(length_s),
+        transactions: (offered * length_s as f64) as u64 + 1,
+        answer: ANSWER,
+        hold: false,
+    }
+}
+
 /// A refusal for another reason than load is a fault, unless validators are being killed.
 pub(super) fn unrefused(driven: &Driven) -> Result<()> {
     match &driven.refusal {
@@ -252,15 +265,7 @@ impl Phases<'_> {
             Class::Overload => self.text("overload", "过载测试"),
         };
         let offered = rate * share;
-        let part = Part {
-            name: &name,
-            pace: Pace::Rate(offered),
-            ramp: Duration::ZERO,
-            length: seconds(length),
-            transactions: (offered * length as f64) as u64 + 1,
-            answer: ANSWER,
-            hold: false,
-        };
+        let part = at_rate(&name, offered, length);
         let (driven, ()) = stage.play(part, |_| async { Ok(()) }).await?;
         unrefused(&driven)?;
         let success = success(&driven);
@@ -280,15 +285,7 @@ impl Phases<'_> {
     async fn overload(&self, stage: &mut Stage<'_>, rate: f64) -> Result<Overload> {
         let (offered, length) = (rate * 2.0, self.lengths.overload_s);
         let name = self.text("overload", "过载测试");
-        let part = Part {
-            name: &name,
-            pace: Pace::Rate(offered),
-            ramp: Duration::ZERO,
-            length: seconds(length),
-            transactions: (offered * length as f64) as u64 + 1,
-            answer: ANSWER,
-            hold: false,
-        };
+        let part = at_rate(&name, offered, length);
         let network = stage.bed.network.as_ref();
         let end = seconds(length);
         let beside = |start: Instant| async move {

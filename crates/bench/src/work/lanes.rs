@@ -1,9 +1,6 @@
 //! Transactions signed before the clock starts: a lane per account, in the order of nonces.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering as Atomic},
-};
+use std::sync::Arc;
 
 use hawser_crypto::{Scheme, SecretKey};
 use hawser_ledger::Ordering;
@@ -11,13 +8,12 @@ use hawser_primitives::{B256, Bytes, Time};
 
 use super::{Op, Scene, Workload};
 use crate::{
-    error::{BenchError, Result},
+    error::Result,
+    lanes::{self, Stop},
     progress::Progress,
-    sign::{EthereumCall, NativeCall},
+    sign::{EthereumCall, NativeCall, UNORDERED_LIFE_MS},
 };
 
-/// Life of an unordered transaction from its signing, a little under the longest allowed.
-const LIFE_MS: u64 = 9 * 60 * 1000;
 /// Gas that the native envelope's bytes and signature cost more.
 const NATIVE_GAS: u64 = 15_000;
 
@@ -103,7 +99,7 @@ impl Signing {
                 suite: self.scene.suite,
                 chain: self.scene.chain,
                 ordering: if self.workload.unordered() {
-                    let expires = now.plus_ms(LIFE_MS);
+                    let expires = now.plus_ms(UNORDERED_LIFE_MS);
                     let salt = index;
                     Ordering::Unordered { expires, salt }
                 } else {
@@ -133,25 +129,12 @@ impl Signing {
     ) -> Result<Lanes> {
         let total = self.keys.len().saturating_mul(each) as u64;
         let bar = progress.bar(&progress.text("signing", "预签名"), total);
-        // Raised when this future is dropped, so that an interrupted run ends at once.
-        struct Stop(Arc<AtomicBool>);
-        impl Drop for Stop {
-            fn drop(&mut self) {
-                self.0.store(true, Atomic::Relaxed);
-            }
-        }
-        let stop = Stop(Arc::new(AtomicBool::new(false)));
-        let (stopped, counting, signing) = (stop.0.clone(), bar.clone(), self.clone());
-        let signed = tokio::task::spawn_blocking(move || {
-            let count = |n| counting.advance(n);
-            let lanes = signing.all(&from, each, now, &stopped, &count)?;
+        let signing = self.clone();
+        lanes::in_background(bar, move |stop, signed| {
+            let lanes = signing.all(&from, each, now, stop, signed)?;
             Ok(Lanes { lanes })
-        });
-        let lanes = signed
-            .await
-            .map_err(|error| BenchError::Target(format!("signing: {error}")))?;
-        bar.done();
-        lanes
+        })
+        .await
     }
 
     fn all(
@@ -159,44 +142,14 @@ impl Signing {
         from: &[u64],
         each: usize,
         now: Time,
-        stop: &AtomicBool,
+        stop: &Stop,
         signed: &(dyn Fn(u64) + Sync),
     ) -> Result<Vec<Vec<Tx>>> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let lane = |account: usize, key: &SecretKey| -> Result<Vec<Tx>> {
+        let one = |account: usize, key: &SecretKey, index: usize| {
             let first = from.get(account).copied().unwrap_or(0);
-            let mut lane = Vec::with_capacity(each);
-            for index in first..first.saturating_add(each as u64) {
-                if stop.load(Atomic::Relaxed) {
-                    return Err(BenchError::Interrupted);
-                }
-                lane.push(self.one(account, key, index, now)?);
-            }
-            signed(each as u64);
-            Ok(lane)
+            self.one(account, key, first.saturating_add(index as u64), now)
         };
-        let per_thread = self.keys.len().div_ceil(threads).max(1);
-        std::thread::scope(|scope| {
-            let running: Vec<_> = self
-                .keys
-                .chunks(per_thread)
-                .enumerate()
-                .map(|(chunk, keys)| {
-                    let lane = &lane;
-                    let first = chunk.saturating_mul(per_thread);
-                    scope.spawn(move || -> Result<Vec<_>> {
-                        let numbered = keys.iter().enumerate();
-                        numbered.map(|(i, key)| lane(first + i, key)).collect()
-                    })
-                })
-                .collect();
-            let mut lanes = Vec::with_capacity(self.keys.len());
-            for thread in running {
-                let failed = |_| BenchError::Target("a signing thread failed".to_owned());
-                lanes.extend(thread.join().map_err(failed)??);
-            }
-            Ok(lanes)
-        })
+        lanes::sign(&self.keys, each, stop, signed, &one)
     }
 }
 
@@ -204,6 +157,7 @@ impl Signing {
 mod tests {
     use super::*;
     use crate::{
+        error::BenchError,
         seed::role_key,
         work::{Choice, NAMES, parse, test_scene},
     };
@@ -231,7 +185,7 @@ mod tests {
 
     #[test]
     fn transactions_of_every_workload_and_envelope_verify_and_repeat() {
-        let (stop, now) = (AtomicBool::new(false), Time(1_700_000_000_000));
+        let (stop, now) = (Stop::default(), Time(1_700_000_000_000));
         for (name, ..) in NAMES {
             for (suite, envelope) in [
                 (Suite::Intl, Envelope::Ethereum),
@@ -262,7 +216,9 @@ mod tests {
     #[test]
     fn an_interrupted_signing_stops() {
         let signing = signing("erc20", Suite::Intl, Envelope::Ethereum).unwrap();
-        let stopped = signing.all(&[0; 3], 2, Time(0), &AtomicBool::new(true), &|_| {});
+        let stop = Stop::default();
+        stop.raise();
+        let stopped = signing.all(&[0; 3], 2, Time(0), &stop, &|_| {});
         assert!(matches!(stopped, Err(BenchError::Interrupted)));
     }
 }

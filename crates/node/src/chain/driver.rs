@@ -17,6 +17,7 @@ use super::{
     ChainError, ChainObserver, Command, Convictions, Input, SubmitError, Verified, VoteLog,
     check::CheckJob,
     clock::Clock,
+    conduct::{Conduct, DEAF_MS},
     explain,
     timers::Timers,
     voteguard::write_vote_guard,
@@ -63,6 +64,7 @@ pub(super) struct Driver {
     disk: Arc<dyn Disk>,
     timers: Timers,
     clock: Clock,
+    conduct: Conduct,
     replies: BTreeMap<u64, (Reply, Arc<VerifiedTransaction>)>,
     next_reply: u64,
 }
@@ -100,7 +102,10 @@ pub(super) fn spawn(
                     if count == 0 {
                         return Ok(());
                     }
-                    let events = batch.drain(..).map(|input| driver.event(input)).collect();
+                    let events = batch
+                        .drain(..)
+                        .filter_map(|input| driver.event(input))
+                        .collect();
                     driver.events(events)?;
                 }
                 () = sleep => {}
@@ -132,13 +137,20 @@ impl Driver {
             disk: parts.disk,
             timers: Timers::default(),
             clock: Clock::start(),
+            conduct: Conduct::default(),
             replies: BTreeMap::new(),
             next_reply: 0,
         }
     }
 
-    fn event(&mut self, input: Input) -> Event {
-        match input {
+    /// What the replica is told; nothing of a peer that is not listened to.
+    fn event(&mut self, input: Input) -> Option<Event> {
+        Some(match input {
+            Input::Event(Event::Message { from, .. })
+                if !self.conduct.hears(&from, self.clock.now()) =>
+            {
+                return None;
+            }
             Input::Event(event) => event,
             Input::Verified(list) => {
                 let number = |Verified { candidate, reply }| {
@@ -150,7 +162,7 @@ impl Driver {
                 };
                 Event::Submitted(list.into_iter().map(number).collect())
             }
-        }
+        })
     }
 
     /// Fires the timers that are due.
@@ -281,11 +293,18 @@ impl Driver {
         let _ = reply.send(result.map_err(SubmitError::Pool));
     }
 
-    fn report(&self, report: &Report) {
+    fn report(&mut self, report: &Report) {
         self.observer.reported(report);
         match report {
             Report::BadMessage { from, reason } => {
                 tracing::warn!(%from, %reason, "a peer sent what no correct peer sends");
+                if self.conduct.bad(*from, self.clock.now()) {
+                    tracing::error!(
+                        %from, seconds = DEAF_MS / 1_000,
+                        "a peer sends too much that no correct peer sends and is not listened to for a while; \
+                         look at its log and version, or remove it"
+                    );
+                }
             }
             Report::WrongGenesis { from, genesis } => tracing::warn!(
                 %from, %genesis,

@@ -6,6 +6,7 @@
 
 mod check;
 mod clock;
+mod conduct;
 mod convictions;
 mod driver;
 mod error;

@@ -314,6 +314,12 @@ pub const KEYS: &[Key] = &[
         "most HTTP connections at a time",
     ),
     key(
+        "rpc.connections_per_address_max",
+        Kind::Integer(1, 100_000),
+        "512",
+        "most connections from one address at a time, WebSockets included; behind a proxy all clients share one",
+    ),
+    key(
         "rpc.websockets_max",
         Kind::Integer(1, 100_000),
         "512",

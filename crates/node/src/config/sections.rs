@@ -234,6 +234,8 @@ pub struct RpcSection {
     pub revoked_readers: Option<PathBuf>,
     /// Most HTTP connections at a time.
     pub connections_max: usize,
+    /// Most connections from one address at a time.
+    pub connections_per_address_max: usize,
     /// Most WebSocket connections at a time.
     pub websockets_max: usize,
     /// Largest HTTP request, in bytes.

@@ -270,6 +270,51 @@ mod tests {
     }
 
     #[test]
+    fn damaged_headers_are_refused_or_written_back_as_they_were_meant() {
+        use crate::mutate::{Mutator, inputs};
+
+        let seeds = [
+            "sig1=(\"@method\" \"@path\" \"content-digest\");created=1618884475;nonce=\"a\\\"b\";keyid=\"k\"",
+            "sig1=:dGVzdA==:, sha-256=:AAAA:",
+        ];
+        let seeds = seeds.map(|text| text.as_bytes().to_vec()).to_vec();
+        let words = [
+            "\"",
+            ";",
+            "=",
+            "(",
+            ")",
+            ":",
+            ", ",
+            "created=",
+            "\\",
+            "999999999999999",
+        ];
+        let mut mutator = Mutator::new(4, seeds, &words);
+        for _ in 0..inputs() {
+            let input = mutator.input();
+            let Ok(text) = std::str::from_utf8(&input) else {
+                continue;
+            };
+            if let Ok(read) = SignatureInput::parse(text) {
+                let written = format!("{}={}", read.label, read.serialize());
+                let again = SignatureInput::parse(&written).unwrap();
+                assert_eq!(again.serialize(), read.serialize(), "{text}");
+            }
+            if let Ok(all) = byte_sequences("Signature", text) {
+                let written: Vec<_> = all
+                    .iter()
+                    .map(|(name, bytes)| format!("{name}={}", write_bytes(bytes)))
+                    .collect();
+                // Writing may be longer than what is read, by padding.
+                if let Ok(again) = byte_sequences("Signature", &written.join(", ")) {
+                    assert_eq!(again, all, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_single_signature_is_refused() {
         for bad in [
             "",

@@ -227,3 +227,40 @@ fn a_certificate_speaks_where_nothing_else_does() {
         Err(AuthError::Unsigned)
     );
 }
+
+/// Tokens, challenges and bearer headers that were tampered with are refused, whatever they look like.
+#[test]
+fn damaged_tokens_and_challenges_open_nothing() {
+    use crate::mutate::{Mutator, inputs};
+
+    let node = node();
+    let realm = realm(&node, 7, Suite::Sm);
+    let key = key(Scheme::Ed25519);
+    let issued = log_in(&node, &realm, &key, NOW).unwrap();
+    let (challenge, _) = node.challenge(&realm, key.address(), NOW).unwrap();
+    let seeds = vec![
+        issued.text.clone().into_bytes(),
+        challenge.clone().into_bytes(),
+    ];
+    let mut mutator = Mutator::new(3, seeds, &["Bearer ", "=", "-", "_", "\n"]);
+    for n in 0..inputs() {
+        let input = mutator.input();
+        let Ok(text) = std::str::from_utf8(&input) else {
+            continue;
+        };
+        if text != issued.text {
+            assert!(node.open_token(&realm, text, NOW).is_err(), "input {n}");
+        }
+        if text != challenge {
+            let signature = key.sign(text.as_bytes());
+            let opened = node.login(
+                &realm,
+                text,
+                Some(&key.public_key()),
+                signature.as_bytes(),
+                NOW,
+            );
+            assert!(opened.is_err(), "input {n}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use alloy_eips::BlockId;
 use hawser_execution::{
-    BlockContext, BlockOverrides, CallOutcome, CallRequest, StateOverride, TransactionRequest,
+    BlockContext, BlockOverrides, CallOutcome, CallRequest, StateOverride, Stop, TransactionRequest,
 };
 use hawser_node::store::{ChainStore, ExecutedBlock};
 use serde_json::json as object;
@@ -36,6 +36,7 @@ impl CallParams {
                 state,
                 block: overrides,
                 gas_cap,
+                stop: Stop::default(),
             },
         })
     }
@@ -70,8 +71,9 @@ pub(crate) fn context_of(block: &ExecutedBlock) -> BlockContext {
 
 /// `eth_call`
 pub(crate) async fn call(cx: &Context, params: Params) -> Answer {
-    let CallParams { block, call } = CallParams::read(cx, params)?;
-    cx.heavy(move |store| {
+    let CallParams { block, mut call } = CallParams::read(cx, params)?;
+    cx.heavy_within(None, move |store, stop| {
+        call.stop = stop.clone();
         let block = known_block(store, block)?;
         let state = store.state(block.id().height)?;
         let context = context_of(&block);
@@ -88,9 +90,12 @@ pub(crate) async fn call(cx: &Context, params: Params) -> Answer {
 
 /// `eth_estimateGas`. Balances bound it by value only: gas costs nothing.
 pub(crate) async fn estimate_gas(cx: &Context, params: Params) -> Answer {
-    let CallParams { block, call } = CallParams::read(cx, params)?;
-    cx.heavy(move |store| json(&view::quantity(estimate(store, block, &call)?)))
-        .await
+    let CallParams { block, mut call } = CallParams::read(cx, params)?;
+    cx.heavy_within(None, move |store, stop| {
+        call.stop = stop.clone();
+        json(&view::quantity(estimate(store, block, &call)?))
+    })
+    .await
 }
 
 pub(super) fn estimate(
@@ -107,8 +112,9 @@ pub(super) fn estimate(
 
 /// `eth_createAccessList`
 pub(crate) async fn create_access_list(cx: &Context, params: Params) -> Answer {
-    let CallParams { block, call } = CallParams::read(cx, params)?;
-    cx.heavy(move |store| {
+    let CallParams { block, mut call } = CallParams::read(cx, params)?;
+    cx.heavy_within(None, move |store, stop| {
+        call.stop = stop.clone();
         let block = known_block(store, block)?;
         let state = store.state(block.id().height)?;
         let context = context_of(&block);

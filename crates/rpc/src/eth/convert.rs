@@ -57,9 +57,9 @@ impl From<ExecutionError> for ErrorObject {
             ExecutionError::Override(_) | ExecutionError::Tracer(_) => {
                 Self::invalid_params(error.to_string())
             }
-            ExecutionError::Limit { .. } | ExecutionError::TraceTooLarge(_) => {
-                Self::limit(error.to_string())
-            }
+            ExecutionError::Limit { .. }
+            | ExecutionError::TraceTooLarge(_)
+            | ExecutionError::Stopped => Self::limit(error.to_string()),
             ExecutionError::Invalid(_)
             | ExecutionError::Halted(_)
             | ExecutionError::NoTransaction(_) => Self::server(error.to_string()),

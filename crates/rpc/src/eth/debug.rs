@@ -124,7 +124,7 @@ pub(crate) async fn trace_transaction(cx: &Context, mut params: Params) -> Answe
     let options: GethDebugTracingOptions = params.optional("options")?.unwrap_or_default();
     params.end()?;
     let timeout = timeout(options.timeout.as_deref())?;
-    cx.heavy_within(timeout, move |store| {
+    cx.heavy_within(timeout, move |store, stop| {
         let missing = || ErrorObject::server("transaction not found");
         let position = store.position(&hash)?;
         if position.is_none() {
@@ -137,7 +137,7 @@ pub(crate) async fn trace_transaction(cx: &Context, mut params: Params) -> Answe
         let trace = with_input(store, &block, |input| {
             Ok(store
                 .executor_at(position.height)?
-                .trace_transaction(&state, store, input, index, &options)?)
+                .trace_transaction(&state, store, input, index, &options, stop)?)
         })?;
         json(&trace.ok_or_else(missing)?)
     })
@@ -156,13 +156,13 @@ pub(crate) async fn trace_block(cx: &Context, mut params: Params, by_hash: bool)
     let options: GethDebugTracingOptions = params.optional("options")?.unwrap_or_default();
     params.end()?;
     let timeout = timeout(options.timeout.as_deref())?;
-    cx.heavy_within(timeout, move |store| {
+    cx.heavy_within(timeout, move |store, stop| {
         let block = known_block(store, Some(id))?;
         let state = store.state(parent(&block)?)?;
         let traces = with_input(store, &block, |input| {
             Ok(store
                 .executor_at(block.id().height)?
-                .trace_block(&state, store, input, &options)?)
+                .trace_block(&state, store, input, &options, stop)?)
         })?;
         let all: Vec<_> = traces
             .iter()
@@ -187,7 +187,7 @@ pub(crate) async fn trace_call(cx: &Context, mut params: Params) -> Answer {
     }
     let timeout = timeout(options.tracing_options.timeout.as_deref())?;
     let gas_cap = cx.limits().call_gas_max;
-    cx.heavy_within(timeout, move |store| {
+    cx.heavy_within(timeout, move |store, stop| {
         let block = known_block(store, id)?;
         let state = store.state(block.id().height)?;
         let context = calls::context_of(&block);
@@ -196,6 +196,7 @@ pub(crate) async fn trace_call(cx: &Context, mut params: Params) -> Answer {
             state: options.state_overrides,
             block: options.block_overrides,
             gas_cap,
+            stop: stop.clone(),
         };
         let trace = store.executor_at(block.id().height)?.trace_call(
             &state,

@@ -59,16 +59,22 @@ struct Find {
     digest: Bytes,
 }
 
+/// Refuses a digest in a query that is not as long as those of its algorithm.
+pub(super) fn digest_fits(algorithm: Algorithm, digest: &[u8]) -> Result<(), ErrorObject> {
+    let (found, expected) = (digest.len(), algorithm.digest_len());
+    if found == expected {
+        return Ok(());
+    }
+    Err(ErrorObject::invalid_params(format!(
+        "invalid argument 0 (query): digest has {found} bytes, the algorithm's have {expected}"
+    )))
+}
+
 /// `hawser_findEvidence`: records of a digest, oldest first; of one owner where one is named.
 pub(crate) async fn find_evidence(cx: &Context, mut params: Params) -> Answer {
     let find: Find = params.required("query")?;
     params.end()?;
-    let (found, expected) = (find.digest.len(), find.algorithm.digest_len());
-    if found != expected {
-        return Err(ErrorObject::invalid_params(format!(
-            "invalid argument 0 (query): digest has {found} bytes, the algorithm's have {expected}"
-        )));
-    }
+    digest_fits(find.algorithm, &find.digest)?;
     cx.heavy(move |store| {
         let Find {
             owner,

@@ -1,14 +1,15 @@
 //! Evidence sets: by id, what proves their members offline, and the search for a digest in them.
 
 use alloy_primitives::{Bloom, BloomInput};
-use hawser_ledger::merkle::MerkleTree;
+use hawser_crypto::Suite;
+use hawser_ledger::{merkle::MerkleTree, state::StateRead};
 use hawser_node::store::{ChainStore, ExecutedBlock};
 use hawser_primitives::{Address, B256, Bytes, Height, encode};
 use hawser_services::evidence::{self, Algorithm, StoredSet};
 use serde::Deserialize;
 use serde_json::{Value, json as object};
 
-use super::evidence::slot_proof;
+use super::evidence::{digest_fits, slot_proof};
 use crate::{
     methods::{Answer, Context},
     view,
@@ -200,7 +201,12 @@ struct Find {
 
 impl Find {
     /// Sets of a block that have the digest, and the bytes of transactions looked through.
-    fn within(&self, store: &ChainStore, block: &ExecutedBlock) -> (Vec<Value>, usize) {
+    fn within(
+        &self,
+        suite: Suite,
+        state: &dyn StateRead,
+        block: &ExecutedBlock,
+    ) -> Result<(Vec<Value>, usize), ErrorObject> {
         let (mut found, mut searched) = (Vec::new(), 0usize);
         for one in view::executed(block) {
             let logs = one.receipt.logs.iter();
@@ -221,23 +227,25 @@ impl Find {
             }
             for event in events {
                 searched = searched.saturating_add(raw.len());
-                found.extend(self.listed(store, raw, event));
+                found.extend(self.listed(suite, state, raw, event)?);
             }
         }
-        (found, searched)
+        Ok((found, searched))
     }
 
     fn listed(
         &self,
-        store: &ChainStore,
+        suite: Suite,
+        state: &dyn StateRead,
         raw: &[u8],
         event: evidence::SetRegistered,
-    ) -> Option<Value> {
-        let state = store.state(store.head().id().height).ok()?;
-        let set = evidence::get_set(&state, &event.id).ok()??;
-        let digests = set.find_digests(store.genesis().suite, raw)?;
-        let index = place(&set, digests, &self.digest)?;
-        Some(object!({ "index": index, "set": set_view(event.id, &set) }))
+    ) -> Result<Option<Value>, ErrorObject> {
+        let Some(set) = evidence::get_set(state, &event.id)? else {
+            return Ok(None);
+        };
+        let digests = set.find_digests(suite, raw);
+        let index = digests.and_then(|digests| place(&set, digests, &self.digest));
+        Ok(index.map(|index| object!({ "index": index, "set": set_view(event.id, &set) })))
     }
 }
 
@@ -246,14 +254,10 @@ impl Find {
 pub(crate) async fn find_evidence_digest(cx: &Context, mut params: Params) -> Answer {
     let find: Find = params.required("query")?;
     params.end()?;
-    let (found, expected) = (find.digest.len(), find.algorithm.digest_len());
-    if found != expected {
-        return Err(ErrorObject::invalid_params(format!(
-            "invalid argument 0 (query): digest has {found} bytes, the algorithm's have {expected}"
-        )));
-    }
+    digest_fits(find.algorithm, &find.digest)?;
     cx.heavy(move |store| {
         let head = store.head().id().height;
+        let suite = store.genesis().suite;
         let below = find.below.unwrap_or(u64::MAX).min(head.next().0);
         let first = below.saturating_sub(SEARCH_HEIGHTS_MAX);
         // Down to the first block kept; who goes on from there is told.
@@ -287,7 +291,9 @@ pub(crate) async fn find_evidence_digest(cx: &Context, mut params: Params) -> An
             let Some(block) = store.block(height)? else {
                 continue;
             };
-            let (found, bytes) = find.within(store, &block);
+            // Of the present head: an earlier one may leave the history while this goes on.
+            let state = store.state(store.head().id().height)?;
+            let (found, bytes) = find.within(suite, &state, &block)?;
             sets.extend(found);
             searched = searched.saturating_add(bytes);
         }

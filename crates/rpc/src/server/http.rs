@@ -35,16 +35,18 @@ pub(super) async fn chain(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    match id.parse() {
-        Ok(id) => respond(app, Some(ChainId(id)), request).await,
-        Err(_) => refusal(
-            StatusCode::NOT_FOUND,
-            ErrorObject::new(
-                code::INVALID_REQUEST,
-                "the path is /chain/<chainId>, in decimal",
-            ),
-        ),
+    match chain_id(&id, "the path is /chain/<chainId>, in decimal") {
+        Ok(id) => respond(app, Some(id), request).await,
+        Err(response) => *response,
     }
+}
+
+/// The chain that a path names; or the answer that says what the path should be.
+pub(super) fn chain_id(id: &str, expected: &'static str) -> Result<ChainId, Box<Response>> {
+    id.parse().map(ChainId).map_err(|_| {
+        let error = ErrorObject::new(code::INVALID_REQUEST, expected);
+        Box::new(refusal(StatusCode::NOT_FOUND, error))
+    })
 }
 
 /// Any other path.

@@ -18,7 +18,10 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::budget::{Budget, Held};
+use super::{
+    budget::{Budget, Held},
+    places::Place,
+};
 use crate::{ClientIdentity, RpcLimits};
 
 /// What handlers know of the connection that a request came over.
@@ -36,6 +39,8 @@ pub(crate) struct Link {
     partial: Mutex<Option<Held>>,
     /// Whether the client may still be sending what nobody will read.
     linger: AtomicBool,
+    /// Its place among the connections of its address, until everything of it is gone.
+    _place: Option<Place>,
 }
 
 impl Link {
@@ -43,6 +48,7 @@ impl Link {
         from: Option<IpAddr>,
         certified: Option<Arc<hawser_pki::ClientIdentity>>,
         budget: Budget,
+        place: Option<Place>,
     ) -> Arc<Self> {
         Arc::new(Self {
             from,
@@ -51,6 +57,7 @@ impl Link {
             budget,
             partial: Mutex::new(None),
             linger: AtomicBool::new(false),
+            _place: place,
         })
     }
 
@@ -283,7 +290,7 @@ mod tests {
         rate_min: u64,
     ) -> (Paced<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (own, client) = tokio::io::duplex(1_000);
-        let link = Link::new(None, None, Budget::new(10_000));
+        let link = Link::new(None, None, Budget::new(10_000), None);
         let pace = Pace {
             grace: Duration::from_millis(grace_ms),
             rate_min,
@@ -336,7 +343,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_only_flushes_slowly_ends_as_well() {
         let (stream, _client) = tokio::io::duplex(10);
-        let link = Link::new(None, None, Budget::new(10_000));
+        let link = Link::new(None, None, Budget::new(10_000), None);
         let pace = Pace {
             grace: Duration::from_millis(100),
             rate_min: 1_000_000,

@@ -6,6 +6,7 @@ mod http;
 mod link;
 mod origin;
 mod pages;
+mod places;
 mod raw;
 mod reply;
 mod session;
@@ -41,12 +42,10 @@ use accept::Failures;
 use budget::Budget;
 use link::{Link, Pace, Paced};
 use origin::Origins;
+use places::{Place, Places};
 
 /// Connections that are open at the end get this long to finish their answers.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// Longest TLS handshake with a client.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// What the routes share.
 pub(crate) struct App {
@@ -161,7 +160,9 @@ fn router(app: &Arc<App>) -> Router {
 
 async fn accept(listener: TcpListener, app: Arc<App>) {
     let router = router(&app);
-    let places = Arc::new(Semaphore::new(app.shared.limits.connections_max));
+    let limits = &app.shared.limits;
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let addresses = Places::new(limits.connections_per_address_max);
     let mut failures = Failures::default();
     loop {
         let accepted = tokio::select! {
@@ -188,44 +189,60 @@ async fn accept(listener: TcpListener, app: Arc<App>) {
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             app.shared.observer.refused(Refusal::Connections);
             if app.tls.is_none() {
-                refuse(&stream);
+                refuse(
+                    &stream,
+                    "too many connections to this node; retry shortly.\n",
+                );
+            }
+            continue;
+        };
+        let Some(address) = addresses.take(from.ip()) else {
+            app.shared.observer.refused(Refusal::Address);
+            if app.tls.is_none() {
+                refuse(
+                    &stream,
+                    "too many connections from your address; close some.\n",
+                );
             }
             continue;
         };
         let (router, app_) = (router.clone(), Arc::clone(&app));
         app.tasks.spawn(async move {
-            welcome(stream, from.ip(), router, &app_).await;
+            welcome(stream, from.ip(), address, router, &app_).await;
             drop(place);
         });
     }
 }
 
 /// Tells a client that there is no room, without waiting for anything it does.
-fn refuse(stream: &TcpStream) {
-    const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n\
-        connection: close\r\ncontent-type: text/plain\r\ncontent-length: 50\r\n\r\n\
-        too many connections to this node; retry shortly.\n";
+fn refuse(stream: &TcpStream, why: &str) {
+    let length = why.len();
+    let text = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
+         content-type: text/plain\r\ncontent-length: {length}\r\n\r\n{why}"
+    );
     // Whether it arrives does not matter.
-    let _ = stream.try_write(FULL);
+    let _ = stream.try_write(text.as_bytes());
 }
 
 /// Shakes hands where TLS is on, then serves.
-async fn welcome(stream: TcpStream, from: IpAddr, router: Router, app: &App) {
+async fn welcome(stream: TcpStream, from: IpAddr, place: Place, router: Router, app: &App) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
     let budget = app.memory.part(app.shared.limits.connection_bytes_max);
     let Some(tls) = &app.tls else {
-        let link = Link::new(Some(from), None, budget);
+        let link = Link::new(Some(from), None, budget, Some(place));
         return connection(stream, link, router, app).await;
     };
+    let handshake_max = Duration::from_millis(app.shared.limits.tls_ms_max);
     let shaken = tokio::select! {
-        shaken = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)) => shaken,
+        shaken = tokio::time::timeout(handshake_max, tls.accept(stream)) => shaken,
         () = app.stop.cancelled() => return,
     };
     match shaken {
         Ok(Ok((stream, client))) => {
-            let link = Link::new(Some(from), client.map(Arc::new), budget);
+            let link = Link::new(Some(from), client.map(Arc::new), budget, Some(place));
             connection(stream, link, router, app).await;
         }
         Ok(Err(error)) => tracing::debug!(error, "TLS with a client"),

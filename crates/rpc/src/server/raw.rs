@@ -87,13 +87,9 @@ pub(super) async fn chain(
     Path(id): Path<String>,
     request: Request,
 ) -> Response {
-    match id.parse() {
-        Ok(id) => respond(&app, Some(ChainId(id)), request).await,
-        Err(_) => {
-            let text = "the path is /chain/<chainId>/raw, in decimal";
-            let error = ErrorObject::new(code::INVALID_REQUEST, text);
-            http::refusal(StatusCode::NOT_FOUND, error)
-        }
+    match http::chain_id(&id, "the path is /chain/<chainId>/raw, in decimal") {
+        Ok(id) => respond(&app, Some(id), request).await,
+        Err(response) => *response,
     }
 }
 

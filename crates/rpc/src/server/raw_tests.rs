@@ -114,3 +114,18 @@ fn media_types_are_compared_without_their_parameters() {
     assert!(!is(&with("*/*"), header::ACCEPT, json));
     assert!(!is(&HeaderMap::new(), header::ACCEPT, json));
 }
+
+#[test]
+fn damaged_lists_are_cut_as_their_lengths_say_or_refused() {
+    use crate::mutate::{Mutator, inputs};
+
+    let seeds = vec![list(&[b"one", b"", &[7; 300]]), list(&[&[1u8; 70][..]; 5])];
+    let mut mutator = Mutator::new(2, seeds, &[]);
+    for _ in 0..inputs() {
+        let body = mutator.input();
+        if let Ok(parts) = split(&body.clone().into(), 1_000) {
+            let parts: Vec<&[u8]> = parts.iter().map(AsRef::as_ref).collect();
+            assert_eq!(list(&parts), body);
+        }
+    }
+}

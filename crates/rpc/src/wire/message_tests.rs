@@ -120,3 +120,53 @@ fn responses_have_the_standard_form() {
         r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"the method foo_bar does not exist/is not available"}}"#
     );
 }
+
+/// Whatever comes: an error or calls, and answers that are JSON.
+#[test]
+fn damaged_messages_are_answered_with_json() {
+    use crate::{mutate, wire::Params};
+    use hawser_execution::TransactionRequest;
+
+    let seeds = [
+        r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#,
+        r#"{"jsonrpc":"2.0","id":"a","method":"eth_call","params":[{"to":"0x0000000000000000000000000000000000000001","data":"0xa9059cbb","value":"0x1"},"latest"]}"#,
+        r#"[{"jsonrpc":"2.0","id":null,"method":"eth_getBlockByNumber","params":["0x1",false]},{"jsonrpc":"2.0","method":"m"}]"#,
+        r#"{"jsonrpc":"2.0","id":1.5,"method":"eth_getLogs","params":[{"fromBlock":"0x1","topics":[null,["0x00"]]}]}"#,
+    ];
+    let seeds = seeds.map(|text| text.as_bytes().to_vec()).to_vec();
+    let words = [
+        "{", "}", "[", "]", "\"", ",", ":", "null", "\\ud800", "1e999", "\"id\":", "0x",
+    ];
+    let mut mutator = mutate::Mutator::new(1, seeds, &words);
+    let is_json = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+    for n in 0..mutate::inputs() {
+        let input = mutator.input();
+        let calls = match parse(&input, &limits()) {
+            Ok(Incoming::Single(call)) => vec![call],
+            Ok(Incoming::Batch(calls)) => {
+                assert!((1..=limits().batch_max).contains(&calls.len()));
+                calls
+            }
+            Err(error) => {
+                assert!(is_json(&response(None, &Err(error))), "input {n}");
+                continue;
+            }
+        };
+        for call in calls {
+            let answer = match call {
+                Err(answer) => answer,
+                Ok(call) => {
+                    let params = Params::new(call.params.as_deref());
+                    let error = params.and_then(|mut params| {
+                        params.required::<TransactionRequest>("transaction")?;
+                        params.optional::<alloy_eips::BlockId>("block")?;
+                        params.end()
+                    });
+                    let result = error.and_then(|()| json(&"0x1"));
+                    response(call.id.as_deref(), &result)
+                }
+            };
+            assert!(is_json(&answer), "input {n}: {answer}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Sets of evidence on a small chain in memory.
+//! The evidence contract on a small chain in memory.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -92,6 +92,15 @@ pub fn refused<E: SolError>(chain: &mut Chain, input: Bytes, error: &E) {
         hex::encode(error.abi_encode())
     );
     assert!(output.changes.blobs.is_empty() && receipt.logs.is_empty());
+}
+
+/// A call in which the first byte of this text is none of UTF-8.
+pub fn spoiled(call: &[u8], text: &[u8]) -> Bytes {
+    let mut bad = call.to_vec();
+    let mut windows = bad.windows(text.len());
+    let at = windows.position(|window| window == text).unwrap();
+    bad[at] = 0xff;
+    Bytes::from(bad)
 }
 
 /// What the contract's `isMember` says.

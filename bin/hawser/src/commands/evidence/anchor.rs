@@ -8,7 +8,7 @@ use hawser_services::evidence::ADDRESS;
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use crate::exit::{Code, Result, fail};
+use crate::exit::{Code, Failure, Result, fail};
 
 /// Largest bundle read, in bytes.
 pub(super) const BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -101,7 +101,11 @@ impl Anchor<'_> {
 
 impl Proof {
     /// What was checked, as fields of a result.
-    pub(super) fn fields(&self, genesis_trusted: bool, file_compared: bool) -> [(&str, Value); 8] {
+    pub(super) fn fields(
+        &self,
+        genesis_trusted: bool,
+        file_compared: bool,
+    ) -> [(&'static str, Value); 8] {
         [
             ("proved", json!(true)),
             ("chainId", json!(self.chain_id)),
@@ -113,6 +117,38 @@ impl Proof {
             ("validators", json!(self.validators)),
         ]
     }
+}
+
+/// Refuses a bundle of another format or version; both as (format, version).
+pub(super) fn known(found: (&str, u32), expected: (&str, u32)) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let ((format, version), (expected, expected_version)) = (found, expected);
+    fail(
+        Code::Config,
+        format!(
+            "format {format} version {version} is not known here; expected {expected} version {expected_version}"
+        ),
+    )
+}
+
+/// What a refusal means for who asked.
+pub(super) fn proves_nothing(refusal: Refusal) -> Failure {
+    Failure::new(
+        Code::NotFound,
+        format!("the bundle proves nothing: {refusal}"),
+    )
+}
+
+/// An object of named values, in this order.
+pub(super) fn object(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let named = fields.into_iter();
+    Value::Object(
+        named
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }
 
 /// Bytes in an answer of a node.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::anchor::{self, Anchor, Proof, Refusal};
-use crate::exit::{Code, Failure, OrFail, Result, fail};
+use crate::exit::{Code, OrFail, Result};
 
 pub(super) const FORMAT: &str = "hawser-evidence";
 const VERSION: u32 = 1;
@@ -59,39 +59,29 @@ impl Bundle {
     /// Reads a bundle; nothing in it is checked yet.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let bundle: Self = serde_json::from_str(text).or_fail(Code::Config)?;
-        if bundle.format != FORMAT || bundle.version != VERSION {
-            return fail(
-                Code::Config,
-                format!(
-                    "format {} version {} is not known here; expected {FORMAT} version {VERSION}",
-                    bundle.format, bundle.version
-                ),
-            );
-        }
+        anchor::known((&bundle.format, bundle.version), (FORMAT, VERSION))?;
         Ok(bundle)
     }
 
     /// Checks everything that can be checked from the bundle alone.
     pub(super) fn verify(&self) -> Result<Proved> {
-        self.prove().map_err(|refusal| {
-            Failure::new(
-                Code::NotFound,
-                format!("the bundle proves nothing: {refusal}"),
-            )
-        })
+        self.prove().map_err(anchor::proves_nothing)
+    }
+
+    fn anchor(&self) -> Anchor<'_> {
+        Anchor {
+            genesis: &self.genesis,
+            committee_changes: &self.committee_changes,
+            certified_header: &self.certified_header,
+            state_proof: &self.state_proof,
+        }
     }
 
     fn prove(&self) -> std::result::Result<Proved, Refusal> {
         let record = StoredRecord::decode(&self.encoded_record)
             .map_err(|error| Refusal::Damaged("record", error.to_string()))?;
         let id = record.record.id(record.owner);
-        let anchor = Anchor {
-            genesis: &self.genesis,
-            committee_changes: &self.committee_changes,
-            certified_header: &self.certified_header,
-            state_proof: &self.state_proof,
-        };
-        let by = anchor.prove(slot(&id))?;
+        let by = self.anchor().prove(slot(&id))?;
         if by.value != record.hash(by.suite) {
             return Err(Refusal::OtherRecord);
         }
@@ -130,16 +120,7 @@ impl Proved {
 
     /// The record and what was checked.
     pub(super) fn to_json(&self, genesis_trusted: bool, file_compared: bool) -> Value {
-        let mut object: serde_json::Map<String, Value> = self
-            .fields()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        let more = self.by.fields(genesis_trusted, file_compared);
-        object.extend(
-            more.into_iter()
-                .map(|(name, value)| (name.to_owned(), value)),
-        );
-        Value::Object(object)
+        let checked = self.by.fields(genesis_trusted, file_compared);
+        anchor::object(self.fields().into_iter().chain(checked))
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::anchor::{self, Anchor, Proof, Refusal};
-use crate::exit::{Code, Failure, OrFail, Result, fail};
+use crate::exit::{Code, OrFail, Result, fail};
 
 pub(super) const FORMAT: &str = "hawser-evidence-set";
 const VERSION: u32 = 1;
@@ -90,15 +90,7 @@ impl SetBundle {
     /// Reads a bundle; nothing in it is checked yet.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let bundle: Self = serde_json::from_str(text).or_fail(Code::Config)?;
-        if bundle.format != FORMAT || bundle.version != VERSION {
-            return fail(
-                Code::Config,
-                format!(
-                    "format {} version {} is not known here; expected {FORMAT} version {VERSION}",
-                    bundle.format, bundle.version
-                ),
-            );
-        }
+        anchor::known((&bundle.format, bundle.version), (FORMAT, VERSION))?;
         if bundle.member.is_some() == bundle.digests.is_some() {
             return fail(
                 Code::Config,
@@ -110,24 +102,22 @@ impl SetBundle {
 
     /// Checks everything that can be checked from the bundle alone.
     pub(super) fn verify(&self) -> Result<ProvedSet> {
-        self.prove().map_err(|refusal| {
-            Failure::new(
-                Code::NotFound,
-                format!("the bundle proves nothing: {refusal}"),
-            )
-        })
+        self.prove().map_err(anchor::proves_nothing)
+    }
+
+    fn anchor(&self) -> Anchor<'_> {
+        Anchor {
+            genesis: &self.genesis,
+            committee_changes: &self.committee_changes,
+            certified_header: &self.certified_header,
+            state_proof: &self.state_proof,
+        }
     }
 
     fn prove(&self) -> std::result::Result<ProvedSet, Refusal> {
         let set = StoredSet::decode(&self.encoded_set)
             .map_err(|error| Refusal::Damaged("set", error.to_string()))?;
-        let anchor = Anchor {
-            genesis: &self.genesis,
-            committee_changes: &self.committee_changes,
-            certified_header: &self.certified_header,
-            state_proof: &self.state_proof,
-        };
-        let by = anchor.prove(set_slot(&set.id()))?;
+        let by = self.anchor().prove(set_slot(&set.id()))?;
         if by.value != set.hash(by.suite) {
             return Err(Refusal::OtherRecord);
         }
@@ -236,7 +226,6 @@ impl ProvedSet {
             ("digest", json!(digest)),
             ("complete", json!(matches!(self.contents, Contents::All(_)))),
         ]);
-        let all = own.chain(self.by.fields(genesis_trusted, compared));
-        Value::Object(all.map(|(name, value)| (name.to_owned(), value)).collect())
+        anchor::object(own.chain(self.by.fields(genesis_trusted, compared)))
     }
 }

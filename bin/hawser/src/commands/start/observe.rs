@@ -135,6 +135,7 @@ impl RpcObserver for Calls {
     fn refused(&self, refusal: Refusal) {
         self.0.rpc_refused(match refusal {
             Refusal::Connections => "connections",
+            Refusal::Address => "address",
             Refusal::WebSockets => "websockets",
             Refusal::Body => "body",
             Refusal::Parse => "parse",

@@ -188,6 +188,7 @@ pub(super) async fn listen(
     let section = &config.rpc;
     let limits = RpcLimits {
         connections_max: section.connections_max,
+        connections_per_address_max: section.connections_per_address_max,
         websockets_max: section.websockets_max,
         body_bytes_max: section.body_bytes_max,
         response_bytes_max: section.response_bytes_max,
@@ -275,11 +276,13 @@ pub(super) async fn serve_operators(
         Box::pin(async move { health.probe().await })
     });
     let router = http::router(metrics.clone(), probe);
-    tokio::spawn(async move {
-        if let Err(error) = http::serve(listener, router, std::future::pending()).await {
-            tracing::error!(%error, "metrics listener failed");
-        }
-    });
+    let serving = http::serve(
+        listener,
+        router,
+        http::Limits::default(),
+        std::future::pending(),
+    );
+    tokio::spawn(serving);
     Ok(())
 }
 
