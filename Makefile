@@ -113,6 +113,10 @@ simulate: build-tools ## Run SEEDS simulated worlds
 simulate-few: build-tools
 	$(SIMULATOR) --seeds 10
 
+.PHONY: mutants
+mutants: need-cargo need-cc ## Break each safety rule on purpose; the simulation must notice
+	$(CARGO) test $(CARGO_FLAGS) -p hawser-simulation --features mutants --test mutants
+
 bench: build ## Measure, and write the report to BENCH_OUT
 	mkdir -p $(BENCH_OUT)
 	$(HAWSER) bench --out $(BENCH_OUT) $(BENCH_ARGS)

@@ -74,6 +74,11 @@ impl RecentHashes {
         self.young.contains(hash) || self.old.contains(hash)
     }
 
+    /// Hashes remembered.
+    pub(super) fn len(&self) -> usize {
+        self.young.len().saturating_add(self.old.len())
+    }
+
     /// Notes a hash; whether it is new.
     pub(super) fn insert(&mut self, hash: B256) -> bool {
         if self.young.len() >= PASSED_MAX {
@@ -113,6 +118,11 @@ impl Spare {
             .sum();
     }
 
+    /// Bytes held.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<VerifiedTransaction>> {
         self.list.iter()
     }
@@ -126,6 +136,11 @@ pub(super) struct Introduced {
 }
 
 impl Introduced {
+    /// Bytes held.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn push(&mut self, at: Time, transaction: Arc<VerifiedTransaction>) {
         let len = |one: &VerifiedTransaction| one.transaction().raw().len();
         self.bytes = self.bytes.saturating_add(len(&transaction));
