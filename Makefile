@@ -138,6 +138,10 @@ sbom: need-cargo ## Write the bill of materials (CycloneDX) and look at it
 	scripts/sbom target/dist/sbom.json
 	scripts/sbom --check target/dist/sbom.json
 
+.PHONY: mutants
+mutants: need-cargo need-cc ## Break each safety rule on purpose; the simulation must notice
+	$(CARGO) test $(CARGO_FLAGS) -p hawser-simulation --features mutants --test mutants
+
 bench: build ## Measure, and write the report to BENCH_OUT
 	mkdir -p $(BENCH_OUT)
 	$(HAWSER) bench --out $(BENCH_OUT) $(BENCH_ARGS)

@@ -1,14 +1,18 @@
 //! Whole networks of replicas in virtual time.
 //!
 //! For: running the unmodified replica, vote log and store of every node against faulty links,
-//! disks and processes, from one seed, and checking after every event that nothing that must hold
-//! was broken. The same seed gives the same run, to the same audit hash.
+//! disks, clocks, processes and validators, from one seed, and checking after every event that
+//! nothing that must hold was broken. The same seed gives the same run, to the same audit hash. A
+//! run that breaks a rule is made smaller and printed as one command. Rules and faults:
+//! `docs/spec/simulation.md`.
 //! Not for: the driver's threads and sockets, which the end-to-end tests run for real.
 //!
-//! Entry type: [`World`]. Oracles: agreement, certificates of the committee of their height, no vote
-//! by anyone outside it, settings as the executed changes say, equal roots, no double vote, votes
-//! durable before they leave, nothing stored is forgotten, no transaction executed twice, and
-//! progress within a bound after the faults end.
+//! Entry types: [`Plan`], [`World`]; [`run_all`] and [`minimise`] for many of them. Oracles:
+//! agreement, certificates of the committee of their height, validity of final blocks, no vote by
+//! anyone outside the committee, no double vote, no broken lock, no precommit without a quorum of
+//! prevotes, votes durable before they leave, settings as the executed changes say, equal roots, no
+//! transaction executed twice, nothing stored is forgotten, bounded memory, and progress within a
+//! bound after the faults end.
 #![cfg_attr(
     test,
     allow(
@@ -20,13 +24,24 @@
 )]
 
 mod clients;
+mod clock;
+mod draw;
 mod egress;
+mod minimise;
+mod misdeeds;
+mod mutants;
 mod node;
 mod oracle;
 mod plan;
+mod run;
 mod settings;
+mod text;
 mod world;
 
+pub use minimise::{Minimal, minimise};
+pub use misdeeds::{Misdeed, Misdeeds};
+pub use mutants::Mutant;
 pub use oracle::Violation;
-pub use plan::{Faults, Load, Plan};
-pub use world::{Outcome, World};
+pub use plan::{CrashPoint, Faults, Load, Plan};
+pub use run::{Ran, run_all};
+pub use world::{Outcome, Places, World};

@@ -10,16 +10,17 @@ use hawser_crypto::SecretKey;
 use hawser_execution::NativeRegistry;
 use hawser_ledger::{Certificate, Genesis, PROTOCOL_VERSION, state::StateOptions};
 use hawser_node::{
+    Rules,
     chain::{ChainError, Timers, Verifier, VoteLog, boot},
     pool::PoolLimits,
     replica::{AuditSampling, Boot, CastVotes, CheckedBlock, LogEntry, Replica},
-    store::{ChainStore, StoreOptions},
+    store::{ChainStore, StoreError, StoreOptions},
 };
-use hawser_primitives::Height;
+use hawser_primitives::{Height, Time};
 use hawser_services::evidence::Evidence;
-use hawser_storage::{MemDisk, MemKv};
+use hawser_storage::{Disk as _, MemDisk, MemKv};
 
-use crate::settings::Changer;
+use crate::{Mutant, clock::SimClock, settings::Changer};
 
 /// The parts of a node that a crash destroys.
 pub(crate) struct Running {
@@ -33,6 +34,10 @@ pub(crate) struct Running {
     /// Final blocks that wait for execution.
     pub(crate) commits: VecDeque<(CheckedBlock, Certificate)>,
     pub(crate) executing: bool,
+    /// When the world looks at its timers next.
+    pub(crate) wake: Option<Time>,
+    /// Until when its disk is at work.
+    pub(crate) busy_until: Time,
 }
 
 /// A node and what survives its crashes.
@@ -44,22 +49,64 @@ pub(crate) struct SimNode {
     pub(crate) running: Option<Running>,
     /// Counts lives, so that what was under way in an earlier one is not delivered to this one.
     pub(crate) life: u64,
-    pub(crate) skew_ms: i64,
+    pub(crate) clock: SimClock,
+    /// Until when its disk is full.
+    pub(crate) full_until: Option<Time>,
+    /// Its data were damaged, so they were taken away: it follows without a vote.
+    pub(crate) emptied: bool,
+    /// Whether a bit of its synced data was inverted.
+    pub(crate) flipped: bool,
     /// Newest protocol version that its program runs.
     pub(crate) program: u32,
 }
 
 impl SimNode {
-    pub(crate) fn new(key: Option<Arc<SecretKey>>, seed: u64, skew_ms: i64) -> Self {
+    pub(crate) fn new(key: Option<Arc<SecretKey>>, seed: u64, clock: SimClock) -> Self {
         Self {
             key,
             disk: MemDisk::new(seed),
             kv: Arc::new(MemKv::new()),
             running: None,
             life: 0,
-            skew_ms,
+            clock,
+            full_until: None,
+            emptied: false,
+            flipped: false,
             program: PROTOCOL_VERSION,
         }
+    }
+
+    /// The vote key that its process is given.
+    fn vote_key(&self) -> Option<Arc<SecretKey>> {
+        self.key.clone().filter(|_| !self.emptied)
+    }
+
+    /// Takes its data away.
+    pub(crate) fn empty(&mut self, seed: u64) {
+        self.running = None;
+        self.disk = MemDisk::new(seed);
+        self.kv = Arc::new(MemKv::new());
+        self.emptied = true;
+    }
+
+    /// Inverts a bit of some file, also of what was synced; whether there was one.
+    pub(crate) fn flip(&mut self, choice: u64) -> bool {
+        let files = self.disk.list().unwrap_or_default();
+        let bytes: u64 = files.iter().map(|(_, len)| *len).sum();
+        let Some(mut at) = choice.checked_rem(bytes) else {
+            return false;
+        };
+        for (name, len) in files {
+            if at < len {
+                let bit = u8::try_from(choice % 8).unwrap_or(0);
+                self.flipped = true;
+                return self
+                    .disk
+                    .flip_bit(&name, usize::try_from(at).unwrap_or(0), bit);
+            }
+            at = at.saturating_sub(len);
+        }
+        false
     }
 
     /// Opens what is on the disk; gives what the vote log kept of agreement.
@@ -67,6 +114,7 @@ impl SimNode {
         &mut self,
         genesis: &Arc<Genesis>,
         audit: AuditSampling,
+        mutant: Option<Mutant>,
     ) -> Result<BTreeMap<Height, CastVotes>, ChainError> {
         // Flushed often, so that crashes meet every stage.
         let state = StateOptions {
@@ -95,15 +143,22 @@ impl SimNode {
             &mut |_, _| {},
         )?);
         let verifier = Verifier::new(Arc::clone(&store));
-        let (log, boot) = boot(
+        let (log, mut boot) = boot(
             &store,
             &verifier,
             Arc::new(self.disk.clone()),
-            self.key.clone(),
+            self.vote_key(),
             Timeouts::default(),
             PoolLimits::default(),
         )?;
         self.life = self.life.saturating_add(1);
+        match mutant {
+            Some(Mutant::ForgetVotes) => boot.cast.clear(),
+            Some(Mutant::OldCommittee) => {
+                boot.rules = Arc::new(Rules::of_genesis(genesis).map_err(StoreError::from)?);
+            }
+            _ => {}
+        }
         let cast = boot.cast.clone();
         self.running = Some(Running {
             replica: Replica::new(Boot { audit, ..boot }),
@@ -114,6 +169,8 @@ impl SimNode {
             unsynced: Vec::new(),
             commits: VecDeque::new(),
             executing: false,
+            wake: None,
+            busy_until: Time(0),
         });
         Ok(cast)
     }

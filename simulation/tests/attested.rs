@@ -25,7 +25,7 @@ fn plan(seed: u64, nodes: usize) -> Plan {
             at_once: 40,
             every_ms: 30,
         }),
-        ..Plan::draw(seed)
+        ..Plan::calm(seed)
     }
 }
 

@@ -27,7 +27,7 @@ fn plan(nodes: usize, transactions: usize) -> Plan {
             at_once: 250,
             every_ms: 20,
         }),
-        ..Plan::draw(1)
+        ..Plan::calm(1)
     }
 }
 

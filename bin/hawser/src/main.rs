@@ -38,6 +38,12 @@ use clap::Parser;
 use cli::Cli;
 use output::Output;
 
+// A program that can break its own safety rules must not exist.
+const _: () = assert!(
+    !hawser_ledger::mutants::MUTANTS,
+    "hawser-ledger is built with the feature `mutants`, which is for simulation/tests/mutants.rs only"
+);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = cli.global.output;

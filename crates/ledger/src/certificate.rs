@@ -4,7 +4,10 @@ use hawser_primitives::{B256, ChainId, Domain, Height, Round, encode};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::ValidatorSet;
+use crate::{
+    ValidatorSet,
+    mutants::{Rule, broken},
+};
 
 /// Which of Tendermint's two votes (Buchman, Kwon, Milosevic 2018, section 3).
 #[derive(
@@ -111,7 +114,8 @@ impl Certificate {
     /// Verifies every signature and the quorum against the validator set of the height.
     pub fn verify(&self, chain: ChainId, set: &ValidatorSet) -> Result<(), CertificateError> {
         let count = set.validators().len();
-        if self.signatures.len() > count {
+        let twice = broken(Rule::CertificateOnce);
+        if self.signatures.len() > count && !twice {
             return Err(CertificateError::TooManySignatures(
                 self.signatures.len(),
                 count,
@@ -120,6 +124,7 @@ impl Certificate {
         if !self
             .signatures
             .is_sorted_by(|a, b| a.validator < b.validator)
+            && !twice
         {
             return Err(CertificateError::Unordered);
         }
@@ -133,7 +138,7 @@ impl Certificate {
         }
         // The cheap test first: a forged certificate costs no signature check.
         let quorum = set.quorum_weight();
-        if signed < quorum {
+        if signed < quorum && !broken(Rule::CertificateQuorum) {
             return Err(CertificateError::NoQuorum { signed, quorum });
         }
         let message = vote_message(
@@ -143,6 +148,9 @@ impl Certificate {
             VoteKind::Precommit,
             Some(self.block_hash),
         );
+        if broken(Rule::CertificateSignature) {
+            return Ok(());
+        }
         let mut checks = Vec::with_capacity(self.signatures.len());
         for commit in &self.signatures {
             let validator = set

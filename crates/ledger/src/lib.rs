@@ -29,6 +29,7 @@ mod governance;
 mod light;
 pub mod merkle;
 mod multisig;
+pub mod mutants;
 mod native;
 mod receipt;
 mod settings;

@@ -32,6 +32,18 @@ impl Timers {
         self.queue.first().map(|(at, _)| *at)
     }
 
+    /// Timers that run.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether none runs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Takes a timer whose deadline has come.
     pub fn due(&mut self, now: Time) -> Option<TimerId> {
         let (at, timer) = *self.queue.first()?;

@@ -16,6 +16,18 @@ use crate::Rules;
 
 /// Least time between two status messages to one peer that is behind, in milliseconds.
 const STATUS_TO_LAGGARD_MS: u64 = 200;
+/// Rounds ahead of this node's whose messages are taken up. A validator may sign for any round, and
+/// each message is kept and logged; nodes that are further apart meet at the next height.
+const ROUNDS_AHEAD_MAX: u32 = 1_000;
+
+const fn round_of(message: &Message) -> Round {
+    match message {
+        Message::Vote(signed) => signed.vote.round,
+        Message::Proposal(signed) => signed.proposal.round,
+        Message::Polka(certificate) => certificate.round,
+        Message::Round(certificate) => certificate.round,
+    }
+}
 
 impl Replica {
     pub(super) fn on_agreement(
@@ -65,6 +77,9 @@ impl Replica {
         }
         // Somebody has a reason to make this block.
         self.start_height()?;
+        if round_of(&message).0 > self.bft.round().0.saturating_add(ROUNDS_AHEAD_MAX) {
+            return Ok(());
+        }
         let outputs = self.bft.on_message(message)?;
         self.watch_guard();
         self.apply(outputs)

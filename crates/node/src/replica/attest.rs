@@ -210,6 +210,13 @@ impl Batches {
         Some(open)
     }
 
+    /// Batches under way and attestations that wait for theirs, and bytes of the batches.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let loose: usize = self.loose.values().map(VecDeque::len).sum();
+        let bytes = self.open_bytes.saturating_add(self.gathered_bytes);
+        (self.open.len().saturating_add(loose), bytes)
+    }
+
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, usize) {
         let loose = self.loose.values().map(VecDeque::len).sum();

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hawser_consensus::{Election as _, Record, SignedProposal};
-use hawser_ledger::{Block, VerifiedTransaction};
+use hawser_ledger::{
+    Block, VerifiedTransaction,
+    mutants::{Rule, broken},
+};
 use hawser_network::PeerId;
 use hawser_primitives::{
     Address, B256, Bytes, Height, Round, Time, decode_exact, encode,
@@ -115,6 +118,25 @@ impl Candidates {
         entry.is_some_and(|entry| matches!(entry.body, Body::Wanted))
     }
 
+    /// Forgets one block, of those that are least worth it: named by votes only, found invalid, or
+    /// of the earliest round of those that are not here. Whether there was one.
+    fn make_room(&mut self) -> bool {
+        let worth = |entry: &Entry| match (&entry.body, entry.proposer) {
+            (Body::Wanted, None) => Some((0, entry.round)),
+            (Body::Invalid, _) => Some((1, entry.round)),
+            (Body::Wanted, Some(_)) => Some((2, entry.round)),
+            _ => None,
+        };
+        let all = self.entries.iter();
+        let least = all.filter_map(|(hash, entry)| Some((worth(entry)?, *hash)));
+        let Some((_, hash)) = least.min() else {
+            return false;
+        };
+        self.entries.remove(&hash);
+        self.assemblies.retain(|(_, block), _| *block != hash);
+        true
+    }
+
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.assemblies.clear();
@@ -135,6 +157,18 @@ impl Candidates {
     #[cfg(test)]
     pub(super) fn open_assemblies(&self) -> usize {
         self.assemblies.len()
+    }
+
+    /// Blocks looked at, and the bytes of their bodies and of parts of bodies.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let bodies = self.entries.values().map(|entry| match &entry.body {
+            Body::Complete(block, _) | Body::Checking(block) => block.body_bytes(),
+            Body::Valid(block) => block.block.body_bytes(),
+            Body::Wanted | Body::Invalid => 0,
+        });
+        let parts = self.assemblies.values().flat_map(|one| &one.parts);
+        let parts = parts.flatten().map(|part| part.len());
+        (self.entries.len(), bodies.chain(parts).sum())
     }
 
     pub(super) fn forget_peer(&mut self, peer: &PeerId) {
@@ -194,8 +228,10 @@ impl Replica {
 
     /// Notes that a message of agreement names a block, and fetches its body unless it comes.
     fn want_body(&mut self, hash: B256, proposal: Option<&SignedProposal>) {
+        // Votes name what they like; who proposes has a turn, and must find room.
         if self.candidates.entries.len() >= CANDIDATES_MAX
             && !self.candidates.entries.contains_key(&hash)
+            && (proposal.is_none() || !self.candidates.make_room())
         {
             return;
         }
@@ -396,13 +432,15 @@ impl Replica {
         if header.chain_id != self.genesis.chain_id {
             return Err(format!("chain id {}", header.chain_id));
         }
-        if header.height != height || header.parent != self.tip_hash {
+        let follows = header.parent == self.tip_hash || broken(Rule::BlockParent);
+        if header.height != height || !follows {
             return Err(format!("does not follow block {}", self.tip.height));
         }
-        if header.time <= self.tip.time {
+        let any_time = broken(Rule::BlockTime);
+        if header.time <= self.tip.time && !any_time {
             return Err(format!("time {} is not after the parent's", header.time));
         }
-        if header.time.since_ms(self.now) > p.clock_drift_ms_max {
+        if header.time.since_ms(self.now) > p.clock_drift_ms_max && !any_time {
             return Err(format!(
                 "time is {} ms ahead of this node's clock ({} allowed): check the clocks",
                 header.time.since_ms(self.now),
@@ -413,18 +451,18 @@ impl Replica {
         if set.get(&header.proposer).is_none() {
             return Err(format!("proposer {} is not a validator", header.proposer));
         }
-        if header.validators != self.rules.committee_hash(height)
-            || header.next_validators != self.rules.committee_hash(height.next())
-        {
+        let named = header.validators == self.rules.committee_hash(height)
+            && header.next_validators == self.rules.committee_hash(height.next());
+        if !named && !broken(Rule::BlockCommittee) {
             return Err("names another validator set".to_owned());
         }
-        if header.executed != roots {
+        if header.executed != roots && !broken(Rule::BlockRoots) {
             return Err(format!(
                 "commits to {:?} where this node computed {roots:?}",
                 header.executed
             ));
         }
-        if block.body_bytes() as u64 > p.block_bytes_max {
+        if block.body_bytes() as u64 > p.block_bytes_max && !broken(Rule::BlockLimits) {
             return Err(format!("body of {} bytes", block.body_bytes()));
         }
         Ok(())
@@ -479,7 +517,7 @@ impl Replica {
             sum.saturating_add(t.transaction().gas_limit())
         });
         let max = self.rules.parameters(self.tip.height.next()).block_gas_max;
-        if gas > max {
+        if gas > max && !broken(Rule::BlockLimits) {
             Err(format!("gas limits add up to {gas}, over {max}"))
         } else {
             Ok(())

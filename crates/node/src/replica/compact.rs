@@ -94,6 +94,14 @@ impl Drafts {
         self.early.remove(peer);
     }
 
+    /// Rebuilds and early bodies, and bytes of transactions and references that came for them.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let open = self.open.values().map(|draft| draft.raw_bytes);
+        let early = self.early.values().map(|(_, one)| one.references.len());
+        let count = self.open.len().saturating_add(self.early.len());
+        (count, open.chain(early).sum())
+    }
+
     fn of_block(&self, hash: &B256) -> impl Iterator<Item = PeerId> {
         let (low, high) = ((*hash, PeerId([0; 32])), (*hash, PeerId([0xff; 32])));
         self.open.range(low..=high).map(|((_, from), _)| *from)

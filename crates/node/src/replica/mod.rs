@@ -21,6 +21,7 @@ mod guard;
 mod late;
 mod own;
 mod pace;
+mod sizes;
 mod spread;
 mod sync;
 mod wire;
@@ -52,6 +53,7 @@ pub use guard::{GuardReason, VoteGuard};
 use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
+pub use sizes::Sizes;
 use spread::{Answers, Latest, RecentHashes};
 use sync::Sync;
 pub use wire::{
@@ -378,6 +380,22 @@ pub enum ReplicaError {
         version: u32,
         /// The program's.
         program: u32,
+    },
+    /// A quorum certified a block that follows another one than this node has as final.
+    #[error(
+        "block {height} is final and follows {parent}, but the final block {} of this node is {tip}: \
+         two conflicting blocks are final, so a third of the validators is faulty or their keys are \
+         stolen. Keep this data folder; compare the certificates of block {} with the other nodes': \
+         validators that signed both are the culprits",
+        height.back(1), height.back(1)
+    )]
+    Forked {
+        /// Height of the block.
+        height: Height,
+        /// What it follows.
+        parent: B256,
+        /// What this node has in that place.
+        tip: B256,
     },
     /// A certified block has a transaction that does not verify.
     #[error("block {height} is final but invalid ({reason}): a third of the validators is faulty")]

@@ -78,6 +78,11 @@ impl OwnVotes {
         }
     }
 
+    /// Messages remembered.
+    pub(super) fn len(&self) -> usize {
+        self.signed.len()
+    }
+
     /// Remembers what is sent.
     pub(super) fn sent(&mut self, message: &Message) {
         match message {

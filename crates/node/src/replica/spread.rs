@@ -74,6 +74,11 @@ impl RecentHashes {
         self.young.contains(hash) || self.old.contains(hash)
     }
 
+    /// Hashes remembered.
+    pub(super) fn len(&self) -> usize {
+        self.young.len().saturating_add(self.old.len())
+    }
+
     /// Notes a hash; whether it is new.
     pub(super) fn insert(&mut self, hash: B256) -> bool {
         if self.young.len() >= PASSED_MAX {
@@ -132,6 +137,11 @@ impl Latest {
     pub(super) fn clear_attested(&mut self) {
         self.list.retain(|(_, one)| !one.is_attested());
         self.bytes = self.list.iter().map(|(_, one)| bytes_of(one)).sum();
+    }
+
+    /// Bytes held.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<VerifiedTransaction>> {

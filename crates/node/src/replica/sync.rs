@@ -4,7 +4,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use hawser_consensus::Election as _;
-use hawser_ledger::VerifiedTransaction;
+use hawser_ledger::{
+    VerifiedTransaction,
+    mutants::{Rule, broken},
+};
 use hawser_network::PeerId;
 use hawser_primitives::{B256, Height};
 
@@ -29,6 +32,14 @@ struct Checking {
     from: PeerId,
 }
 
+/// Why a block that a peer sent is not taken.
+enum Refusal {
+    /// The peer is wrong, for this reason.
+    Bad(String),
+    /// The block is final, and so is the one that it contradicts.
+    Forked { height: Height, parent: B256 },
+}
+
 /// State of catching up.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
@@ -49,6 +60,13 @@ impl Sync {
 
     pub(super) const fn target(&self) -> Option<Height> {
         self.target
+    }
+
+    /// Blocks that wait, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let checking = self.checking.iter().map(|one| one.block.block.body_bytes());
+        let queued = self.queue.iter().map(|(_, one)| one.block.body_bytes());
+        (self.queue.len(), checking.chain(queued).sum())
     }
 }
 
@@ -253,7 +271,15 @@ impl Replica {
                         known,
                     });
                 }
-                Err(reason) => {
+                Err(Refusal::Forked { height, parent }) => {
+                    let tip = self.tip_hash;
+                    return Err(ReplicaError::Forked {
+                        height,
+                        parent,
+                        tip,
+                    });
+                }
+                Err(Refusal::Bad(reason)) => {
                     self.report(Report::BadMessage { from, reason });
                     self.sync.queue.clear();
                     self.distrust(from);
@@ -278,26 +304,38 @@ impl Replica {
         }
     }
 
-    fn check_certified(&self, block: &CertifiedBlock) -> Result<B256, String> {
+    fn check_certified(&self, block: &CertifiedBlock) -> Result<B256, Refusal> {
         let (header, certificate) = (&block.block.header, &block.certificate);
         let height = self.tip.height.next();
-        if header.height != height || header.parent != self.tip_hash {
-            return Err(format!(
+        if header.height != height {
+            return Err(Refusal::Bad(format!(
                 "sent block {} where {height} follows",
                 header.height
-            ));
+            )));
         }
         let hash = header.hash(self.suite);
-        if certificate.height != height || certificate.block_hash != hash {
-            return Err(format!("certificate is for another block than {height}"));
+        if !broken(Rule::SyncCertificate) {
+            if certificate.height != height || certificate.block_hash != hash {
+                let reason = format!("certificate is for another block than {height}");
+                return Err(Refusal::Bad(reason));
+            }
+            certificate
+                .verify(self.genesis.chain_id, &self.rules.committee(height))
+                .map_err(|error| Refusal::Bad(format!("certificate of block {height}: {error}")))?;
         }
-        certificate
-            .verify(self.genesis.chain_id, &self.rules.committee(height))
-            .map_err(|error| format!("certificate of block {height}: {error}"))?;
+        // A quorum stands behind it: nobody can make this up alone.
+        if header.parent != self.tip_hash {
+            let parent = header.parent;
+            return Err(if broken(Rule::SyncCertificate) {
+                Refusal::Bad("another parent".to_owned())
+            } else {
+                Refusal::Forked { height, parent }
+            });
+        }
         block
             .block
             .check_body(self.suite)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Refusal::Bad(error.to_string()))?;
         Ok(hash)
     }
 

@@ -4,7 +4,7 @@ use hawser_ledger::{
     ChainParameters, ChainSettings, GenesisValidator, PROTOCOL_VERSION, SETTINGS_DELAY,
     SettingsSchedule, VoteKind,
 };
-use hawser_primitives::ChainId;
+use hawser_primitives::{ChainId, U256};
 
 use super::*;
 
@@ -183,6 +183,34 @@ fn vote_for(replica: &mut Replica, validator: u8, round: u32, block: B256) {
     let signature = key(validator).sign(&vote.message(ChainId(9)));
     let message = Message::Vote(SignedVote { vote, signature });
     tell(replica, validator, &PeerMessage::Agreement(message));
+}
+
+#[test]
+fn votes_for_blocks_that_nobody_has_leave_room_for_what_is_proposed() {
+    let mut replica = started();
+    let hash = |i: u32| B256::from(U256::from(i + 1_000));
+    // One validator votes for another block in each of many rounds.
+    for round in 1..200 {
+        vote_for(&mut replica, 4, round, hash(round));
+    }
+    assert_eq!(replica.candidates.wanted().len(), 64);
+    let proposed = B256::repeat_byte(7);
+    tell(&mut replica, 2, &proposal_of(Height(1), proposed));
+    assert!(replica.candidates.is_wanted(&proposed));
+    assert_eq!(replica.candidates.wanted().len(), 64);
+}
+
+#[test]
+fn votes_for_rounds_far_ahead_are_not_kept() {
+    let logged = |round| {
+        let mut replica = started();
+        vote_for(&mut replica, 2, 0, B256::repeat_byte(1));
+        let block = B256::repeat_byte(2);
+        vote_for(&mut replica, 4, round, block);
+        replica.candidates.is_named(&block)
+    };
+    assert!(logged(1_000));
+    assert!(!logged(1_001));
 }
 
 #[test]
@@ -883,4 +911,34 @@ fn a_peer_that_has_not_what_it_claimed_is_not_asked_again_and_another_one_is() {
     assert_eq!(requests(&tell(&mut replica, 2, &nothing)).len(), 1);
     assert!(requests(&tell(&mut replica, 3, &nothing)).is_empty());
     assert!(requests(&tell(&mut replica, 2, &ahead(11))).is_empty());
+}
+
+#[test]
+fn a_final_block_that_contradicts_the_own_final_one_stops_the_replica_with_words() {
+    let mut replica = started();
+    tell(&mut replica, 2, &ahead(10));
+    let own = std::mem::replace(&mut replica.tip_hash, B256::repeat_byte(9));
+    let block = certified(&replica, Roots::default());
+    replica.tip_hash = own;
+    let mut unsigned = block.clone();
+    unsigned.certificate.signatures.pop();
+    // Without a quorum it is the peer that is wrong.
+    let actions = tell(&mut replica, 2, &PeerMessage::Blocks(vec![unsigned]));
+    assert_eq!(reports(&actions).len(), 1);
+    let later = START.plus_ms(20_000);
+    let mut hear = |message: &PeerMessage| {
+        let bytes = Bytes::from(encode(message));
+        let from = peer(3);
+        replica.handle(later, Event::Message { from, bytes })
+    };
+    hear(&ahead(10)).unwrap();
+    let error = hear(&PeerMessage::Blocks(vec![block])).unwrap_err();
+    assert!(matches!(
+        error,
+        ReplicaError::Forked {
+            height: Height(1),
+            ..
+        }
+    ));
+    assert!(error.to_string().contains("a third of the validators"));
 }

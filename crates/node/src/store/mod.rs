@@ -34,7 +34,9 @@ use hawser_execution::{
 use hawser_ledger::{
     Block, BlockId, Certificate, ChainSettings, Genesis, PROTOCOL_VERSION, Receipt, Roots,
     SETTINGS_ACCOUNT, SETTINGS_SLOT, SettingsSchedule, Transaction, TransactionError,
-    VerifiedTransaction, receipts_root,
+    VerifiedTransaction,
+    mutants::{Rule, broken},
+    receipts_root,
     state::{StateError, StateKey, StateOptions, StateRead, StateStore},
 };
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
@@ -420,7 +422,8 @@ impl ChainStore {
                 state: Arc::new(view),
                 hashes: Arc::new(RecentHashes(Arc::clone(&self.recent))),
             };
-            executor.execute_shared(input, &|digest| window.contains(digest))?
+            let once = !broken(Rule::UnorderedOnce);
+            executor.execute_shared(input, &|digest| once && window.contains(digest))?
         };
         let state = self.state.commit(height, &output.changes)?;
         let roots = Roots {

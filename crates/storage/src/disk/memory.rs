@@ -17,6 +17,10 @@ pub struct DiskFaults {
     pub read_per_mille: u16,
     /// Syncs that fail, of files and of the folder.
     pub sync_per_mille: u16,
+    /// Files of which a crash leaves one bit inverted in what it kept of the unsynced end.
+    pub flip_per_mille: u16,
+    /// Syncs of files that answer well and do nothing, as drives do that lie about their caches.
+    pub lost_sync_per_mille: u16,
 }
 
 /// A disk in memory that can crash and fail: for the simulator and for tests.
@@ -42,6 +46,8 @@ struct Inner {
     dead: bool,
     /// Changes and syncs that still succeed.
     failing_after: Option<u64>,
+    /// Changes and syncs asked for so far.
+    calls: u64,
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +99,7 @@ impl MemDisk {
             seed,
             dead: false,
             failing_after: None,
+            calls: 0,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -110,6 +117,13 @@ impl MemDisk {
         self.inner.lock().failing_after = Some(calls);
     }
 
+    /// Changes and syncs, of files and of the folder, that were asked for: what [`Self::fail_after`]
+    /// counts.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.inner.lock().calls
+    }
+
     /// Stops this disk, whose handles fail from now on, and returns the one found after restart.
     #[must_use]
     pub fn crash(&self, seed: u64) -> Self {
@@ -117,6 +131,7 @@ impl MemDisk {
         inner.dead = true;
         let mut seed = Seed::new(seed);
         let mut names = inner.names.durable.clone();
+        let flips = inner.faults.flip_per_mille;
         let kept = seed.up_to(inner.names.pending.len());
         for op in inner.names.pending.iter().take(kept) {
             op.apply(&mut names);
@@ -126,7 +141,9 @@ impl MemDisk {
             .filter_map(|id| {
                 Some((
                     *id,
-                    Arc::new(Mutex::new(inner.files.get(id)?.lock().crash(&mut seed))),
+                    Arc::new(Mutex::new(
+                        inner.files.get(id)?.lock().crash(&mut seed, flips),
+                    )),
                 ))
             })
             .collect();
@@ -178,6 +195,7 @@ impl Inner {
 
     /// Counts a change or a sync.
     fn count(&mut self, operation: &'static str, name: &str) -> Result<(), DiskError> {
+        self.calls = self.calls.saturating_add(1);
         if let Some(left) = &mut self.failing_after {
             *left = left
                 .checked_sub(1)
@@ -206,7 +224,7 @@ impl FolderOp {
 }
 
 impl Content {
-    fn crash(&self, seed: &mut Seed) -> Self {
+    fn crash(&self, seed: &mut Seed, flip_per_mille: u16) -> Self {
         let mut bytes = self.durable.clone();
         let kept = seed.up_to(self.pending.len());
         for op in self.pending.iter().take(kept) {
@@ -217,6 +235,14 @@ impl Content {
             bytes.extend(torn.iter().take(survives));
             if seed.chance(250) {
                 bytes.resize(bytes.len().saturating_add(seed.up_to(64)), 0);
+            }
+        }
+        // Drawn only where it is asked for, so that other runs stay as they are.
+        let unsynced = bytes.len().saturating_sub(self.durable.len());
+        if flip_per_mille > 0 && unsynced > 0 && seed.chance(flip_per_mille) {
+            let at = self.durable.len().saturating_add(seed.up_to(unsynced - 1));
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << seed.up_to(7);
             }
         }
         Self {
@@ -410,6 +436,9 @@ impl DiskFile for MemFile {
         self.with("sync", |content, seed, faults| {
             if seed.chance(faults.sync_per_mille) {
                 return Err(injected("sync", &self.name, "injected fault"));
+            }
+            if faults.lost_sync_per_mille > 0 && seed.chance(faults.lost_sync_per_mille) {
+                return Ok(());
             }
             for op in content.pending.drain(..) {
                 op.apply(&mut content.durable);

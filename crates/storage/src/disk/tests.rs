@@ -117,6 +117,7 @@ fn faults_are_injected_and_the_same_seed_repeats_them() {
             append_per_mille: 200,
             read_per_mille: 200,
             sync_per_mille: 200,
+            ..DiskFaults::default()
         });
         (0..100)
             .map(|_| {
@@ -144,4 +145,45 @@ fn faults_are_injected_and_the_same_seed_repeats_them() {
             "{count} of 100 failed where 20 should"
         );
     }
+}
+
+#[test]
+fn an_inverted_bit_is_in_what_was_not_synced_and_calls_are_counted() {
+    for seed in 0..64 {
+        let disk = MemDisk::new(seed);
+        let file = disk.create("log").unwrap();
+        file.append(&[0; 64]).unwrap();
+        file.sync().unwrap();
+        disk.sync().unwrap();
+        file.append(&[0; 64]).unwrap();
+        assert_eq!(disk.calls(), 5);
+        disk.set_faults(DiskFaults {
+            flip_per_mille: 1000,
+            ..DiskFaults::default()
+        });
+        let found = disk.crash(seed);
+        let file = found.open("log").unwrap().unwrap();
+        let bytes = file.read_at(0, 256).unwrap();
+        assert!(bytes[..64].iter().all(|byte| *byte == 0));
+        let ones: u32 = bytes[64..].iter().map(|byte| byte.count_ones()).sum();
+        assert_eq!(ones, u32::from(bytes.len() > 64), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_disk_that_lies_about_syncs_loses_what_it_acknowledged() {
+    let lost = (0..16).any(|seed| {
+        let disk = MemDisk::new(seed);
+        let file = disk.create("log").unwrap();
+        disk.sync().unwrap();
+        disk.set_faults(DiskFaults {
+            lost_sync_per_mille: 1000,
+            ..DiskFaults::default()
+        });
+        file.append(&[1; 8]).unwrap();
+        file.sync().unwrap();
+        let found = disk.crash(seed).open("log").unwrap().unwrap();
+        found.len().unwrap() == 0
+    });
+    assert!(lost);
 }

@@ -23,6 +23,8 @@ struct Inner {
     pending: Vec<Batch>,
     /// Writes and persists that still succeed.
     failing_after: Option<u64>,
+    /// Writes and persists asked for so far.
+    calls: u64,
     poisoned: bool,
 }
 
@@ -69,6 +71,12 @@ impl MemKv {
         self.inner.read().pending.len()
     }
 
+    /// Writes and persists that were asked for: what [`Self::fail_after`] counts.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.inner.read().calls
+    }
+
     /// Lets `calls` more writes and persists succeed and fails the one after them.
     pub fn fail_after(&self, calls: u64) {
         self.inner.write().failing_after = Some(calls);
@@ -80,6 +88,7 @@ impl Inner {
         if self.poisoned {
             return Err(KvError::Poisoned);
         }
+        self.calls = self.calls.saturating_add(1);
         if let Some(left) = &mut self.failing_after {
             let Some(fewer) = left.checked_sub(1) else {
                 self.poisoned = true;

@@ -96,8 +96,8 @@ fn no_crash_loses_a_synced_record_or_brings_back_garbage() {
             (sure, written) = (found.records.clone(), found.records);
             disk.set_faults(DiskFaults {
                 append_per_mille: 10,
-                read_per_mille: 0,
                 sync_per_mille: 20,
+                ..DiskFaults::default()
             });
             for step in 0..random.up_to(30) {
                 match random.up_to(12) {

@@ -143,8 +143,8 @@ fn no_crash_loses_a_synced_item_or_brings_back_garbage() {
             (sure, next) = (last, last + 1);
             disk.set_faults(DiskFaults {
                 append_per_mille: 5,
-                read_per_mille: 0,
                 sync_per_mille: 5,
+                ..DiskFaults::default()
             });
             for _ in 0..random.up_to(60) {
                 let done = match random.up_to(9) {
