@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
     pub(super) fn from(genesis: &'a Genesis, kv: Option<&'a dyn Kv>, first: Height) -> Self {
         let mut walk = Self::new(genesis, kv);
         walk.whole = false;
-        walk.committee = walk.committee_at(first);
+        walk.committee = None;
         walk.say(format!(
             "headers before block {first} are not here, so its committee is taken from the node's \
              own index and not from the genesis"
@@ -71,6 +71,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The committee with a hash, if the index says that it decides the height, or if a snapshot
+    /// brought it.
+    fn named(&self, hash: &B256, height: Height) -> Option<ValidatorSet> {
+        let brought = self.kv.map(index::changes).and_then(Result::ok);
+        let brought = brought.into_iter().flatten().map(|change| change.next);
+        let mut all = self.committee_at(height).into_iter().chain(brought);
+        all.find(|set| set.hash(self.suite) == *hash)
+    }
+
     /// Verifies that a header follows the last one and that a quorum signed it.
     pub(super) fn follow(
         &mut self,
@@ -98,6 +107,9 @@ impl<'a> Walk<'a> {
         {
             return Err(format!("it does not follow block {last}"));
         }
+        if self.committee.is_none() {
+            self.committee = self.named(&header.validators, height);
+        }
         match &self.committee {
             Some(set) if set.hash(self.suite) == header.validators => certificate
                 .verify(self.genesis.chain_id, set)
@@ -109,8 +121,7 @@ impl<'a> Walk<'a> {
             }
         }
         if header.next_validators != header.validators || self.committee.is_none() {
-            let next = self.committee_at(height.next());
-            self.committee = next.filter(|set| set.hash(self.suite) == header.next_validators);
+            self.committee = self.named(&header.next_validators, height.next());
         }
         self.parent = Some((height, hash));
         Ok(())
