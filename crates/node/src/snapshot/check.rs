@@ -7,7 +7,7 @@ use hawser_ledger::{
     CertifiedHeader, LightClient, Outcome, Roots, receipts_root,
     state::{Account, StateLeaf, part_hash},
 };
-use hawser_primitives::{B256, Bytes, Height, decode_exact};
+use hawser_primitives::{B256, Bytes, Height, decode_exact, limits::UNORDERED_LIFETIME_MS_MAX};
 
 use super::{
     BlocksChunk, CHUNK_BYTES_MAX, Content, Manifest, SnapshotError, StatePart, StoredBlock,
@@ -184,6 +184,13 @@ pub fn check_blocks(
             return wrong("its blocks do not follow one another");
         }
         before = Some(hash);
+    }
+    if n == 0
+        && let Some(first) = headers.first()
+        && first.header.height > Height(1)
+        && manifest.block.header.time.since_ms(first.header.time) <= UNORDERED_LIFETIME_MS_MAX
+    {
+        return wrong("it lacks blocks by which replays are recognised");
     }
     for stored in &chunk.blocks {
         let block = &stored.certified.block;

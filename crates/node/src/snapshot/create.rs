@@ -7,7 +7,7 @@ use std::{
 
 use hawser_ledger::{
     CertifiedHeader,
-    state::{ExportPart, StateLeaf, StateRead},
+    state::{ExportPart, StateLeaf, StateRead, StateView},
 };
 use hawser_primitives::{B256, Bytes, Height, encode};
 
@@ -195,7 +195,7 @@ impl Creation<'_, '_> {
         part: u32,
         leaves: &[StateLeaf],
     ) -> Result<Vec<ContentPart>, SnapshotError> {
-        let state = self.store.state(self.height)?;
+        let state = self.content()?;
         let suite = self.store.genesis().suite;
         let mut seen: BTreeMap<B256, ()> = BTreeMap::new();
         let mut chunks = Vec::new();
@@ -231,9 +231,15 @@ impl Creation<'_, '_> {
         Ok(chunks)
     }
 
+    /// Where content is found. It is never removed, and the state of the height may go out of reach
+    /// while this is at work.
+    fn content(&self) -> Result<StateView, SnapshotError> {
+        Ok(self.store.state(self.store.head().id().height)?)
+    }
+
     /// Hashes of content that stand anywhere in other content, the first one last.
     fn named_within(&self, content: &Bytes) -> Result<Vec<B256>, SnapshotError> {
-        let state = self.store.state(self.height)?;
+        let state = self.content()?;
         let mut found = Vec::new();
         for word in content.windows(WORD_BYTES).rev() {
             let hash = B256::from_slice(word);

@@ -10,7 +10,10 @@ use hawser_ledger::{
 use hawser_primitives::{B256, Bytes, Domain, Height, decode_exact, encode};
 
 use super::SnapshotError;
-use crate::{replica::CertifiedBlock, store::BlockResult};
+use crate::{
+    replica::CertifiedBlock,
+    store::{BlockResult, RECENT_HASHES},
+};
 
 /// The version of manifest and chunks.
 pub const FORMAT: u32 = 1;
@@ -335,6 +338,9 @@ impl Manifest {
         }
         if next != certifier.height.next() || self.first() > height {
             return wrong("its blocks do not end with the certifying one");
+        }
+        if self.first().0 > height.back(RECENT_HASHES).0.max(1) {
+            return wrong("it lacks blocks whose hashes contracts may ask for");
         }
         Ok(client)
     }

@@ -334,7 +334,10 @@ impl Joiner {
             return;
         };
         self.flights.remove(&answer.id);
-        if let Some(peer) = self.peers.get_mut(&from) {
+        // Telling what one has is no proof of sending it.
+        if !matches!(flight.ask, SnapshotAsk::List)
+            && let Some(peer) = self.peers.get_mut(&from)
+        {
             peer.silences = 0;
         }
         match (flight.ask, answer.reply) {
@@ -569,7 +572,9 @@ impl Joiner {
         let offer = target.offer;
         let sources = self.sources();
         if target.manifest.is_none() {
-            let peer = sources.iter().copied().find(|peer| self.ready(peer));
+            let ready = sources.iter().copied().filter(|peer| self.ready(peer));
+            let silences = |peer: &PeerId| self.peers.get(peer).map_or(0, |one| one.silences);
+            let peer = ready.min_by_key(silences);
             if !target.pending
                 && let Some(peer) = peer
             {

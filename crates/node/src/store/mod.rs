@@ -71,7 +71,7 @@ const ITEM_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Executed blocks kept in memory for readers.
 const RECENT_BLOCKS: usize = 128;
 /// Hashes kept for `BLOCKHASH`, and one more for the parent.
-const RECENT_HASHES: u64 = 257;
+pub(crate) const RECENT_HASHES: u64 = 257;
 
 /// Sizes that trade memory for speed.
 #[derive(Clone, Debug)]

@@ -37,9 +37,9 @@ pub(crate) fn genesis(suite: Suite) -> Arc<Genesis> {
         ..GenesisAccount::default()
     };
     let many = (0u64..70_000).map(|i| {
-        let mut address = Address::repeat_byte(0x33);
-        address.0[..8].copy_from_slice(&i.to_be_bytes());
-        (address, account.clone())
+        let mut address = [0x33; 20];
+        address[..8].copy_from_slice(&i.to_be_bytes());
+        (Address::from(address), account.clone())
     });
     Arc::new(Genesis {
         protocol_version: PROTOCOL_VERSION,
@@ -163,6 +163,7 @@ impl TestChain {
 
     pub(crate) fn take(&self, block: &CheckedBlock, certificate: &Certificate) {
         self.store.append(&block.block, certificate).unwrap();
+        self.store.sync_blocks().unwrap();
         self.store.execute(block, certificate.clone()).unwrap();
         if let Some(due) = self.store.flush_due() {
             self.store.flush_to(due).unwrap();
