@@ -42,8 +42,7 @@ impl Target {
     }
 }
 
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * KIB;
+const MIB: u64 = 1024 * 1024;
 
 const fn target(name: &'static str, seeds: fn() -> Vec<Vec<u8>>, run: fn(&[u8])) -> Target {
     Target {
@@ -51,7 +50,8 @@ const fn target(name: &'static str, seeds: fn() -> Vec<Vec<u8>>, run: fn(&[u8]))
         seeds,
         words: &[],
         run,
-        memory: 256 * KIB,
+        // The codec reads byte strings in pieces of up to a mebibyte, whatever length they announce.
+        memory: 2 * MIB,
     }
 }
 

@@ -514,7 +514,7 @@ fn content(disk: &dyn Disk, name: &str) -> Vec<u8> {
 
 /// Logs of a few records, behind a number that says whether checksums are set right afterwards.
 pub(crate) fn log() -> Vec<Vec<u8>> {
-    let bytes = log_of((0..6u8).map(|n| vec![n; usize::from(n) * 9]));
+    let bytes = log_of((0..6u8).map(|n| vec![n; 1 + usize::from(n) * 9]));
     vec![tagged(0, &bytes), tagged(1, &bytes)]
 }
 
