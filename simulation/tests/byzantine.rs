@@ -58,6 +58,9 @@ fn two_equivocators_of_four_are_found_and_named() {
     let mut found = 0;
     for seed in 30..36 {
         let plan = Plan {
+            // Both halves of the network are told at the same time, so neither hears of the other's
+            // block before it has its own.
+            faults: Faults::default(),
             byzantine: 2,
             ..plan(seed, 4, &[Misdeed::Equivocate])
         };

@@ -194,7 +194,7 @@ fn rolling_restarts_stop_nothing() {
                 ..Faults::default()
             },
             faulty_ms: 20_000,
-            transactions: 60,
+            transactions: 30,
             ..Plan::calm(seed)
         });
         assert!(outcome.crashes >= 8, "{}", outcome.crashes);

@@ -386,11 +386,10 @@ impl Oracle {
                 self.votes.sent(node, vote, set)?;
                 Record::Vote(signed.clone())
             }
-            Message::Proposal(signed) => {
+            // Those of others may be passed on: who locks in a late round shows what it locks on.
+            Message::Proposal(signed) if own == Some(signed.proposal.proposer) => {
                 outsider(signed.proposal.height, &signed.proposal.proposer)?;
-                if own == Some(signed.proposal.proposer) {
-                    self.votes.proposed(node, &signed.proposal)?;
-                }
+                self.votes.proposed(node, &signed.proposal)?;
                 Record::Proposal(signed.clone())
             }
             _ => return Ok(()),

@@ -126,7 +126,11 @@ impl World {
             candidates,
             skip: plan.skip.iter().copied().collect(),
             mischief: Mischief::new(count),
-            bounds: Sizes::bounds(count.saturating_sub(1)),
+            bounds: Sizes {
+                // A validator's own blocks come on top of the 64 that it looks at.
+                candidates: 2 * 64,
+                ..Sizes::bounds(count.saturating_sub(1))
+            },
             plan,
             genesis: Arc::new(genesis),
             dice,

@@ -187,7 +187,15 @@ fn vote_for(replica: &mut Replica, validator: u8, round: u32, block: B256) {
 
 #[test]
 fn votes_for_blocks_that_nobody_has_leave_room_for_what_is_proposed() {
-    let mut replica = started();
+    // Not the one whose turn it is.
+    let set = genesis().validator_set().unwrap();
+    let turn = set.address_at(hawser_consensus::proposer_index(&set, Height(1), Round(0)));
+    let own = if turn == Some(key(1).address()) { 2 } else { 1 };
+    let mut replica = replica(own);
+    replica.handle(START, Event::Started).unwrap();
+    for other in (1..=4).filter(|other| *other != own) {
+        replica.handle(START, Event::PeerUp(peer(other))).unwrap();
+    }
     let hash = |i: u32| B256::from(U256::from(i + 1_000));
     // One validator votes for another block in each of many rounds.
     for round in 1..200 {
@@ -195,7 +203,7 @@ fn votes_for_blocks_that_nobody_has_leave_room_for_what_is_proposed() {
     }
     assert_eq!(replica.candidates.wanted().len(), 64);
     let proposed = B256::repeat_byte(7);
-    tell(&mut replica, 2, &proposal_of(Height(1), proposed));
+    tell(&mut replica, 3, &proposal_of(Height(1), proposed));
     assert!(replica.candidates.is_wanted(&proposed));
     assert_eq!(replica.candidates.wanted().len(), 64);
 }
