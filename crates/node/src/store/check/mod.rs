@@ -126,6 +126,26 @@ impl CheckReport {
         }
     }
 
+    /// Where the state shows that more was durable, an end that looks torn is the damage.
+    fn place(&mut self) {
+        for finding in &mut self.findings {
+            let Some(begin) = finding.file.strip_suffix('*') else {
+                continue;
+            };
+            if finding.part == Part::State || !finding.reason.starts_with("the state is of block") {
+                continue;
+            }
+            let torn = self
+                .torn
+                .iter()
+                .position(|torn| torn.file.starts_with(begin));
+            if let Some(at) = torn {
+                let torn = self.torn.remove(at);
+                (finding.file, finding.offset) = (torn.file, Some(torn.offset));
+            }
+        }
+    }
+
     /// Takes over what reading a store of segments gave.
     fn take(&mut self, part: Part, check: SegmentsCheck) {
         self.torn.extend(check.torn);
@@ -213,6 +233,7 @@ pub fn check(
     checker.receipts()?;
     checker.blocks()?;
     checker.compare();
+    checker.report.place();
     checker.log(VOTE_LOG, Part::Votes)?;
     checker.log(CONVICTIONS_LOG, Part::Evidence)?;
     Ok(checker.report)
