@@ -64,6 +64,11 @@ pub(super) fn recover(files: &Files) -> Result<(State, Segments, Option<PageComm
 /// Opens a segment and cuts off what no commit names.
 fn open(files: &Files, number: u32, len: u64) -> Result<Arc<Segment>, LogError> {
     let name = files.segment_name(number);
+    if len < MAGIC_BYTES {
+        // Cut to that, it would be no segment the next time.
+        let reason = format!("the journal names {len} bytes of it, fewer than any segment has");
+        return Err(corrupt(&name, 0, reason));
+    }
     let file = files.disk.open(&name)?;
     let file = file.ok_or_else(|| corrupt(&name, 0, "it is missing".into()))?;
     let keeping = Keeping::of(&*files.disk, &name);
