@@ -21,6 +21,4 @@ mod network;
 mod process;
 
 pub use network::{Network, Options, Suite, ask, quantity};
-pub use process::{
-    Run, binary, free_ports, hawser, is_alive, kill_hard, read_pid, repository,
-};
+pub use process::{Run, binary, free_ports, hawser, is_alive, kill_hard, read_pid, repository};
