@@ -198,6 +198,7 @@ pub async fn evidence(
     Ok(Evidence {
         records,
         seen,
+        emptied: history.emptied(),
         accepted,
         own,
         copies,

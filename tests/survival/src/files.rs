@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::bed::Bed;
 use crate::netns;
@@ -82,6 +82,24 @@ pub fn tear(path: &Path, bytes: u64) -> Result<()> {
     file.set_len(used.saturating_sub(bytes))?;
     file.sync_all()?;
     Ok(())
+}
+
+/// Removes a folder, though somebody may still write into it; one that is not there is as good.
+///
+/// # Errors
+/// When files appear as fast as they are removed.
+pub fn remove(folder: &Path) -> Result<()> {
+    const TRIES: u32 = 100;
+    let mut last = None;
+    for _ in 0..TRIES {
+        match fs::remove_dir_all(folder) {
+            Ok(()) => return Ok(()),
+            Err(_) if !folder.exists() => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.map_or_else(|| anyhow!("not tried"), Into::into))
+        .with_context(|| format!("cannot remove {}", folder.display()))
 }
 
 /// Copies a folder with everything in it.
@@ -307,6 +325,17 @@ mod tests {
         assert_eq!(changed, [49]);
         tear(&path, 10).unwrap();
         assert_eq!(fs::read(&path).unwrap().len(), 90);
+    }
+
+    #[test]
+    fn a_folder_goes_with_everything_in_it_and_one_that_is_gone_is_no_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a");
+        fs::create_dir_all(folder.join("b")).unwrap();
+        fs::write(folder.join("b/c"), "x").unwrap();
+        remove(&folder).unwrap();
+        assert!(!folder.exists());
+        remove(&folder).unwrap();
     }
 
     #[test]

@@ -94,8 +94,18 @@ pub struct Seen {
     pub number: u64,
 }
 
+/// A node whose data was deleted, and so begins again at block 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Emptied {
+    /// The node.
+    pub node: u16,
+    /// When, in microseconds since the run began.
+    pub at_us: u64,
+}
+
 #[derive(Debug, Default)]
 struct Book {
+    emptied: Vec<Emptied>,
     records: Vec<Record>,
     seen: Vec<Seen>,
     /// Handed in without waiting for receipts, and taken by a node.
@@ -152,6 +162,18 @@ impl History {
     /// Adds a transaction that a node took.
     pub fn add_accepted(&self, hash: B256) {
         self.with(|book| book.accepted.push(hash));
+    }
+
+    /// Notes that a node's data is deleted now.
+    pub fn add_emptied(&self, node: u16) {
+        let at_us = self.now_us();
+        self.with(|book| book.emptied.push(Emptied { node, at_us }));
+    }
+
+    /// The nodes whose data was deleted.
+    #[must_use]
+    pub fn emptied(&self) -> Vec<Emptied> {
+        self.with(|book| book.emptied.clone())
     }
 
     /// How many operations have been acknowledged.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Outcome, Record, Seen, What};
+use crate::history::{Emptied, Outcome, Record, Seen, What};
 use crate::linear::{self, Op, Verdict};
 
 /// Violations listed in full; all are counted.
@@ -48,6 +48,8 @@ pub struct Evidence {
     pub records: Vec<Record>,
     /// What nodes showed without transactions.
     pub seen: Vec<Seen>,
+    /// Nodes whose data was deleted: they may go back, once.
+    pub emptied: Vec<Emptied>,
     /// Transactions that a node took, none of which died with it.
     pub accepted: Vec<B256>,
     /// Transactions of the harness itself.
@@ -321,7 +323,8 @@ fn ends(evidence: &Evidence, values: &Values, found: &mut Judgement) {
 }
 
 fn reads(evidence: &Evidence, values: &Values, found: &mut Judgement) {
-    let mut last: BTreeMap<u16, u64> = BTreeMap::new();
+    // What each node showed last: at which moment, and after which block.
+    let mut last: BTreeMap<u16, (u64, u64)> = BTreeMap::new();
     for seen in &evidence.seen {
         let expected = value_at(values, seen.register, seen.number);
         if seen.value != expected {
@@ -330,13 +333,18 @@ fn reads(evidence: &Evidence, values: &Values, found: &mut Judgement) {
                 seen.node, seen.value, seen.register, seen.number
             ));
         }
-        let before = last.insert(seen.node, seen.number);
-        if before.is_some_and(|before| before > seen.number) {
+        let before = last.insert(seen.node, (seen.at_us, seen.number));
+        let Some((at_us, number)) = before.filter(|(_, number)| *number > seen.number) else {
+            continue;
+        };
+        let emptied = evidence
+            .emptied
+            .iter()
+            .any(|one| one.node == seen.node && (at_us..=seen.at_us).contains(&one.at_us));
+        if !emptied {
             found.violation(format!(
-                "node {} went back from block {} to {}",
-                seen.node,
-                before.unwrap_or_default(),
-                seen.number
+                "node {} went back from block {number} to {}",
+                seen.node, seen.number
             ));
         }
     }

@@ -78,6 +78,7 @@ fn good() -> Evidence {
     Evidence {
         records,
         seen: vec![seen(0, 1, 1), seen(1, 1, 1), seen(0, 2, 2), seen(0, 4, 3)],
+        emptied: Vec::new(),
         accepted: vec![hash(77)],
         own: vec![hash(88)],
         copies: vec![copy(0), copy(1)],
@@ -194,6 +195,15 @@ fn a_read_of_what_was_not_there_and_a_node_that_goes_back_show() {
     shows(&found, "node 1 showed 2 in register 1 after block 1");
     let found = doctored(|run| run.seen.swap(2, 3));
     shows(&found, "node 0 went back from block 4 to 2");
+    // A node whose data was deleted in between begins again; another may not.
+    for (node, clean) in [(0, true), (1, false)] {
+        let found = doctored(|run| {
+            run.seen.swap(2, 3);
+            run.seen[3].at_us = 900;
+            run.emptied.push(Emptied { node, at_us: 800 });
+        });
+        assert_eq!(found.is_clean(), clean, "{found:?}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Bed, METRICS, PEERS, RPC};
+use crate::run::load_per_processor;
 
 /// How long a node may take to answer after its start.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -180,7 +181,7 @@ impl Bed {
     /// # Errors
     /// When it ends, or does not answer in time; the message ends with what it printed last.
     pub async fn wait_for(&self, node: u16) -> Result<()> {
-        let end = Instant::now() + START_LIMIT;
+        let end = Instant::now() + START_LIMIT.mul_f64(load_per_processor().max(1.0));
         while self.ask(node, "eth_blockNumber", json!([])).await.is_err() {
             ensure!(
                 self.runs(node) && Instant::now() < end,

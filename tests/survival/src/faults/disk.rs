@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::REBUILD_LIMIT;
 use super::scene::{Scene, shorten};
 use crate::files::{self, SlowDisk};
+use crate::run::load_per_processor;
 
 /// How long a node may run on with a full disk, or with damaged files, before it is looked at.
 const NOTICE_LIMIT: Duration = Duration::from_secs(20);
@@ -93,7 +94,7 @@ impl Scene<'_> {
     pub(super) async fn deleted_running(&mut self) -> Result<()> {
         let node = self.victim();
         self.begin();
-        std::fs::remove_dir_all(files::data(self.bed, node))?;
+        files::remove(&files::data(self.bed, node))?;
         match self.bed.ended(node, self.hold).await {
             Ok(code) => self.notes.push(format!(
                 "the node stopped by itself with code {code:?}: {}",
@@ -116,13 +117,13 @@ impl Scene<'_> {
             self.bed.kill(node).await?;
         }
         let place = files::data(self.bed, node);
-        if place.exists() {
-            std::fs::remove_dir_all(&place)?;
-        }
+        files::remove(&place)?;
+        self.history.add_emptied(node);
         files::votes(self.bed, node, false)?;
         self.bed.restart(node).await?;
         let top = self.bed.top().await;
-        self.bed.reaches(node, top + 1, REBUILD_LIMIT).await?;
+        let limit = REBUILD_LIMIT.mul_f64(load_per_processor().max(1.0));
+        self.bed.reaches(node, top + 1, limit).await?;
         self.bed.stop(node).await?;
         files::votes(self.bed, node, true)?;
         self.bed.restart(node).await?;
