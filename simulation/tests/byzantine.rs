@@ -1,4 +1,4 @@
-//! Validators that lie: up to a third changes nothing, more is found.
+//! Validators that lie: up to a third of them changes nothing.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use hawser_simulation::{Faults, Misdeed, Misdeeds, Outcome, Plan, World};
@@ -51,33 +51,4 @@ fn equivocators_are_reported_by_those_who_saw_both() {
         .map(|seed| run(plan(seed, 4, &[Misdeed::Equivocate])).reported)
         .sum();
     assert!(reported > 0, "nobody noticed");
-}
-
-#[test]
-fn two_equivocators_of_four_are_found_and_named() {
-    let mut found = 0;
-    for seed in 30..36 {
-        let plan = Plan {
-            // Both halves of the network are told at the same time, so neither hears of the other's
-            // block before it has its own.
-            faults: Faults::default(),
-            byzantine: 2,
-            ..plan(seed, 4, &[Misdeed::Equivocate])
-        };
-        assert!(!plan.is_tolerable());
-        match World::new(plan).and_then(World::run) {
-            Ok(outcome) => {
-                panic!("seed {seed} passes with half of the validators lying: {outcome:?}")
-            }
-            Err(violation) if violation.rule() == "agreement" => {
-                let (_, names) = violation.0.split_once("signed both certificates:").unwrap();
-                // Both, in the certificates and among those who signed twice.
-                assert_eq!(names.matches("0x").count(), 4, "{violation}");
-                found += 1;
-            }
-            // A correct node may stop by itself before, because what is final contradicts it.
-            Err(violation) => assert_eq!(violation.rule(), "stopped", "{violation}"),
-        }
-    }
-    assert!(found >= 3, "{found} of 6 ended with two certificates");
 }
