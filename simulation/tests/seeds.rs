@@ -45,7 +45,8 @@ fn a_seed_repeats_to_the_same_audit_hash() {
 fn the_swarm_draws_every_kind_of_fault_and_never_too_many_faulty_validators() {
     let plans: Vec<_> = (1..400).map(Plan::draw).collect();
     assert!(plans.iter().all(Plan::is_tolerable));
-    let kinds: [(&str, fn(&Plan) -> bool); 17] = [
+    type Kind = (&'static str, fn(&Plan) -> bool);
+    let kinds: [Kind; 17] = [
         ("loss", |p| p.faults.loss_per_mille > 0),
         ("duplicate", |p| p.faults.duplicate_per_mille > 0),
         ("hold", |p| p.faults.hold_per_mille > 0),

@@ -74,7 +74,7 @@ impl Net {
             self.put(&format!("after-{node}-{i}.txt"), url);
             !self.waiting(node).contains("votes: ") && self.status(node)["state"] == "ready"
         });
-        assert_eq!(self.status(node)["hash"].is_string(), true);
+        assert!(self.status(node)["hash"].is_string());
     }
 }
 
@@ -150,7 +150,10 @@ fn a_network_is_backed_up_restored_and_joined_by_snapshot_while_it_runs() {
     net.comes_back(2, &url);
     let log = fs::read_to_string(net.0.path(".hawser/node2/node.log")).unwrap_or_default();
     assert!(text.contains("mode = \"snapshot\""), "{text}");
-    assert!(log.is_empty() || log.contains("that of the snapshot"), "{log}");
+    assert!(
+        log.is_empty() || log.contains("that of the snapshot"),
+        "{log}"
+    );
 
     // Nobody may say so while it is not needed.
     let node = ["node", "allow-votes", "--config", &second];

@@ -238,7 +238,7 @@ impl<'a> World<'a> {
         let manner = self.peers[&to];
         if manner == M::Busy {
             self.busy += 1;
-            if self.busy % 2 == 0 {
+            if self.busy.is_multiple_of(2) {
                 return Some(SnapshotReply::Refused(SnapshotRefusal::Busy));
             }
         }

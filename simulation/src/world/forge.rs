@@ -91,7 +91,6 @@ impl World {
                         block: Some(block),
                         validator,
                     };
-                    let signature = signature.clone();
                     agreement(Message::Vote(SignedVote { vote, signature }))
                 };
                 votes.map(vote).collect()
@@ -104,7 +103,7 @@ impl World {
                     height,
                     round,
                     block,
-                    signatures: signers.map(|one| (one, signature.clone())).collect(),
+                    signatures: signers.map(|one| (one, signature)).collect(),
                 };
                 vec![agreement(Message::Polka(polka))]
             }
@@ -174,7 +173,7 @@ impl World {
         let signature = key.sign(&message);
         let signed = |validator| CommitSignature {
             validator,
-            signature: signature.clone(),
+            signature,
         };
         let signatures = match kind {
             // One signature; the same one many times; the same one in everybody's name.
