@@ -42,6 +42,13 @@ fn a_seed_repeats_to_the_same_audit_hash() {
 }
 
 #[test]
+fn a_block_that_was_judged_before_its_proposal_came_is_voted_for_in_every_later_round() {
+    // Two liars name blocks of their own in the first rounds; the verdict on an honest block, whose
+    // votes came before its proposal, found no room among those, and one validator never voted for it.
+    range(401, 402);
+}
+
+#[test]
 fn the_swarm_draws_every_kind_of_fault_and_never_too_many_faulty_validators() {
     let plans: Vec<_> = (1..400).map(Plan::draw).collect();
     assert!(plans.iter().all(Plan::is_tolerable));

@@ -63,6 +63,10 @@ pub(super) struct Candidates {
     entries: BTreeMap<B256, Entry>,
     /// Parts by sender: no peer can spoil what another sends.
     assemblies: BTreeMap<(PeerId, B256), Assembly>,
+    /// Proposals of blocks whose verdict was given before they came in. The agreement keeps a few
+    /// blocks for each round, so a verdict for the round of another proposal, or of none, may not
+    /// have been kept.
+    judged_before: Vec<(B256, Round, Address)>,
 }
 
 impl Candidates {
@@ -138,6 +142,7 @@ impl Candidates {
     }
 
     pub(super) fn clear(&mut self) {
+        self.judged_before.clear();
         self.entries.clear();
         self.assemblies.clear();
     }
@@ -247,11 +252,19 @@ impl Replica {
                 asked: 0,
             }
         });
-        if let Some(SignedProposal { proposal, .. }) = proposal
-            && entry.proposer.is_none()
-        {
-            entry.round = proposal.round;
-            entry.proposer = Some(proposal.proposer);
+        if let Some(SignedProposal { proposal, .. }) = proposal {
+            if matches!(entry.body, Body::Valid(_) | Body::Invalid) {
+                // What this node proposes, its agreement knows.
+                if Some(proposal.proposer) == self.address {
+                    return;
+                }
+                let again = (hash, proposal.round, proposal.proposer);
+                self.candidates.judged_before.push(again);
+            } else {
+                // The verdict is for the newest proposal.
+                entry.round = proposal.round;
+                entry.proposer = Some(proposal.proposer);
+            }
         }
         self.take_early(hash);
     }
@@ -378,6 +391,18 @@ impl Replica {
         };
         if self.bft.height() != Some(next) {
             return Ok(());
+        }
+        for (hash, round, proposer) in std::mem::take(&mut self.candidates.judged_before) {
+            let valid = match self.candidates.entries.get(&hash).map(|entry| &entry.body) {
+                Some(Body::Valid(_)) => true,
+                Some(Body::Invalid) => false,
+                _ => continue,
+            };
+            let outputs = self.bft.on_block(next, round, proposer, hash, valid)?;
+            self.apply(outputs)?;
+            if self.tip.height.next() != next {
+                return Ok(());
+            }
         }
         let complete: Vec<_> = self
             .candidates
