@@ -201,11 +201,12 @@ fn votes_for_blocks_that_nobody_has_leave_room_for_what_is_proposed() {
     for round in 1..200 {
         vote_for(&mut replica, 4, round, hash(round));
     }
-    assert_eq!(replica.candidates.wanted().len(), 64);
+    // The agreement keeps votes for ten rounds ahead.
+    assert_eq!(replica.candidates.wanted().len(), 10);
     let proposed = B256::repeat_byte(7);
     tell(&mut replica, 3, &proposal_of(Height(1), proposed));
     assert!(replica.candidates.is_wanted(&proposed));
-    assert_eq!(replica.candidates.wanted().len(), 64);
+    assert_eq!(replica.candidates.wanted().len(), 11);
 }
 
 #[test]
@@ -217,8 +218,8 @@ fn votes_for_rounds_far_ahead_are_not_kept() {
         vote_for(&mut replica, 4, round, block);
         replica.candidates.is_named(&block)
     };
-    assert!(logged(1_000));
-    assert!(!logged(1_001));
+    assert!(logged(10));
+    assert!(!logged(11));
 }
 
 #[test]

@@ -265,6 +265,10 @@ impl Authenticator {
                 found: found.chars().take(128).collect(),
             });
         }
+        // One spelling only: digits of another case would be another text under the same seal.
+        if seal.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(malformed());
+        }
         let seal = hex::decode(seal).map_err(|_| malformed())?;
         let parts = [text.as_bytes()];
         if !self.key.opens(realm.suite, "challenge", &parts, &seal) {
