@@ -82,6 +82,11 @@ rust-test: need-cargo need-cc ## Rust tests without the end-to-end ones
 e2e: build clients-setup ## End-to-end tests only
 	HAWSER_BIN="$(abspath $(HAWSER))" $(CARGO) test $(CARGO_FLAGS) -p hawser-e2e
 
+.PHONY: long-tests
+long-tests: build clients-setup ## What is too long for every day, before a release: an hour and a half
+	HAWSER_BIN="$(abspath $(HAWSER))" $(CARGO) test $(CARGO_FLAGS) --workspace -- --ignored \
+		--skip write_seeds --skip writes_cases_for_another_implementation
+
 .PHONY: interop
 interop: need-cargo need-cc clients-setup ## National cryptography against OpenSSL, sm-crypto and gmssl; rules against Starlark
 	$(CARGO) test $(CARGO_FLAGS) -p hawser-interop

@@ -71,6 +71,9 @@ pub struct BenchArgs {
     /// Transactions in a JSON-RPC batch
     #[arg(long, default_value_t = 100, value_parser = value_parser!(u32).range(1..=1_000))]
     pub batch: u32,
+    /// Only the rate at saturation: no latency, no queries, and in comparisons ERC-20 transfers alone
+    #[arg(long)]
+    pub throughput: bool,
     /// HTTP connections, over all nodes
     #[arg(long, default_value_t = 8, value_parser = value_parser!(u32).range(4..=256))]
     pub connections: u32,
@@ -104,6 +107,7 @@ pub(crate) struct Plan {
     pub(crate) latency_warmup: u32,
     pub(crate) evidence_s: u64,
     pub(crate) open_loop_s: u64,
+    pub(crate) throughput: bool,
 }
 
 /// How long the sent transactions may take to be executed after a run, in seconds.
@@ -122,6 +126,7 @@ impl Plan {
                 latency_warmup: 5,
                 evidence_s: 4,
                 open_loop_s: 4,
+                throughput: args.throughput,
             }
         } else {
             Self {
@@ -134,6 +139,7 @@ impl Plan {
                 latency_warmup: 20,
                 evidence_s: (args.seconds.unwrap_or(20) / 2).max(5),
                 open_loop_s: (args.seconds.unwrap_or(20) / 2).max(5),
+                throughput: args.throughput,
             }
         }
     }
@@ -143,14 +149,8 @@ impl Plan {
     pub(crate) fn expected_s(&self, suites: u64, anvil: bool) -> u64 {
         let load = self.ramp_s + self.seconds;
         let latency = u64::from(self.latency_samples + self.latency_warmup) * 7 / 10;
-        let hawser = 45
-            + 2 * (load + 10)
-            + self.ramp_s
-            + self.evidence_s
-            + 8
-            + latency
-            + self.open_loop_s
-            + 5;
+        let beside = 45 + load + self.ramp_s + self.evidence_s + latency + self.open_loop_s;
+        let hawser = 30 + load + if self.throughput { 0 } else { beside };
         let reference = if anvil { load + 15 } else { 0 };
         suites * (30 + self.rest_s + self.idle_s + u64::from(self.pairs) * (hawser + reference))
     }
@@ -173,6 +173,7 @@ pub(crate) fn test_args(quick: bool) -> BenchArgs {
         quick,
         window: 20_000,
         batch: 100,
+        throughput: false,
         connections: 8,
         rate_max: 12_000,
         seed: 1,

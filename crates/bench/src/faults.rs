@@ -30,6 +30,8 @@ pub enum Fault {
 
 /// How long a stopped validator stands still.
 const STOPPED: Duration = Duration::from_secs(2);
+/// How long it is waited for one that is behind.
+const CATCH_UP_MAX: Duration = Duration::from_secs(120);
 
 impl Fault {
     /// In English and in Chinese.
@@ -63,10 +65,10 @@ pub struct Events {
     pub node: u16,
     /// When it was stopped.
     pub down_s: f64,
-    /// When it ran again; killed ones when all nodes agreed again.
+    /// When it was started, or went on.
     pub up_s: f64,
-    /// From then until it showed the height of the others.
-    pub caught_up_s: f64,
+    /// From then until it showed the height that the others had once it answered; none if it took more than two minutes.
+    pub caught_up_s: Option<f64>,
     /// From the stop until another node counted one peer less; none where that was not seen.
     pub noticed_s: Option<f64>,
 }
@@ -167,22 +169,26 @@ pub(crate) async fn happen(
         }
         sleep(Duration::from_millis(10)).await;
     }
+    events.up_s = start.elapsed().as_secs_f64();
+    let back = Instant::now();
     match fault {
         Fault::Stop2s => network.signal(node, Signal::CONT)?,
-        Fault::CrashOne | Fault::CrashLeader => network.resume().await?,
+        Fault::CrashOne | Fault::CrashLeader => network.restart().await?,
     }
-    events.up_s = start.elapsed().as_secs_f64();
     let own = network
         .urls
         .get(usize::from(node))
         .cloned()
         .unwrap_or_default();
-    let (own, back) = (Client::new(&own)?, Instant::now());
+    let own = Client::new(&own)?;
     let height = observer.height().await?;
-    while own.height().await.unwrap_or(0) < height {
+    while back.elapsed() < CATCH_UP_MAX {
+        if own.height().await.unwrap_or(0) >= height {
+            events.caught_up_s = Some(back.elapsed().as_secs_f64());
+            break;
+        }
         sleep(Duration::from_millis(10)).await;
     }
-    events.caught_up_s = back.elapsed().as_secs_f64();
     Ok(events)
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Read,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -104,6 +105,29 @@ impl Hawser {
     pub(crate) async fn resume(&self) -> Result<()> {
         let home = ["--home".to_owned(), self.home().display().to_string()];
         self.command("up", &home).await
+    }
+
+    /// Starts what has died. Under full load a node may take longer to catch up than `up` waits for.
+    pub(crate) async fn restart(&self) -> Result<()> {
+        let home = self.home().display().to_string();
+        let arguments = ["--home", &home, "--wait", "2"].map(str::to_owned);
+        match self.command("up", &arguments).await {
+            Err(_) if self.pids().len() == usize::from(self.nodes) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Has a running node make a snapshot; gives its size in bytes.
+    pub(crate) async fn snapshot(&self, node: u16) -> Result<u64> {
+        let config = self.home().join(format!("node{node}/node.toml"));
+        let to = self.dir.path().join("snapshot");
+        // The one before: each is a whole one.
+        let _ = fs::remove_dir_all(&to);
+        let arguments = ["create", "--config"].map(str::to_owned);
+        let paths = [config.display().to_string(), "--to".to_owned()];
+        let all = [&arguments[..], &paths, &[to.display().to_string()]].concat();
+        self.command("snapshot", &all).await?;
+        Ok(proc::disk_bytes(&to))
     }
 
     /// Stops it cleanly; the data stays.
@@ -374,7 +398,14 @@ pub(crate) fn find_anvil(choice: &str, binary: &Path) -> Result<Option<PathBuf>>
         "auto" => Ok(auto_anvil(binary)),
         path => {
             let path = PathBuf::from(path);
-            if path.is_file() {
+            if is_script(&path) {
+                // Ending it would leave the program behind, and its processor time unseen.
+                let text = format!(
+                    "{}: a script that starts the program; name the program itself, or leave it to --anvil auto",
+                    path.display()
+                );
+                Err(BenchError::Target(text))
+            } else if path.is_file() {
                 Ok(Some(path))
             } else {
                 let text = format!(
@@ -385,6 +416,13 @@ pub(crate) fn find_anvil(choice: &str, binary: &Path) -> Result<Option<PathBuf>>
             }
         }
     }
+}
+
+/// Whether a file begins as scripts do.
+fn is_script(path: &Path) -> bool {
+    let mut begin = [0; 2];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut begin));
+    read.is_ok() && begin == *b"#!"
 }
 
 /// The native program of the npm package in `tests/clients`, here or above, or near the binary;
@@ -410,6 +448,18 @@ fn auto_anvil(binary: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_launcher_in_place_of_anvil_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("anvil");
+        let find = || find_anvil(&path.display().to_string(), Path::new("hawser"));
+        assert!(find().is_err());
+        fs::write(&path, "#!/usr/bin/env node\n").unwrap();
+        assert!(find().unwrap_err().to_string().contains("--anvil auto"));
+        fs::write(&path, [0x7f, b'E', b'L', b'F']).unwrap();
+        assert_eq!(find().unwrap(), Some(path.clone()));
+    }
 
     #[test]
     fn ports_in_a_row_are_free() {

@@ -82,6 +82,9 @@ pub struct MeasureArgs {
     /// Faults during a saturated run
     #[arg(long, value_enum, value_delimiter = ',')]
     pub fault: Vec<Fault>,
+    /// Measure latency at half the rate again while the nodes make snapshots, one after the other
+    #[arg(long, conflicts_with = "target")]
+    pub snapshots: bool,
     /// Length of the stability class, in seconds
     #[arg(long, default_value_t = 300, value_parser = value_parser!(u64).range(5..=86_400))]
     pub stability_seconds: u64,
@@ -100,6 +103,7 @@ impl Default for MeasureArgs {
             envelope: None,
             class: vec![ClassChoice::Stress, ClassChoice::Spike],
             fault: Vec::new(),
+            snapshots: false,
             stability_seconds: 300,
         }
     }
@@ -149,6 +153,7 @@ impl MeasureArgs {
             ("--envelope", self.envelope.is_some()),
             ("--class", self.class != plain.class),
             ("--fault", !self.fault.is_empty()),
+            ("--snapshots", self.snapshots),
             (
                 "--stability-seconds",
                 self.stability_seconds != plain.stability_seconds,
@@ -236,6 +241,8 @@ pub(crate) struct Lengths {
     pub(crate) ramp_s: u64,
     pub(crate) seconds: u64,
     pub(crate) calibrate_s: u64,
+    /// Rest before a level: what saturation left to be written out is not its load.
+    pub(crate) rest_s: u64,
     pub(crate) level_s: u64,
     /// Parts of the saturation rate, in per cent.
     pub(crate) levels: &'static [u32],
@@ -249,11 +256,20 @@ pub(crate) struct Lengths {
 
 impl Lengths {
     pub(crate) fn of(args: &BenchArgs) -> Self {
+        let all = Self::with_levels(args);
+        if args.throughput {
+            return Self { levels: &[], ..all };
+        }
+        all
+    }
+
+    fn with_levels(args: &BenchArgs) -> Self {
         if args.quick {
             return Self {
                 ramp_s: 1,
                 seconds: args.seconds.unwrap_or(4).min(10),
                 calibrate_s: 1,
+                rest_s: 1,
                 level_s: 2,
                 levels: &[10, 50],
                 class_s: 2,
@@ -268,6 +284,7 @@ impl Lengths {
             ramp_s: 5,
             seconds: args.seconds.unwrap_or(60),
             calibrate_s: 3,
+            rest_s: 10,
             level_s: 20,
             levels: &[10, 50, 80, 95],
             class_s: 20,
@@ -286,7 +303,8 @@ impl Lengths {
             Class::Stability => self.stability_s,
             Class::Overload => self.overload_s + self.recovery_s,
         });
-        let levels = self.levels.len() as u64 * (self.level_s + 2);
+        let levels = self.levels.len() + usize::from(args.measure.snapshots);
+        let levels = levels as u64 * (self.rest_s + self.level_s + 2);
         let faults = args.measure.fault.len() as u64 * (3 * self.fault_s + 10);
         let own =
             self.ramp_s + self.seconds + 2 * self.calibrate_s + levels + faults + self.query_s;

@@ -69,6 +69,14 @@ pub struct HawserRun {
     pub erc20: LoadReport,
     /// Bytes on the disk per transaction of that run and node, both ends after a clean stop.
     pub disk_bytes_per_transaction: f64,
+    /// What is measured beside that rate; `None` if only the rate was asked for.
+    #[serde(flatten)]
+    pub beside: Option<Beside>,
+}
+
+/// What is measured on a network after its rate of ERC-20 transfers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Beside {
     /// One transaction at a time, each on the network at rest.
     pub idle_latency: Percentiles,
     /// One transaction at a time, each as soon as the one before is executed.
@@ -200,34 +208,34 @@ impl SuiteReport {
             }),
             ("ERC-20, Hawser ÷ anvil", "", |p| p.ratio),
             ("ERC-20, native envelope", "tx/s", |p| {
-                Some(p.hawser.native.steady.tps)
+                Some(p.hawser.beside.as_ref()?.native.steady.tps)
             }),
             ("evidence in batches of 100", "records/s", |p| {
-                Some(p.hawser.records_per_second)
+                Some(p.hawser.beside.as_ref()?.records_per_second)
             }),
             ("latency, idle, p50", "ms", |p| {
-                Some(p.hawser.idle_latency.p50_ms)
+                Some(p.hawser.beside.as_ref()?.idle_latency.p50_ms)
             }),
             ("latency, idle, p95", "ms", |p| {
-                Some(p.hawser.idle_latency.p95_ms)
+                Some(p.hawser.beside.as_ref()?.idle_latency.p95_ms)
             }),
             ("latency, idle, p99", "ms", |p| {
-                Some(p.hawser.idle_latency.p99_ms)
+                Some(p.hawser.beside.as_ref()?.idle_latency.p99_ms)
             }),
             ("latency, one after the other, p50", "ms", |p| {
-                Some(p.hawser.serial_latency.p50_ms)
+                Some(p.hawser.beside.as_ref()?.serial_latency.p50_ms)
             }),
             ("latency, one after the other, p95", "ms", |p| {
-                Some(p.hawser.serial_latency.p95_ms)
+                Some(p.hawser.beside.as_ref()?.serial_latency.p95_ms)
             }),
             ("latency at half the rate, p50", "ms", |p| {
-                Some(p.hawser.half_rate.latency.p50_ms)
+                Some(p.hawser.beside.as_ref()?.half_rate.latency.p50_ms)
             }),
             ("latency at half the rate, p95", "ms", |p| {
-                Some(p.hawser.half_rate.latency.p95_ms)
+                Some(p.hawser.beside.as_ref()?.half_rate.latency.p95_ms)
             }),
             ("latency at half the rate, p99", "ms", |p| {
-                Some(p.hawser.half_rate.latency.p99_ms)
+                Some(p.hawser.beside.as_ref()?.half_rate.latency.p99_ms)
             }),
             ("processor per ERC-20 transfer and validator", "µs", |p| {
                 Some(p.hawser.erc20.cpu_us_per_transaction)

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     latency::{self, Gap},
     load::{self, Drive},
-    report::{HawserRun, Idle, LoadReport, Pair, Report, SuiteReport},
+    report::{Beside, HawserRun, Idle, LoadReport, Pair, Report, SuiteReport},
     setup, verify,
     workload::{Kind, RECORDS, Spec, Workload},
 };
@@ -112,7 +112,12 @@ impl Session {
         let scheme = native_scheme(network.suite);
         // SM2 is slower to sign, and to verify as well.
         let share = if scheme == Scheme::Sm2 { 2 } else { 1 };
-        let native = self.spec(network, Kind::Native(scheme), load / share)?;
+        let native = if self.args.throughput {
+            0
+        } else {
+            load / share
+        };
+        let native = self.spec(network, Kind::Native(scheme), native)?;
         Ok(Prepared {
             ethereum: Workload::sign(ethereum, &self.progress).await?,
             native: Workload::sign(native, &self.progress).await?,
@@ -193,8 +198,36 @@ impl Session {
         let disk = network.disk_bytes().saturating_sub(disk_before);
         let committed = erc20.counters.accepted.max(1) as f64;
         let nodes = network.urls.len().max(1) as f64;
-        network.resume().await?;
+        let beside = if self.args.throughput {
+            None
+        } else {
+            network.resume().await?;
+            let load = (erc20.steady.tps, used.as_slice());
+            let beside = self.beside(network, prepared, owners.len(), load).await?;
+            network.stop().await?;
+            Some(beside)
+        };
+        Ok(HawserRun {
+            up_ms: millis(network.up_time),
+            first_block_ms: millis(first_block),
+            resume_ms,
+            idle,
+            disk_bytes_per_transaction: disk as f64 / committed / nodes,
+            erc20,
+            beside,
+        })
+    }
 
+    /// Latency, the native envelope and evidence, on a network of which `rate` and `used` transactions of each account
+    /// are known.
+    async fn beside(
+        &self,
+        network: &Hawser,
+        prepared: &Prepared,
+        owners: usize,
+        (rate, used): (f64, &[usize]),
+    ) -> Result<Beside> {
+        let (chain, seed) = (network.chain, self.args.seed);
         let (warmup, samples) = (self.plan.latency_warmup, self.plan.latency_samples);
         let bar = self
             .progress
@@ -209,32 +242,21 @@ impl Session {
         bar.done();
         let bar = self.progress.bar("latency at half the rate", 0);
         let length = Duration::from_secs(self.plan.open_loop_s);
-        let rate = erc20.steady.tps / 2.0;
-        let at_half = latency::open_loop(&network.urls, &prepared.ethereum, &used, rate, length);
+        let at_half =
+            latency::open_loop(&network.urls, &prepared.ethereum, used, rate / 2.0, length);
         let (half_rate, _) = at_half.await?;
         bar.done();
 
         let native = self.drive(&network.urls, usize::MAX);
         let (native, _) = self.load(network, &native, &prepared.native, 2).await?;
-        verify::check_supply(
-            &network.urls,
-            prepared.native.spec.token,
-            owners.len() as u64,
-        )
-        .await?;
+        let token = prepared.native.spec.token;
+        verify::check_supply(&network.urls, token, owners as u64).await?;
         let evidence = self.evidence(network).await?;
-        network.stop().await?;
-        Ok(HawserRun {
-            up_ms: millis(network.up_time),
-            first_block_ms: millis(first_block),
-            resume_ms,
-            idle,
-            disk_bytes_per_transaction: disk as f64 / committed / nodes,
+        Ok(Beside {
             idle_latency,
             serial_latency,
             half_rate,
             records_per_second: evidence.steady.tps * RECORDS as f64,
-            erc20,
             native,
             evidence,
         })

@@ -150,6 +150,7 @@ impl Session {
                     start: bed.start,
                     saturation: None,
                     levels: Vec::new(),
+                    snapshots: None,
                     classes: Vec::new(),
                     overload: None,
                     faults: Vec::new(),

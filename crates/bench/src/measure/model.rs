@@ -77,6 +77,8 @@ pub struct WorkloadRun {
     pub saturation: Option<Saturation>,
     /// At parts of that.
     pub levels: Vec<Level>,
+    /// At half of it, while snapshots are made.
+    pub snapshots: Option<Snapshots>,
     /// The classes of load.
     pub classes: Vec<ClassReport>,
     /// Beyond saturation.
@@ -181,6 +183,17 @@ pub struct Level {
     pub success: f64,
     /// How late requests left at the 99th percentile, in milliseconds: whether the generator kept up.
     pub behind_p99_ms: f64,
+}
+
+/// A level with snapshots beside it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshots {
+    /// The level.
+    pub level: Level,
+    /// Snapshots finished meanwhile, by all nodes.
+    pub made: u64,
+    /// Bytes of the last of them.
+    pub bytes: u64,
 }
 
 /// A class of load.

@@ -10,7 +10,7 @@ use hawser_primitives::Address;
 use super::{
     bed::Bed,
     checks,
-    model::{Class, ClassReport, Level, Overload, QueryReport, WorkloadRun},
+    model::{Class, ClassReport, Level, Overload, QueryReport, Snapshots, WorkloadRun},
     saturate::with_memory,
     stage::{Part, Stage},
 };
@@ -86,6 +86,21 @@ pub(super) fn unrefused(driven: &Driven) -> Result<()> {
     }
 }
 
+fn level_of(driven: Driven, percent: u32, offered_tps: f64) -> Result<Level> {
+    unrefused(&driven)?;
+    let success = success(&driven);
+    let latency = Percentiles::of(driven.latencies_ms)
+        .ok_or_else(|| void(format!("nothing was executed at {percent} % of saturation")))?;
+    let behind = Percentiles::of(driven.behind_ms);
+    Ok(Level {
+        percent,
+        offered_tps,
+        latency,
+        success,
+        behind_p99_ms: behind.map_or(0.0, |behind| behind.p99_ms),
+    })
+}
+
 impl Phases<'_> {
     pub(super) fn text(&self, en: &str, zh: &str) -> String {
         self.progress.text(en, zh)
@@ -136,9 +151,14 @@ impl Phases<'_> {
             return Err(void("nothing was executed at saturation"));
         }
         for percent in self.lengths.levels {
+            self.rest().await;
             let (level, apart) = self.level(stage, rate, *percent).await?;
             run.levels.push(level);
             run.start.apart_ms = run.start.apart_ms.or(apart);
+        }
+        if self.args.measure.snapshots {
+            self.rest().await;
+            run.snapshots = Some(self.level_with_snapshots(stage, rate).await?);
         }
         for class in &self.args.measure.classes() {
             if *class == Class::Overload {
@@ -149,6 +169,9 @@ impl Phases<'_> {
         }
         for fault in &self.args.measure.fault {
             run.faults.push(self.fault(stage, rate, *fault).await?);
+        }
+        if self.args.throughput {
+            return Ok(());
         }
         let queries = self.queries_on(stage).await?;
         let asked = ask(
@@ -205,6 +228,29 @@ impl Phases<'_> {
         }
     }
 
+    /// What a part before left to be written out is not the next one's load.
+    async fn rest(&self) {
+        let bar = self.progress.bar(&self.text("rest", "静置"), 0);
+        tokio::time::sleep(seconds(self.lengths.rest_s)).await;
+        bar.done();
+    }
+
+    fn level_part<'n>(&self, name: &'n str, offered: f64) -> Part<'n> {
+        let ramp = seconds(self.lengths.ramp_s.min(2));
+        // Slow workloads need longer for a handful of transactions.
+        let handful = (5.0 / offered.max(0.01)).ceil().min(60.0) as u64;
+        let length = seconds(self.lengths.level_s.max(handful));
+        Part {
+            name,
+            pace: Pace::Rate(offered),
+            ramp,
+            length,
+            transactions: (offered * (ramp + length).as_secs_f64()) as u64 + 1,
+            answer: ANSWER,
+            hold: false,
+        }
+    }
+
     async fn level(
         &self,
         stage: &mut Stage<'_>,
@@ -212,20 +258,9 @@ impl Phases<'_> {
         percent: u32,
     ) -> Result<(Level, Option<Percentiles>)> {
         let offered = rate * f64::from(percent) / 100.0;
-        let ramp = seconds(self.lengths.ramp_s.min(2));
-        // Slow workloads need longer for a handful of transactions.
-        let handful = (5.0 / offered.max(0.01)).ceil().min(60.0) as u64;
-        let length = seconds(self.lengths.level_s.max(handful));
         let name = format!("{} {percent} %", self.text("latency at", "时延，负载"));
-        let part = Part {
-            name: &name,
-            pace: Pace::Rate(offered),
-            ramp,
-            length,
-            transactions: (offered * (ramp + length).as_secs_f64()) as u64 + 1,
-            answer: ANSWER,
-            hold: false,
-        };
+        let part = self.level_part(&name, offered);
+        let (ramp, length) = (part.ramp, part.length);
         let urls = stage.bed.urls.clone();
         let beside = |_| async move {
             if percent == SPREAD_PERCENT && urls.len() > 1 {
@@ -236,19 +271,41 @@ impl Phases<'_> {
             }
         };
         let (driven, apart) = stage.play(part, beside).await?;
-        unrefused(&driven)?;
-        let success = success(&driven);
-        let latency = Percentiles::of(driven.latencies_ms)
-            .ok_or_else(|| void(format!("nothing was executed at {percent} % of saturation")))?;
-        let behind = Percentiles::of(driven.behind_ms);
-        let level = Level {
-            percent,
-            offered_tps: offered,
-            latency,
-            success,
-            behind_p99_ms: behind.map_or(0.0, |behind| behind.p99_ms),
-        };
+        let level = level_of(driven, percent, offered)?;
         Ok((level, Percentiles::of(apart)))
+    }
+
+    /// Half the rate, while one node after the other makes a snapshot.
+    async fn level_with_snapshots(&self, stage: &mut Stage<'_>, rate: f64) -> Result<Snapshots> {
+        const PERCENT: u32 = 50;
+        let offered = rate * f64::from(PERCENT) / 100.0;
+        let name = self.text(
+            "latency at 50 % with snapshots",
+            "时延，负载 50 %，制作快照",
+        );
+        let part = self.level_part(&name, offered);
+        let end = part.ramp + part.length;
+        let network = stage.bed.network.as_ref();
+        let beside = |start: Instant| async move {
+            let Some(network) = network else {
+                return Ok((0, 0));
+            };
+            let (mut made, mut bytes) = (0u64, 0);
+            for node in (0..network.nodes()).cycle() {
+                if start.elapsed() >= end {
+                    break;
+                }
+                bytes = network.snapshot(node).await?;
+                made = made.saturating_add(1);
+            }
+            Ok((made, bytes))
+        };
+        let (driven, (made, bytes)) = stage.play(part, beside).await?;
+        Ok(Snapshots {
+            level: level_of(driven, PERCENT, offered)?,
+            made,
+            bytes,
+        })
     }
 
     async fn class(&self, stage: &mut Stage<'_>, rate: f64, class: Class) -> Result<ClassReport> {

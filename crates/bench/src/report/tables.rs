@@ -118,6 +118,14 @@ pub(super) fn figures(run: &WorkloadRun) -> Vec<Row> {
             percentiles(&level.latency),
         ));
     }
+    if let Some(beside) = &run.snapshots {
+        let (made, size) = (beside.made, mib(beside.bytes));
+        rows.push(row(
+            &format!("p50 / p95 / p99 at 50 %, {made} snapshots of {size} beside it"),
+            &format!("50 % 负载并同时制作 {made} 个快照（{size}）时 p50 / p95 / p99"),
+            percentiles(&beside.level.latency),
+        ));
+    }
     for class in &run.classes {
         let (en, zh) = class_names(class.class);
         let mark = if class.passed { "✓" } else { "✗" };

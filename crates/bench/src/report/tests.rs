@@ -94,6 +94,7 @@ pub(crate) fn run() -> WorkloadRun {
         },
         saturation: Some(saturation),
         levels: vec![level(10), level(50)],
+        snapshots: None,
         classes: vec![ClassReport {
             class: Class::Spike,
             offered_tps: 200.0,
@@ -127,7 +128,7 @@ pub(crate) fn run() -> WorkloadRun {
                 node: 2,
                 down_s: 1.0,
                 up_s: 3.0,
-                caught_up_s: 0.4,
+                caught_up_s: Some(0.4),
                 noticed_s: None,
             },
             before_tps: 100.0,
