@@ -12,19 +12,13 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Hawser, Run, free_ports, json, until};
+use common::{Run, free_ports, json, until};
 
 const TO: &str = "0x5ec2e7c0ffee5ec2e7c0ffee5ec2e7c0ffee5ec2";
 
 struct Net {
-    hawser: Hawser,
+    hawser: common::Net,
     ports: [String; 2],
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.hawser.run(&["down"]);
-    }
 }
 
 impl Net {
@@ -76,7 +70,7 @@ fn file(dir: &Path, begin: &str, end: &str) -> PathBuf {
 #[test]
 fn a_damaged_node_is_told_what_is_wrong_mended_and_catches_up() {
     let net = Net {
-        hawser: Hawser::new(),
+        hawser: common::Net::new(),
         ports: [free_ports(4).to_string(), free_ports(4).to_string()],
     };
     net.up();

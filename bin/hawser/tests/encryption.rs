@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Hawser, Run, balance, free_ports, holds, json, until};
+use common::{Run, balance, free_ports, holds, json, until};
 
 /// What transactions carry and where they go to: nobody else writes these bytes.
 const MARKER: &[u8] = b"a marker that nobody else writes";
@@ -22,20 +22,14 @@ const TO: &str = "0x5ec2e7c0ffee5ec2e7c0ffee5ec2e7c0ffee5ec2";
 
 /// A network of one node; stopped whatever happens.
 struct Net {
-    hawser: Hawser,
+    hawser: common::Net,
     ports: [String; 2],
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.hawser.run(&["down"]);
-    }
 }
 
 impl Net {
     fn new() -> Self {
         Self {
-            hawser: Hawser::new(),
+            hawser: common::Net::new(),
             ports: [free_ports(1).to_string(), free_ports(1).to_string()],
         }
     }

@@ -11,25 +11,19 @@ mod common;
 
 use std::fs;
 
-use common::{Hawser, Run, balance, free_ports, json};
+use common::{Run, balance, free_ports, json};
 
 const TO: &str = "0x00000000000000000000000000000000000000aa";
 
 struct Net {
-    hawser: Hawser,
+    hawser: common::Net,
     url: String,
     keys: Vec<String>,
 }
 
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.hawser.run(&["down"]);
-    }
-}
-
 impl Net {
     fn up(suite: &str) -> Self {
-        let hawser = Hawser::new();
+        let hawser = common::Net::new();
         let (rpc, p2p) = (free_ports(1).to_string(), free_ports(1).to_string());
         hawser.ok(&[
             "up",

@@ -13,16 +13,10 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Hawser, free_ports, json};
+use common::{free_ports, json};
 use serde_json::Value;
 
-struct Net(Hawser);
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.0.run(&["down"]);
-    }
-}
+struct Net(common::Net);
 
 impl Net {
     fn status(&self, node: usize) -> Value {
@@ -81,7 +75,7 @@ impl Net {
 
 #[test]
 fn a_network_is_backed_up_restored_and_joined_by_snapshot_while_it_runs() {
-    let net = Net(Hawser::new());
+    let net = Net(common::Net::new());
     let (rpc, p2p) = (free_ports(4).to_string(), free_ports(4).to_string());
     let ports = ["--rpc-port", &rpc, "--p2p-port", &p2p];
     let run = net

@@ -18,14 +18,8 @@ use common::{Hawser, Run, free_ports, json, until};
 
 /// A network of one node with TLS towards clients; stopped whatever happens.
 struct Net {
-    hawser: Hawser,
+    hawser: common::Net,
     port: u16,
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        self.hawser.run(&["down"]);
-    }
 }
 
 /// An authority, and certificates from it for what is asked.
@@ -85,7 +79,7 @@ fn issue(hawser: &Hawser, ca: &str, org: &str, algorithm: &str, name: &str, more
 impl Net {
     /// `clients` is what the configuration says of client certificates, beyond whom to trust.
     fn up(suite: &str, algorithm: &str, init: &[&str], more: &[(&str, &str)]) -> Self {
-        let hawser = Hawser::new();
+        let hawser = common::Net::new();
         fs::write(hawser.path("p"), "a passphrase\n").unwrap();
         let (rpc, p2p, metrics) = (free_ports(1), free_ports(1), free_ports(1));
         let ports = [rpc, p2p, metrics].map(|port| port.to_string());

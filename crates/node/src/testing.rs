@@ -6,22 +6,35 @@ use hawser_crypto::{SecretKey, Suite};
 use hawser_ledger::{Call, Ordering, Transaction, UnsignedNative, VerifiedTransaction};
 use hawser_primitives::{Address, Bytes, ChainId, U256};
 
-/// A verified call of nobody, with so many bytes of input.
+/// A verified call with so many bytes of input.
 pub(crate) fn transaction(
     key: &SecretKey,
     chain_id: ChainId,
     nonce: u64,
     input_bytes: usize,
 ) -> Arc<VerifiedTransaction> {
+    let ordering = Ordering::Sequential { nonce };
+    let input = Bytes::from(vec![0; input_bytes]);
+    signed(key, chain_id, ordering, 60_000, input)
+}
+
+/// A call of one address, with everything that a pool looks at.
+pub(crate) fn signed(
+    key: &SecretKey,
+    chain_id: ChainId,
+    ordering: Ordering,
+    gas_limit: u64,
+    input: Bytes,
+) -> Arc<VerifiedTransaction> {
     let native = UnsignedNative {
         chain_id,
         signer: key.public_key(),
-        ordering: Ordering::Sequential { nonce },
-        gas_limit: 60_000,
+        ordering,
+        gas_limit,
         calls: vec![Call::Call {
-            to: Address::ZERO,
+            to: Address::repeat_byte(9),
             value: U256::ZERO,
-            input: Bytes::from(vec![0; input_bytes]),
+            input,
         }],
     }
     .sign(key);

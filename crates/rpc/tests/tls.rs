@@ -54,6 +54,16 @@ fn authority(dir: &Path, organisation: &str, algorithm: Algorithm) -> Authority 
     Authority::create(dir, subject, algorithm, 9, PASSPHRASE, &params, now).unwrap()
 }
 
+/// An authority that a node's folder trusts, and a key with its certificate for the node's interface.
+fn trusted(dir: &Path, of: &Path, algorithm: Algorithm) -> (Authority, PrivateKey) {
+    let mut ours = authority(of, "Harbour", algorithm);
+    std::fs::create_dir_all(dir.join("trust/roots")).unwrap();
+    let root = ours.certificate().to_pem();
+    write_atomic(&dir.join("trust/roots/a.pem"), &root, false).unwrap();
+    let key = issue(dir, &mut ours, "rpc", Profile::TlsServer);
+    (ours, key)
+}
+
 async fn served(solo: &Solo, dir: &Path, key: PrivateKey, required: bool) -> RpcServer {
     let files = CertificateFiles {
         chain: dir.join("rpc.pem"),
@@ -125,11 +135,7 @@ async fn ask(dir: &Path, server: &RpcServer, client: Option<&str>) -> Result<Val
 async fn a_client_that_stalls_in_its_tls_handshake_is_dropped() {
     let dirs: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
     let dir = dirs[0].path();
-    let mut ours = authority(dirs[1].path(), "Harbour", Algorithm::P256);
-    std::fs::create_dir_all(dir.join("trust/roots")).unwrap();
-    let root = ours.certificate().to_pem();
-    write_atomic(&dir.join("trust/roots/a.pem"), &root, false).unwrap();
-    let key = issue(dir, &mut ours, "rpc", Profile::TlsServer);
+    let (_ours, key) = trusted(dir, dirs[1].path(), Algorithm::P256);
     let solo = Solo::start().await;
     let server = served(&solo, dir, key, false).await;
     // One says nothing, one begins: a record of a ClientHello whose rest never comes.
@@ -152,12 +158,8 @@ async fn a_client_that_stalls_in_its_tls_handshake_is_dropped() {
 async fn clients_are_known_by_their_certificates_and_only_by_those_of_trusted_authorities() {
     let dirs: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
     let dir = dirs[0].path();
-    let mut ours = authority(dirs[1].path(), "Harbour", Algorithm::P256);
+    let (mut ours, key) = trusted(dir, dirs[1].path(), Algorithm::P256);
     let mut theirs = authority(dirs[2].path(), "Pirates", Algorithm::P256);
-    std::fs::create_dir_all(dir.join("trust/roots")).unwrap();
-    let root = ours.certificate().to_pem();
-    write_atomic(&dir.join("trust/roots/a.pem"), &root, false).unwrap();
-    let key = issue(dir, &mut ours, "rpc", Profile::TlsServer);
     let alice = issue(dir, &mut ours, "alice", Profile::User);
     issue(dir, &mut theirs, "mallory", Profile::User);
     let solo = Solo::start().await;
@@ -184,11 +186,7 @@ async fn clients_are_known_by_their_certificates_and_only_by_those_of_trusted_au
 async fn an_sm2_certificate_makes_the_interface_speak_rfc_8998() {
     let dirs: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
     let dir = dirs[0].path();
-    let mut ours = authority(dirs[1].path(), "Harbour", Algorithm::Sm2);
-    std::fs::create_dir_all(dir.join("trust/roots")).unwrap();
-    let root = ours.certificate().to_pem();
-    write_atomic(&dir.join("trust/roots/a.pem"), &root, false).unwrap();
-    let key = issue(dir, &mut ours, "rpc", Profile::TlsServer);
+    let (_ours, key) = trusted(dir, dirs[1].path(), Algorithm::Sm2);
     let solo = Solo::start().await;
     let server = served(&solo, dir, key, false).await;
     let report = probe(&Probe {

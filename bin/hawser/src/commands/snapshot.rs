@@ -14,7 +14,7 @@ use hawser_node::replica::{GuardReason, VoteGuard};
 use hawser_node::snapshot::{self, CreateOptions, Manifest, Pace, Shelf, SnapshotFacts};
 use hawser_node::store::ChainStore;
 use hawser_primitives::Height;
-use hawser_storage::Sealer;
+use hawser_storage::{Disk, Kv, Sealer};
 use serde_json::{Value, json};
 
 use crate::commands::start::run::open_stores;
@@ -144,6 +144,14 @@ fn passphrase_of(config: &NodeConfig, args: &PassphraseArgs) -> Result<Passphras
     }
 }
 
+/// The passphrase that opens a node's folders; empty where none is asked for.
+fn folder_passphrase(config: &NodeConfig, args: &PassphraseArgs) -> Result<Passphrase> {
+    match config.storage.encryption {
+        Encryption::Passphrase => passphrase_of(config, args),
+        Encryption::None | Encryption::KeyFile => Ok(Passphrase::default()),
+    }
+}
+
 /// What encrypts a chain's folder, if anything.
 pub(crate) fn sealer(
     config: &NodeConfig,
@@ -151,10 +159,7 @@ pub(crate) fn sealer(
     suite: Suite,
     args: &PassphraseArgs,
 ) -> Result<Option<Arc<Sealer>>> {
-    let passphrase = match config.storage.encryption {
-        Encryption::Passphrase => passphrase_of(config, args)?,
-        Encryption::None | Encryption::KeyFile => Passphrase::default(),
-    };
+    let passphrase = folder_passphrase(config, args)?;
     datafolder::sealer(dir, &config.storage, suite, &passphrase)
 }
 
@@ -176,6 +181,12 @@ impl Place {
             None => self.sealer(&self.dir)?,
         };
         shelves::shelf(&dir, sealer, self.genesis.suite)
+    }
+
+    /// The folder and the key-value store of the stopped node.
+    fn open_stores(&self) -> Result<(Arc<dyn Disk>, Arc<dyn Kv>)> {
+        let passphrase = folder_passphrase(&self.config, &self.passphrase)?;
+        open_stores(&self.config, &self.section, &self.genesis, &passphrase)
     }
 
     /// Takes hold of the stopped node, if its configuration tells how.
@@ -219,11 +230,7 @@ pub(crate) fn make(
         return shelf.facts(Height(height)).or_fail(Code::Failed);
     }
     let _held = place.hold()?;
-    let passphrase = match place.config.storage.encryption {
-        Encryption::Passphrase => passphrase_of(&place.config, &place.passphrase)?,
-        Encryption::None | Encryption::KeyFile => Passphrase::default(),
-    };
-    let (disk, kv) = open_stores(&place.config, &place.section, &place.genesis, &passphrase)?;
+    let (disk, kv) = place.open_stores()?;
     let natives = hawser_services::registry().or_fail(Code::Failed)?;
     let options = place.config.storage.store_options();
     let sealer = disk.sealer();
@@ -421,11 +428,7 @@ pub(crate) fn restore(
     }
     let shelf = place.shelf(from)?;
     let height = chosen(&shelf, height, lang)?;
-    let passphrase = match place.config.storage.encryption {
-        Encryption::Passphrase => passphrase_of(&place.config, &place.passphrase)?,
-        Encryption::None | Encryption::KeyFile => Passphrase::default(),
-    };
-    let (disk, kv) = open_stores(&place.config, &place.section, &place.genesis, &passphrase)?;
+    let (disk, kv) = place.open_stores()?;
     let natives = hawser_services::registry().or_fail(Code::Failed)?;
     let options = place.config.storage.store_options();
     // The mark first: from here on the folder is one that forgot votes.

@@ -94,6 +94,14 @@ impl Net {
     }
 }
 
+impl std::ops::Deref for Net {
+    type Target = Hawser;
+
+    fn deref(&self) -> &Hawser {
+        &self.0
+    }
+}
+
 impl Drop for Net {
     fn drop(&mut self) {
         self.0.run(&["down"]);

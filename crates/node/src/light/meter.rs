@@ -1,5 +1,10 @@
 //! How much a peer may ask for.
 
+use std::{collections::BTreeMap, time::Instant};
+
+use hawser_network::PeerId;
+use parking_lot::Mutex;
+
 /// Bounds on what one light peer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LightLimits {
@@ -124,6 +129,50 @@ impl Meter {
     #[must_use]
     pub const fn is_idle(&self) -> bool {
         self.waiting == 0
+    }
+}
+
+/// What each peer has used of one service.
+pub(crate) struct Meters {
+    limits: LightLimits,
+    /// Peers whose use is remembered; above it those with nothing under way are forgotten.
+    peers_max: usize,
+    started: Instant,
+    meters: Mutex<BTreeMap<PeerId, Meter>>,
+}
+
+impl Meters {
+    /// Nobody has used anything.
+    pub(crate) fn new(limits: LightLimits, peers_max: usize) -> Self {
+        Self {
+            limits,
+            peers_max,
+            started: Instant::now(),
+            meters: Mutex::default(),
+        }
+    }
+
+    /// Counts a request of a peer.
+    ///
+    /// # Errors
+    /// What the peer asked too much of, in words; the request is not counted then.
+    pub(crate) fn admit(&self, from: PeerId) -> Result<(), &'static str> {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut meters = self.meters.lock();
+        if meters.len() >= self.peers_max && !meters.contains_key(&from) {
+            meters.retain(|_, meter| !meter.is_idle());
+        }
+        let meter = meters.entry(from);
+        meter
+            .or_insert_with(|| Meter::new(self.limits, now))
+            .admit(now)
+    }
+
+    /// Counts the answer to an admitted request of a peer.
+    pub(crate) fn answered(&self, peer: PeerId, bytes: usize) {
+        if let Some(meter) = self.meters.lock().get_mut(&peer) {
+            meter.answered(bytes);
+        }
     }
 }
 

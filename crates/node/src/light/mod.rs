@@ -12,6 +12,7 @@ mod meter;
 mod serve;
 mod wire;
 
+pub(crate) use meter::Meters;
 pub use meter::{LightLimits, Meter};
 pub use serve::{LightReads, LightService, answer};
 pub(crate) use serve::{LightServer, Received};

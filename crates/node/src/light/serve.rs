@@ -1,10 +1,6 @@
 //! Answers to light nodes.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use hawser_ledger::{
     CertifiedHeader,
@@ -12,13 +8,12 @@ use hawser_ledger::{
 };
 use hawser_network::{Lane, NetworkHandle, PeerId};
 use hawser_primitives::{B256, Bytes, ChainId, Height, decode_exact, encode};
-use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     LIGHT_ANSWER_BYTES, LIGHT_BODY_BYTES_MAX, LIGHT_HEADERS_MAX, LIGHT_KEYS_MAX,
     LIGHT_REQUEST_BYTES_MAX, LightAnswer, LightAsk, LightHeader, LightLimits, LightRefusal,
-    LightReply, LightRequest, Meter,
+    LightReply, LightRequest, meter::Meters,
 };
 use crate::{
     chain::{ChainHandle, SubmitError},
@@ -79,9 +74,8 @@ pub(crate) struct LightServer {
     handle: ChainHandle,
     network: NetworkHandle,
     service: LightService,
-    meters: Mutex<BTreeMap<PeerId, Meter>>,
+    meters: Meters,
     jobs: mpsc::Sender<Job>,
-    started: Instant,
 }
 
 impl LightServer {
@@ -96,9 +90,8 @@ impl LightServer {
             handle,
             network,
             service,
-            meters: Mutex::default(),
+            meters: Meters::new(service.limits, METERS_MAX),
             jobs,
-            started: Instant::now(),
         });
         tokio::spawn(work(Arc::downgrade(&server), waiting));
         server
@@ -108,18 +101,13 @@ impl LightServer {
         self.handle.store().genesis().chain_id
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
     /// Takes a frame. Never waits.
     pub(crate) fn receive(&self, from: PeerId, bytes: &[u8]) -> Received {
         let Some(rest) = bytes.strip_prefix(&[REQUEST_TAG]) else {
             return Received::Other;
         };
         let id = rest.first_chunk().map(|id| u64::from_le_bytes(*id));
-        let admitted = self.admit(from);
-        if let Err(what) = admitted {
+        if let Err(what) = self.meters.admit(from) {
             tracing::debug!(%from, what, "a light node asks too much");
             let text = format!("this node allows you no more {what}; ask again in a second");
             self.refuse(from, id.unwrap_or(0), LightRefusal::Busy, text, false);
@@ -142,18 +130,6 @@ impl LightServer {
         Received::Request
     }
 
-    fn admit(&self, from: PeerId) -> Result<(), &'static str> {
-        let (now, limits) = (self.now_ms(), self.service.limits);
-        let mut meters = self.meters.lock();
-        if meters.len() >= METERS_MAX && !meters.contains_key(&from) {
-            meters.retain(|_, meter| !meter.is_idle());
-        }
-        meters
-            .entry(from)
-            .or_insert_with(|| Meter::new(limits, now))
-            .admit(now)
-    }
-
     fn refuse(&self, to: PeerId, id: u64, why: LightRefusal, text: String, admitted: bool) {
         self.reply(to, id, LightReply::Refused { why, text }, admitted);
     }
@@ -165,8 +141,8 @@ impl LightServer {
             reply,
         };
         let bytes = encode(&PeerMessage::LightAnswer(answer));
-        if admitted && let Some(meter) = self.meters.lock().get_mut(&to) {
-            meter.answered(bytes.len());
+        if admitted {
+            self.meters.answered(to, bytes.len());
         }
         // Gone or full: the light node asks another peer.
         let _ = self

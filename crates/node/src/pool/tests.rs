@@ -1,8 +1,9 @@
-use hawser_crypto::{Scheme, SecretKey, Suite};
-use hawser_ledger::{Call, Ordering, Transaction, UnsignedNative};
+use hawser_crypto::{Scheme, SecretKey};
+use hawser_ledger::Ordering;
 use hawser_primitives::{Bytes, ChainId};
 
 use super::*;
+use crate::testing;
 
 const CHAIN: ChainId = ChainId(7);
 
@@ -16,20 +17,7 @@ fn signed(
     gas_limit: u64,
     data: u8,
 ) -> Arc<VerifiedTransaction> {
-    let native = UnsignedNative {
-        chain_id: CHAIN,
-        signer: key.public_key(),
-        ordering,
-        gas_limit,
-        calls: vec![Call::Call {
-            to: Address::repeat_byte(9),
-            value: U256::ZERO,
-            input: Bytes::from(vec![data]),
-        }],
-    }
-    .sign(key);
-    let transaction = Transaction::decode(Suite::Intl, native.encode_2718()).unwrap();
-    Arc::new(transaction.verify(CHAIN).unwrap())
+    testing::signed(key, CHAIN, ordering, gas_limit, Bytes::from(vec![data]))
 }
 
 fn sequential(key: &SecretKey, nonce: u64) -> Candidate {

@@ -1,15 +1,10 @@
 //! Snapshots for peers.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Weak},
-    time::Instant,
-};
+use std::sync::{Arc, Weak};
 
 use hawser_ledger::Genesis;
 use hawser_network::{Lane, NetworkHandle, PeerId};
 use hawser_primitives::{B256, Bytes, decode_exact, encode};
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::{
@@ -17,7 +12,7 @@ use super::{
     SnapshotReply, SnapshotRequest, wire::REQUEST_BYTES_MAX,
 };
 use crate::{
-    light::{LightLimits, Meter},
+    light::{LightLimits, Meters},
     peers::PEERS_MAX,
     replica::PeerMessage,
 };
@@ -50,6 +45,20 @@ impl Default for SnapshotLimits {
     }
 }
 
+impl From<SnapshotLimits> for LightLimits {
+    fn from(limits: SnapshotLimits) -> Self {
+        Self {
+            requests_per_s: limits.requests.0,
+            requests_burst: limits.requests.1,
+            bytes_per_s: limits.bytes.0,
+            bytes_burst: limits.bytes.1,
+            waiting_max: limits.waiting_max,
+            queue_max: limits.queue_max,
+            workers: 1,
+        }
+    }
+}
+
 /// What a chain serves to its peers.
 #[derive(Clone)]
 pub struct SnapshotService {
@@ -70,9 +79,8 @@ pub(crate) struct SnapshotServer {
     genesis_hash: B256,
     network: NetworkHandle,
     service: SnapshotService,
-    meters: Mutex<BTreeMap<PeerId, Meter>>,
+    meters: Meters,
     jobs: mpsc::Sender<Job>,
-    started: Instant,
 }
 
 impl SnapshotServer {
@@ -87,23 +95,18 @@ impl SnapshotServer {
             genesis_hash: genesis.hash(),
             genesis,
             network,
+            meters: Meters::new(service.limits.into(), PEERS_MAX),
             service,
-            meters: Mutex::default(),
             jobs,
-            started: Instant::now(),
         });
         tokio::spawn(work(Arc::downgrade(&server), waiting));
         server
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
     /// Takes a request without its tag. Never waits.
     pub(crate) fn receive(&self, from: PeerId, bytes: &[u8]) {
         let id = bytes.first_chunk().map_or(0, |id| u64::from_le_bytes(*id));
-        if self.admit(from).is_err() {
+        if self.meters.admit(from).is_err() {
             return self.reply(
                 from,
                 id,
@@ -127,35 +130,10 @@ impl SnapshotServer {
         }
     }
 
-    fn admit(&self, from: PeerId) -> Result<(), &'static str> {
-        let SnapshotLimits {
-            requests,
-            bytes,
-            waiting_max,
-            queue_max,
-        } = self.service.limits;
-        let limits = LightLimits {
-            requests_per_s: requests.0,
-            requests_burst: requests.1,
-            bytes_per_s: bytes.0,
-            bytes_burst: bytes.1,
-            waiting_max,
-            queue_max,
-            workers: 1,
-        };
-        let now = self.now_ms();
-        let mut meters = self.meters.lock();
-        if meters.len() >= PEERS_MAX && !meters.contains_key(&from) {
-            meters.retain(|_, meter| !meter.is_idle());
-        }
-        let meter = meters.entry(from);
-        meter.or_insert_with(|| Meter::new(limits, now)).admit(now)
-    }
-
     fn reply(&self, to: PeerId, id: u64, reply: SnapshotReply, admitted: bool) {
         let bytes = encode(&PeerMessage::SnapshotAnswer(SnapshotAnswer { id, reply }));
-        if admitted && let Some(meter) = self.meters.lock().get_mut(&to) {
-            meter.answered(bytes.len());
+        if admitted {
+            self.meters.answered(to, bytes.len());
         }
         let chain = self.genesis.chain_id;
         // Gone or full: the peer asks another one.

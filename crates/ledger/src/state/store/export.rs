@@ -11,12 +11,11 @@ use std::sync::Arc;
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Bytes, Height};
-use hawser_storage::{Batch, Disk, Kv, PageIndex, PageStore};
+use hawser_storage::{Batch, Disk, Kv, PageIndex};
 
-use super::base::Base;
-use super::fill::Nothing;
+use super::fill::{Nothing, append, begin};
 use super::index::{Parts, Stored};
-use super::{BLOBS, Inner, PREFIX, STATE_VALUE_BYTES_MAX, StateError, StateOptions, StateStore};
+use super::{BLOBS, Inner, STATE_VALUE_BYTES_MAX, StateError, StateOptions, StateStore};
 use super::{log_error, store_error};
 use crate::state::page::{PAGE_DEPTH_MAX, Page, Update, inner_hash, value_hash};
 use crate::state::tree::{self, TreeChange};
@@ -385,24 +384,8 @@ impl StateStore {
         source: PartSource<'_>,
     ) -> Result<(), StateError> {
         let failed = |error| log_error(&error);
-        let (pages, commit) = PageStore::open(disk, PREFIX, options.pages).map_err(failed)?;
-        if commit.is_some() {
-            let reason = "there is a state already; begin with an empty folder";
-            return Err(StateError::Store(reason.into()));
-        }
-        let mut base = Base {
-            height,
-            root,
-            entries: 0,
-            history_from: height,
-            pruned_to: height,
-        };
-        // Before the pages: without them it says that there is nothing.
-        let mut batch = Batch::new();
-        base.put(suite, &mut batch);
-        kv.write(batch)
-            .and_then(|()| kv.persist())
-            .map_err(|error| store_error(&error))?;
+        let (pages, mut base) = begin(kv, disk, suite, options, height)?;
+        base.root = root;
         let mut writer = pages.write().map_err(failed)?;
         let (mut index, mut parts) = (Parts::default(), Vec::new());
         while let Some((part, leaves)) = source()? {
@@ -412,14 +395,7 @@ impl StateStore {
                 return Err(StateError::Corrupt(reason));
             }
             for bucket in change.buckets.into_iter().flatten() {
-                let at = bucket.position;
-                let place = writer.append(at.prefix, bucket.page.bytes());
-                let stored = Stored {
-                    hash: bucket.hash,
-                    count: u32::try_from(bucket.page.count()).unwrap_or(u32::MAX),
-                    place: place.map_err(failed)?,
-                };
-                index.put(at, &stored);
+                append(&mut writer, &mut index, &bucket).map_err(failed)?;
             }
             base.entries = base.entries.saturating_add(part.leaves.into());
             parts.push(part);

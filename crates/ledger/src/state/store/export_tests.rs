@@ -1,22 +1,9 @@
 use hawser_primitives::Address;
 use hawser_storage::{MemDisk, MemKv};
 
+use super::testing::SMALL as OPTIONS;
 use super::*;
 use crate::state::StateRead;
-
-const OPTIONS: StateOptions = StateOptions {
-    overlay_blocks: 4,
-    overlay_bytes: usize::MAX,
-    provable_blocks: 2,
-    history_blocks: 16,
-    page_cache_bytes: 100_000,
-    value_cache_bytes: 10_000,
-    pages: PageStoreOptions {
-        segment_bytes_min: 16 * 1024,
-        segment_bytes_max: 64 * 1024,
-        journal_bytes_min: 4 * 1024,
-    },
-};
 
 fn key(n: u64) -> StateKey {
     let mut word = [0; 32];

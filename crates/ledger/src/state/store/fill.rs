@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Bytes, Height};
-use hawser_storage::{Batch, Disk, Kv, PageIndex, PageStore};
+use hawser_storage::{Batch, Disk, Kv, LogError, PageIndex, PageStore, PageWriter};
 
 use super::base::Base;
 use super::index::{Parts, Stored};
 use super::{PREFIX, StateError, StateOptions, StateStore, log_error, store_error};
 use crate::state::StateKey;
 use crate::state::page::{Page, Update, inner_hash, value_hash};
-use crate::state::tree::{self, Child, Nodes, TreeChange};
+use crate::state::tree::{self, Child, NewBucket, Nodes, TreeChange};
 use crate::state::trunk::{BucketFacts, Inner, NodeRef, Position};
 
 /// Keys in a part, about. So many that no part fits a page, and so few that a part is little memory.
@@ -95,14 +95,7 @@ pub(super) fn fill(
             return Err(StateError::Corrupt(reason));
         }
         for bucket in buckets.into_iter().flatten() {
-            let at = bucket.position;
-            let place = writer.append(at.prefix, bucket.page.bytes());
-            let stored = Stored {
-                hash: bucket.hash,
-                count: u32::try_from(bucket.page.count()).unwrap_or(u32::MAX),
-                place: place.map_err(failed)?,
-            };
-            index.put(at, &stored);
+            append(&mut writer, &mut index, &bucket).map_err(failed)?;
         }
         let (mut level, mut hash) = (bits, root_hash);
         while let Some((_, left)) = open.pop_if(|(of, _)| *of == level && level > 0) {
@@ -138,6 +131,53 @@ fn updates(suite: Suite, part: Vec<(StateKey, Bytes)>) -> Result<Vec<Update>, St
     Ok(updates)
 }
 
+/// Opens stores that hold no state yet for the one of `height`, whose root and number of keys come later.
+/// Until the pages are committed, they open as empty.
+pub(super) fn begin(
+    kv: &dyn Kv,
+    disk: Arc<dyn Disk>,
+    suite: Suite,
+    options: &StateOptions,
+    height: Height,
+) -> Result<(PageStore, Base), StateError> {
+    let opened = PageStore::open(disk, PREFIX, options.pages);
+    let (pages, commit) = opened.map_err(|error| log_error(&error))?;
+    if commit.is_some() {
+        let reason = "there is a state already; begin with an empty folder";
+        return Err(StateError::Store(reason.into()));
+    }
+    let base = Base {
+        height,
+        root: B256::ZERO,
+        entries: 0,
+        history_from: height,
+        pruned_to: height,
+    };
+    // Before the pages: without them it says that there is nothing.
+    let mut batch = Batch::new();
+    base.put(suite, &mut batch);
+    kv.write(batch)
+        .and_then(|()| kv.persist())
+        .map_err(|error| store_error(&error))?;
+    Ok((pages, base))
+}
+
+/// Writes a bucket's page and notes where it is.
+pub(super) fn append(
+    writer: &mut PageWriter<'_>,
+    index: &mut Parts,
+    bucket: &NewBucket,
+) -> Result<(), LogError> {
+    let at = bucket.position;
+    let stored = Stored {
+        hash: bucket.hash,
+        count: u32::try_from(bucket.page.count()).unwrap_or(u32::MAX),
+        place: writer.append(at.prefix, bucket.page.bytes())?,
+    };
+    index.put(at, &stored);
+    Ok(())
+}
+
 impl StateStore {
     /// Makes the state of `height` from all its keys, in stores that hold no state yet, and returns
     /// its root. The same as committing everything as one block, but each page is written once and
@@ -151,25 +191,7 @@ impl StateStore {
         height: Height,
         source: &mut dyn StateSource,
     ) -> Result<B256, StateError> {
-        let opened = PageStore::open(disk, PREFIX, options.pages);
-        let (pages, commit) = opened.map_err(|error| log_error(&error))?;
-        if commit.is_some() {
-            let reason = "there is a state already; begin with an empty folder";
-            return Err(StateError::Store(reason.into()));
-        }
-        let mut base = Base {
-            height,
-            root: B256::ZERO,
-            entries: 0,
-            history_from: height,
-            pruned_to: height,
-        };
-        // Before the pages: without them it says that there is nothing.
-        let mut batch = Batch::new();
-        base.put(suite, &mut batch);
-        kv.write(batch)
-            .and_then(|()| kv.persist())
-            .map_err(|error| store_error(&error))?;
+        let (pages, mut base) = begin(kv, disk, suite, options, height)?;
         let (root, _) = fill(&pages, suite, source, &mut |root, entries| {
             (base.root, base.entries) = (root, entries);
             Ok(base.tree_record(suite))

@@ -31,6 +31,8 @@ mod overlay;
 mod pages;
 mod read;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;

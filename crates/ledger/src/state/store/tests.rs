@@ -10,17 +10,9 @@ use crate::state::{Account, StateRead, StorageValue};
 type Contents = BTreeMap<StateKey, Bytes>;
 
 const SMALL: StateOptions = StateOptions {
-    overlay_blocks: 4,
-    overlay_bytes: usize::MAX,
-    provable_blocks: 2,
     history_blocks: 6,
     page_cache_bytes: 20_000,
-    value_cache_bytes: 10_000,
-    pages: PageStoreOptions {
-        segment_bytes_min: 16 * 1024,
-        segment_bytes_max: 64 * 1024,
-        journal_bytes_min: 4 * 1024,
-    },
+    ..super::testing::SMALL
 };
 
 /// What survives a crash.
