@@ -69,14 +69,14 @@ impl NetworkHandle {
         self.broadcast_to(chain, lane, bytes, |_| true);
     }
 
-    /// As [`NetworkHandle::broadcast`], to those peers only that `wanted` names.
+    /// As [`NetworkHandle::broadcast`], to those peers only that `wanted` names; to how many it was given.
     pub fn broadcast_to(
         &self,
         chain: ChainId,
         lane: Lane,
         bytes: Bytes,
         wanted: impl Fn(&PeerId) -> bool,
-    ) {
+    ) -> usize {
         let peers: Vec<Arc<Peer>> = {
             let all = self.inner.peers.read();
             let wanted = all.iter().filter(|(id, _)| wanted(id));
@@ -85,12 +85,11 @@ impl NetworkHandle {
         if let Err(error) = self.check(chain, &bytes) {
             self.inner.counters.dropped_invalid.add(1);
             tracing::warn!(%error, "a frame was not broadcast");
-            return;
+            return 0;
         }
-        for peer in peers {
-            // Counted where it matters; peers without a link are not addressed.
-            let _ = self.push(&peer, chain, lane, bytes.clone());
-        }
+        // Failures are counted where it matters; peers without a link are not addressed.
+        let push = |peer: &Arc<Peer>| self.push(peer, chain, lane, bytes.clone());
+        peers.iter().filter(|peer| push(peer).is_ok()).count()
     }
 
     /// Every configured peer in the order of ids.

@@ -31,7 +31,7 @@ struct ChainStateLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StorageLabels {
+struct KindLabels {
     chain: u64,
     kind: &'static str,
 }
@@ -144,12 +144,13 @@ struct Inner {
     executed: Family<ChainLabels, Gauge>,
     first: Family<ChainLabels, Gauge>,
     joining: Family<ChainStateLabels, Gauge>,
-    storage: Family<StorageLabels, Gauge>,
+    storage: Family<KindLabels, Gauge>,
     round: Family<ChainLabels, Gauge>,
     validators: Family<ChainLabels, Gauge>,
     ready: Gauge,
     pool: Family<ChainStateLabels, Gauge>,
     rejected: Family<RejectedLabels, Counter>,
+    sent: Family<KindLabels, Counter>,
     rounds_failed: Family<ChainLabels, Counter>,
     blocks: Family<ChainLabels, Counter>,
     transactions: Family<ChainStateLabels, Counter>,
@@ -216,6 +217,12 @@ impl Metrics {
                 r,
                 "rejected",
                 "Inputs refused, by where they came from and why",
+            ),
+            sent: add_unit(
+                r,
+                "chain_sent",
+                "Bytes given to links for this chain, by kind of message; each peer counts",
+                Unit::Bytes,
             ),
             rounds_failed: add(
                 r,
@@ -476,7 +483,7 @@ impl ChainMetrics {
     /// Bytes of chain data by kind, in fixed words.
     pub fn set_storage(&self, kinds: impl IntoIterator<Item = (&'static str, u64)>) {
         for (kind, bytes) in kinds {
-            let labels = StorageLabels {
+            let labels = KindLabels {
                 chain: self.chain.0,
                 kind,
             };
@@ -521,6 +528,16 @@ impl ChainMetrics {
             reason,
         };
         self.metrics.0.rejected.get_or_create(&labels).inc();
+    }
+
+    /// A message was given to so many peers, of so many bytes each, by a fixed word for its kind.
+    pub fn sent(&self, kind: &'static str, bytes: usize, peers: usize) {
+        let labels = KindLabels {
+            chain: self.chain.0,
+            kind,
+        };
+        let bytes = bytes.saturating_mul(peers) as u64;
+        self.metrics.0.sent.get_or_create(&labels).inc_by(bytes);
     }
 
     /// A round ended without a block.
@@ -686,6 +703,7 @@ mod tests {
         chain.set_validators(4);
         chain.set_pool(5, 6);
         chain.rejected("client", "nonce_too_low");
+        chain.sent("agreement", 100, 3);
         chain.round_failed();
         chain.block(1, 2, 3, 21_000);
         chain.observe_interval(Duration::from_secs(1));
@@ -704,6 +722,7 @@ mod tests {
             "hawser_storage_bytes{chain=\"7\",kind=\"blocks\"} 10",
             "hawser_pool_transactions{chain=\"7\",state=\"queued\"} 6",
             "hawser_rejected_total{chain=\"7\",source=\"client\",reason=\"nonce_too_low\"} 1",
+            "hawser_chain_sent_bytes_total{chain=\"7\",kind=\"agreement\"} 300",
             "hawser_network_bytes_total{direction=\"in\"} 15",
             "hawser_transactions_total{chain=\"7\",state=\"skipped\"} 3",
             "hawser_rpc_requests_total{method=\"eth_call\",outcome=\"ok\"} 1",

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     light::LightPeers,
     peers::PeerNames,
-    replica::{Action, Boot, Event, PeerMessage, Replica, Report, To},
+    replica::{Action, Boot, Event, PeerMessage, Replica, Report, To, kind_of},
     store::{ChainStore, StoreError},
 };
 
@@ -260,22 +260,22 @@ impl Driver {
     fn send(&self, to: To, urgent: bool, bytes: Bytes) {
         let chain = self.store.genesis().chain_id;
         let lane = if urgent { Lane::Consensus } else { Lane::Bulk };
-        match to {
+        let (kind, size) = (kind_of(&bytes), bytes.len());
+        let peers = match to {
             To::All => {
                 let light = self.light.read();
                 let full = |peer: &_| !light.contains(peer);
-                self.network.broadcast_to(chain, lane, bytes.0, full);
+                self.network.broadcast_to(chain, lane, bytes.0, full)
             }
             To::Except(other) => {
                 let light = self.light.read();
                 let wanted = |peer: &_| *peer != other && !light.contains(peer);
-                self.network.broadcast_to(chain, lane, bytes.0, wanted);
+                self.network.broadcast_to(chain, lane, bytes.0, wanted)
             }
-            To::Peer(peer) => {
-                // Not connected or full: the replica asks or tells again by timer.
-                let _ = self.network.send(peer, chain, lane, bytes.0);
-            }
-        }
+            // Not connected or full: the replica asks or tells again by timer.
+            To::Peer(peer) => usize::from(self.network.send(peer, chain, lane, bytes.0).is_ok()),
+        };
+        self.observer.sent(kind, size, peers);
     }
 
     fn reply(&mut self, id: u64, result: Result<B256, crate::pool::PoolError>) {

@@ -96,6 +96,10 @@ pub trait ChainObserver: Send + Sync {
     fn reported(&self, report: &crate::replica::Report);
     /// A submitted or gossiped transaction was refused, by a short reason.
     fn refused(&self, reason: &'static str);
+    /// A message of a kind was given to so many peers, of so many bytes each.
+    fn sent(&self, kind: &'static str, bytes: usize, peers: usize) {
+        let _ = (kind, bytes, peers);
+    }
     /// The chain's governance refused a transaction whose signatures are good. Called by threads
     /// that verify, so it must not wait.
     fn denied(&self, denial: &Denial, source: Source) {

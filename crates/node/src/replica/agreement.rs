@@ -352,6 +352,7 @@ impl Replica {
                 }),
             });
         }
+        self.interval_ms = header.time.0.saturating_sub(self.tip.time.0);
         self.tip = header.clone();
         self.tip_hash = block.hash;
         if !block.transactions.is_empty() {

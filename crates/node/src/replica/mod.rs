@@ -21,6 +21,7 @@ mod guard;
 mod late;
 mod own;
 mod pace;
+mod share;
 mod sizes;
 mod spread;
 mod sync;
@@ -53,18 +54,21 @@ pub use guard::{GuardReason, VoteGuard};
 use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
+use share::OwnShare;
 pub use sizes::Sizes;
 use spread::{Answers, Latest, RecentHashes};
 use sync::Sync;
 pub use wire::{
     Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_FROM, FEATURE_SPREAD,
-    PeerMessage, REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
+    PeerMessage, REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share, kind_of,
 };
 
 /// How often a node tells its peers how far it is, in milliseconds.
 const STATUS_INTERVAL_MS: u64 = 2_000;
 /// Age after which a waiting transaction is sent to the peers again, in milliseconds.
 const REGOSSIP_MS: u64 = 1_000;
+/// Longest time between two blocks of a chain under load, of which three are waited for, in milliseconds.
+const SLOW_BLOCK_MS: u64 = 2_000;
 /// How long a proposal from a wrong clock is news, in milliseconds.
 const CLOCK_NEWS_MS: u64 = 60_000;
 
@@ -493,6 +497,9 @@ pub struct Replica {
     spare: Latest,
     answers: Answers,
     introduced: Latest,
+    share: OwnShare,
+    /// Time between the last two blocks, by their headers.
+    interval_ms: u64,
     relay_turn: usize,
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
@@ -566,6 +573,8 @@ impl Replica {
             spare: Latest::spare(),
             answers: Answers::default(),
             introduced: Latest::introduced(),
+            share: OwnShare::default(),
+            interval_ms: 0,
             relay_turn: 0,
             build: None,
             peers: BTreeMap::new(),
@@ -749,6 +758,8 @@ impl Replica {
             }
             self.actions.push(Action::Reply(id, result));
         }
+        self.share
+            .own(accepted.iter().map(|one| spread::bytes_of(one)).sum());
         self.disseminate(&accepted);
         self.introduce(&accepted);
         self.fill_drafts(&accepted);
@@ -890,7 +901,13 @@ impl Replica {
 
     /// Sends what has waited for long to the peers again: the first time may have been lost.
     fn regossip(&mut self) {
-        let waiting_since = self.tip.time.plus_ms(REGOSSIP_MS);
+        // Slow blocks are no reason: under load all nodes would send the same to all.
+        let patience = match self.interval_ms {
+            slow @ 0..=SLOW_BLOCK_MS => REGOSSIP_MS.max(slow.saturating_mul(3)),
+            // No load for a while: what waits now is news.
+            _ => REGOSSIP_MS,
+        };
+        let waiting_since = self.tip.time.plus_ms(patience);
         if self.now < waiting_since && self.tip.height > Height::GENESIS {
             return;
         }

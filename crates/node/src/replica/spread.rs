@@ -1,6 +1,7 @@
 //! Getting client transactions to all peers without any node's sending them to each.
 //!
-//! A small network sends to every peer. In a larger one the first node cuts what it has into pieces
+//! A small network sends to every peer, and so does a node of a larger one that brings no more than its part. Else the
+//! first node cuts what it has into pieces
 //! and gives each to two relays, which pass it on once they have verified it. So every node sends
 //! about twice the bytes of the transactions, however many nodes there are; one relay that does
 //! nothing changes nothing, and what two of them withhold is asked for when it is proposed. Rules:
@@ -149,7 +150,7 @@ impl Latest {
     }
 }
 
-fn bytes_of(transaction: &VerifiedTransaction) -> usize {
+pub(super) fn bytes_of(transaction: &VerifiedTransaction) -> usize {
     transaction.transaction().raw().len()
 }
 
@@ -249,7 +250,10 @@ impl Replica {
             let transaction = Arc::clone(&candidate.transaction);
             let result = self.pool.insert(candidate, self.now);
             let waits = match &result {
-                Ok(_) => true,
+                Ok(_) => {
+                    self.share.others(bytes_of(&transaction));
+                    true
+                }
                 Err(PoolError::AlreadyKnown) => self.pool.get(&transaction.hash()).is_some(),
                 // What this pool refuses, the sender's may hold: no answer is owed.
                 Err(_) => {
@@ -278,7 +282,7 @@ impl Replica {
     /// Gets transactions that clients gave this node to all peers.
     pub(super) fn gossip(&mut self, transactions: &[Arc<VerifiedTransaction>]) {
         let able = self.able_peers(FEATURE_SPREAD);
-        if self.peers.len() <= DIRECT_PEERS || able.len() < 2 {
+        if !self.uses_relays() || able.len() < 2 {
             return self.send_transactions(To::All, transactions);
         }
         let total: usize = transactions.iter().map(|one| bytes_of(one)).sum();
@@ -291,9 +295,15 @@ impl Replica {
         }
     }
 
+    /// Whether what clients give this node goes by relays.
+    fn uses_relays(&self) -> bool {
+        let peers = self.peers.len();
+        peers > DIRECT_PEERS && !self.share.is_sent_directly(peers)
+    }
+
     /// Remembers what clients gave this node, where relays could withhold it.
     pub(super) fn introduce(&mut self, transactions: &[Arc<VerifiedTransaction>]) {
-        if self.peers.len() > DIRECT_PEERS {
+        if self.uses_relays() {
             for transaction in transactions {
                 self.introduced.push(self.now, Arc::clone(transaction));
             }

@@ -196,3 +196,23 @@ pub enum PeerMessage {
     /// The answer, for a node that is joining.
     SnapshotAnswer(SnapshotAnswer) = 20,
 }
+
+/// A fixed word for the kind of an encoded [`PeerMessage`], for counters.
+#[must_use]
+pub fn kind_of(message: &[u8]) -> &'static str {
+    match message.first() {
+        Some(1 | 10) => "status",
+        Some(2) => "agreement",
+        Some(3) => "body",
+        Some(12) => "references",
+        Some(4 | 13) => "body_request",
+        Some(14) => "body_answer",
+        Some(5) => "transactions",
+        Some(11) => "relays",
+        Some(15..=17) => "batches",
+        Some(6 | 7 | 18) => "sync",
+        Some(19 | 20) => "snapshot",
+        Some(8 | 9) => "light",
+        _ => "other",
+    }
+}

@@ -103,6 +103,10 @@ impl ChainObserver for Observer {
         self.chain.rejected("transaction", reason);
     }
 
+    fn sent(&self, kind: &'static str, bytes: usize, peers: usize) {
+        self.chain.sent(kind, bytes, peers);
+    }
+
     fn denied(&self, denial: &Denial, source: Source) {
         let transaction = &denial.transaction;
         self.refusals.refused(Refused {

@@ -533,6 +533,29 @@ fn in_a_large_network_two_relays_get_what_a_client_sends() {
 }
 
 #[test]
+fn in_a_large_network_a_node_that_brings_its_part_sends_to_all_and_one_that_brings_more_does_not() {
+    let mut replica = among_many();
+    let list = transfers(1_300);
+    let (others, own) = list.split_at(1_000);
+    gossip(&mut replica, others);
+    let mut relays = |part| {
+        let event = Event::Submitted((0..).zip(candidates(part)).collect());
+        let sent = messages(&replica.handle(START, event).unwrap());
+        let relays = sent
+            .iter()
+            .any(|(_, message)| matches!(message, PeerMessage::Spread(_)));
+        let all = sent
+            .iter()
+            .any(|(to, message)| *to == To::All && matches!(message, PeerMessage::Transactions(_)));
+        assert_ne!(relays, all);
+        relays
+    };
+    // Ten peers get 100 of 1,100: sent to each, less than one and a quarter times all. 300 of 1,300 are more.
+    assert!(!relays(&own[..100]));
+    assert!(relays(&own[100..]));
+}
+
+#[test]
 fn what_relays_may_have_withheld_is_sent_by_others_while_it_waits() {
     let mut replica = among_many();
     let list = transfers(3);
