@@ -19,6 +19,7 @@ use super::{
     clock::Clock,
     conduct::{Conduct, DEAF_MS},
     explain,
+    room::Room,
     timers::Timers,
     voteguard::write_vote_guard,
     worker::{Gossip, Jobs},
@@ -42,6 +43,7 @@ pub(super) struct Parts {
     pub(super) network: NetworkHandle,
     pub(super) jobs: Jobs,
     pub(super) pending: broadcast::Sender<Arc<VerifiedTransaction>>,
+    pub(super) room: Arc<Room>,
     pub(super) observer: Arc<dyn ChainObserver>,
     pub(super) names: PeerNames,
     pub(super) light: LightPeers,
@@ -58,6 +60,7 @@ pub(super) struct Driver {
     network: NetworkHandle,
     jobs: Jobs,
     pending: broadcast::Sender<Arc<VerifiedTransaction>>,
+    room: Arc<Room>,
     observer: Arc<dyn ChainObserver>,
     names: PeerNames,
     light: LightPeers,
@@ -111,6 +114,7 @@ pub(super) fn spawn(
                 () = sleep => {}
             }
             driver.fire()?;
+            driver.room.note(driver.replica.pool());
         }
     };
     let work = move || {
@@ -131,6 +135,7 @@ impl Driver {
             network: parts.network,
             jobs: parts.jobs,
             pending: parts.pending,
+            room: parts.room,
             observer: parts.observer,
             names: parts.names,
             light: parts.light,

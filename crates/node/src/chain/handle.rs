@@ -6,7 +6,7 @@ use hawser_primitives::{Address, B256, Bytes};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{ChainStatus, Command, Submission};
+use super::{ChainStatus, Command, Submission, room::Room};
 use crate::{
     pool::{AccountContent, PoolCounts, PoolError},
     store::{ChainStore, ExecutedBlock},
@@ -112,6 +112,7 @@ pub struct ChainHandle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) blocks: broadcast::Sender<Arc<ExecutedBlock>>,
     pub(super) pending: broadcast::Sender<Arc<VerifiedTransaction>>,
+    pub(super) room: Arc<Room>,
 }
 
 impl ChainHandle {
@@ -123,6 +124,7 @@ impl ChainHandle {
 
     /// Verifies a raw transaction (any envelope) and puts it into the pool; returns its hash.
     pub async fn submit(&self, raw: Bytes) -> Result<B256, SubmitError> {
+        self.room.check()?;
         let (reply, answer) = oneshot::channel();
         self.submissions
             .try_send(Submission { raw, reply })

@@ -12,6 +12,7 @@ mod driver;
 mod error;
 mod explain;
 mod handle;
+mod room;
 mod status;
 mod timers;
 mod verify;
@@ -39,6 +40,7 @@ pub use verify::Verifier;
 pub use voteguard::{read_vote_guard, write_vote_guard};
 pub use votelog::VoteLog;
 
+use room::Room;
 use voteguard::clear_vote_guard;
 
 use crate::{
@@ -202,6 +204,7 @@ impl Chain {
             commands,
             blocks: blocks.clone(),
             pending: pending.clone(),
+            room: Arc::new(Room::new(Arc::clone(&setup.observer))),
         };
         let fail = Arc::new(move |reason: String| {
             tracing::error!(%reason, "the chain stops");
@@ -228,6 +231,7 @@ impl Chain {
             network,
             jobs,
             pending,
+            room: Arc::clone(&handle.room),
             observer: setup.observer,
             names,
             light,

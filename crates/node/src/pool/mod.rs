@@ -10,6 +10,7 @@ pub use error::PoolError;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::Arc,
 };
 
@@ -70,19 +71,32 @@ struct Account {
     next: u64,
     /// Waiting transactions by nonce, with their arrival numbers.
     queue: BTreeMap<u64, (u64, Arc<VerifiedTransaction>)>,
+    /// All nonces of this range wait: kept, because a full pool asks with each transaction.
+    run: Range<u64>,
 }
 
 impl Account {
     /// First nonce after the run of waiting transactions that starts at `next`.
     fn contiguous(&self) -> u64 {
-        let mut nonce = self.next;
-        for key in self.queue.range(self.next..).map(|(key, _)| *key) {
-            if key != nonce {
-                break;
-            }
+        let known = self.run.contains(&self.next);
+        let mut nonce = if known { self.run.end } else { self.next };
+        while self.queue.contains_key(&nonce) {
             nonce = nonce.saturating_add(1);
         }
         nonce
+    }
+
+    /// Notes how far the run goes.
+    fn run_on(&mut self) {
+        self.run = self.next..self.contiguous();
+    }
+
+    /// Takes one out of the queue that is not the first of the run.
+    fn take(&mut self, nonce: u64) {
+        self.queue.remove(&nonce);
+        if self.run.contains(&nonce) {
+            self.run.end = nonce;
+        }
     }
 }
 
@@ -428,6 +442,15 @@ impl Pool {
         Ok(hash)
     }
 
+    /// Whether clients may bring more. The last quarter is for what other nodes took in: else each would fill its pool
+    /// with its own clients' and lack what is proposed.
+    #[must_use]
+    pub fn has_room_for_clients(&self) -> bool {
+        let part = |max: usize| max.saturating_sub(max / 4);
+        self.places.len() < part(self.limits.transactions_max)
+            && self.bytes < part(self.limits.bytes_max)
+    }
+
     fn is_half_full(&self) -> bool {
         self.places.len() >= self.limits.transactions_max / 2
             || self.bytes >= self.limits.bytes_max / 2
@@ -469,7 +492,10 @@ impl Pool {
 
     /// Brings what is derived from an account up to date after any change of it.
     fn refresh(&mut self, sender: Address) {
-        let account = self.accounts.get(&sender);
+        let account = self.accounts.get_mut(&sender).map(|account| {
+            account.run_on();
+            &*account
+        });
         if account.is_some_and(|account| account.queue.contains_key(&account.next)) {
             self.ready.insert(sender);
         } else {
@@ -670,7 +696,7 @@ impl Pool {
             transaction.transaction().nonce(),
             self.accounts.get_mut(&sender),
         ) {
-            account.queue.remove(&nonce);
+            account.take(nonce);
         }
         self.unlink(arrival, transaction);
         self.refresh(sender);

@@ -326,3 +326,50 @@ fn what_new_parameters_can_never_run_leaves_the_pool() {
         Err(PoolError::GasLimit { max: 99_999, .. })
     ));
 }
+
+#[test]
+fn the_run_of_an_account_is_right_after_gaps_blocks_and_steps_back() {
+    let key = key(1);
+    let mut pool = pool();
+    let walked = |pool: &Pool| {
+        let account = &pool.accounts[&key.address()];
+        let mut nonce = account.next;
+        while account.queue.contains_key(&nonce) {
+            nonce += 1;
+        }
+        (account.contiguous(), nonce)
+    };
+    let insert = |pool: &mut Pool, nonce| {
+        pool.insert(sequential(&key, nonce), Time(0)).unwrap();
+        let (kept, walked) = walked(pool);
+        assert_eq!(kept, walked);
+        kept
+    };
+    assert_eq!(insert(&mut pool, 1), 0);
+    assert_eq!(insert(&mut pool, 0), 2);
+    assert_eq!(insert(&mut pool, 4), 2);
+    assert_eq!(insert(&mut pool, 2), 3);
+    assert_eq!(insert(&mut pool, 3), 5);
+    let block: Vec<_> = pool.select(Time(0), 2);
+    pool.included(Height(1), &block);
+    assert_eq!(walked(&pool), (5, 5));
+    // The block's second transaction was skipped: the account is back at its nonce, which no longer waits.
+    pool.executed(Height(1), [(key.address(), 1)], &[block[1].hash()]);
+    assert_eq!(walked(&pool), (1, 1));
+    assert_eq!(insert(&mut pool, 1), 5);
+    assert_eq!(insert(&mut pool, 6), 5);
+}
+
+#[test]
+fn clients_get_three_quarters_of_a_pool_and_peers_the_rest() {
+    let limits = PoolLimits {
+        transactions_max: 8,
+        ..PoolLimits::default()
+    };
+    let mut pool = Pool::new(limits, ChainParameters::default());
+    for nonce in 0..8 {
+        assert_eq!(pool.has_room_for_clients(), nonce < 6, "{nonce}");
+        pool.insert(sequential(&key(1), nonce), Time(0)).unwrap();
+    }
+    assert!(pool.insert(sequential(&key(1), 8), Time(0)).is_err());
+}

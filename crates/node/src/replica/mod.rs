@@ -752,7 +752,12 @@ impl Replica {
         let mut accepted = Vec::new();
         for (id, candidate) in list {
             let transaction = Arc::clone(&candidate.transaction);
-            let result = self.pool.insert(candidate, self.now);
+            let result = if self.pool.has_room_for_clients() {
+                self.pool.insert(candidate, self.now)
+            } else {
+                let waiting = self.pool.len();
+                Err(PoolError::Full { waiting })
+            };
             if result.is_ok() {
                 accepted.push(transaction);
             }
