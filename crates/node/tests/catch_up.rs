@@ -537,7 +537,7 @@ fn pruned_peers_help_with_what_they_keep() {
     let gap = |report: &Report| matches!(report, Report::HistoryMissing { next, first } if (next.0, first.0) == (1, 200));
     assert_eq!(world.reports.iter().filter(|one| gap(one)).count(), 1);
     assert_eq!(world.replica.history_missing(), Some(Height(200)));
-    assert!(world.asked(1) + world.asked(2) <= 3);
+    assert!(world.asked(1) <= 2 && world.asked(2) <= 2);
 }
 
 #[test]
