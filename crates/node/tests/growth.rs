@@ -13,8 +13,11 @@ use std::sync::Arc;
 
 use hawser_crypto::Suite;
 use hawser_ledger::{Transaction, state::StateOptions};
-use hawser_node::store::{ChainStore, KEEP_BLOCKS_MIN, StoreError, StoreOptions};
-use hawser_primitives::Height;
+use hawser_node::{
+    replica::PeerMessage,
+    store::{ChainStore, KEEP_BLOCKS_MIN, StoreError, StoreOptions},
+};
+use hawser_primitives::{Height, encode};
 use hawser_storage::{Disk, Kv, MemDisk, MemKv, SegmentOptions};
 use maker::{add, grow, open, transaction_of};
 
@@ -137,7 +140,10 @@ fn what_is_behind_the_horizon_goes_and_the_rest_stays() {
         store.serve(Height(1), 9),
         Err(StoreError::Pruned { .. })
     ));
-    assert_eq!(store.serve(store.first_height(), 9).unwrap().len(), 9);
+    let served = store.serve(store.first_height(), 9).unwrap();
+    assert_eq!(served.len(), 9);
+    let message = store.serve_encoded(store.first_height(), 9).unwrap();
+    assert_eq!(message.to_vec(), encode(&PeerMessage::Blocks(served)));
     assert!(store.block(Height(0)).unwrap().is_some());
     // It goes on, also as an archive of what is left, and again pruned.
     add(&store, Vec::new(), 1_000).unwrap();

@@ -145,6 +145,10 @@ struct Inner {
     first: Family<ChainLabels, Gauge>,
     joining: Family<ChainStateLabels, Gauge>,
     storage: Family<KindLabels, Gauge>,
+    behind: Family<ChainLabels, Gauge>,
+    behind_rate: Family<ChainLabels, Gauge>,
+    behind_left: Family<ChainLabels, Gauge>,
+    behind_peers: Family<ChainLabels, Gauge>,
     round: Family<ChainLabels, Gauge>,
     validators: Family<ChainLabels, Gauge>,
     ready: Gauge,
@@ -203,6 +207,23 @@ impl Metrics {
                 "join_chunks",
                 "Chunks of the snapshot that a joining node fetches: here, and in all",
             ),
+            behind: add(
+                r,
+                "catch_up_blocks",
+                "Blocks that peers have and this node does not; 0 at the head",
+            ),
+            behind_rate: add(
+                r,
+                "catch_up_blocks_per_second",
+                "Blocks taken up per second while catching up",
+            ),
+            behind_left: add_unit(
+                r,
+                "catch_up_left",
+                "Time until the head is reached at this rate; 0 where that cannot be told",
+                Unit::Seconds,
+            ),
+            behind_peers: add(r, "catch_up_peers", "Peers that are being asked for blocks"),
             storage: add_unit(
                 r,
                 "storage",
@@ -480,6 +501,20 @@ impl ChainMetrics {
         }
     }
 
+    /// Catching up: blocks that are missing, blocks taken up per second, seconds left, and peers
+    /// asked; all 0 at the head.
+    pub fn set_catch_up(&self, blocks: u64, per_second: u64, left_seconds: u64, peers: usize) {
+        let (inner, labels) = (&self.metrics.0, self.labels());
+        for (family, value) in [
+            (&inner.behind, blocks),
+            (&inner.behind_rate, per_second),
+            (&inner.behind_left, left_seconds),
+            (&inner.behind_peers, peers as u64),
+        ] {
+            family.get_or_create_owned(&labels).set(signed(value));
+        }
+    }
+
     /// Bytes of chain data by kind, in fixed words.
     pub fn set_storage(&self, kinds: impl IntoIterator<Item = (&'static str, u64)>) {
         for (kind, bytes) in kinds {
@@ -698,6 +733,7 @@ mod tests {
         chain.set_executed(Height(8));
         chain.set_first(Height(3));
         chain.set_joining(1, 2);
+        chain.set_catch_up(11, 12, 13, 2);
         chain.set_storage([("blocks", 10)]);
         chain.set_round(Round(1));
         chain.set_validators(4);
@@ -719,6 +755,8 @@ mod tests {
             "hawser_block_height{chain=\"7\"} 9",
             "hawser_executed_height{chain=\"7\"} 8",
             "hawser_first_height{chain=\"7\"} 3",
+            "hawser_catch_up_blocks{chain=\"7\"} 11",
+            "hawser_catch_up_left_seconds{chain=\"7\"} 13",
             "hawser_storage_bytes{chain=\"7\",kind=\"blocks\"} 10",
             "hawser_pool_transactions{chain=\"7\",state=\"queued\"} 6",
             "hawser_rejected_total{chain=\"7\",source=\"client\",reason=\"nonce_too_low\"} 1",

@@ -8,8 +8,8 @@ use hawser_node::{
     Rules,
     chain::{ChainError, write_vote_guard},
     replica::{
-        Action, CheckedBlock, Event, Intake, LogEntry, PeerMessage, Relayed, ReplicaError, Report,
-        TimerId, To, VoteGuard,
+        Action, CheckedBlock, Event, Filing, Intake, LogEntry, PeerMessage, Relayed, ReplicaError,
+        Report, TimerId, To, VoteGuard,
     },
     store::StoreError,
 };
@@ -260,20 +260,19 @@ impl World {
             Action::Commit {
                 block,
                 certificate,
-                logged,
-            } => self.commit(node, block, certificate, logged)?,
+                filing,
+            } => self.commit(node, block, certificate, filing)?,
             Action::Serve { to, from, count } => {
-                let message = self.with(node, |running| {
-                    Ok(match running.store.serve(from, count) {
-                        Ok(blocks) => PeerMessage::Blocks(blocks),
+                let bytes = self.with(node, |running| {
+                    Ok(match running.store.serve_encoded(from, count) {
+                        Ok(bytes) => bytes,
                         Err(StoreError::Pruned { first, .. }) => {
-                            running.replica.no_blocks(to, first)
+                            encode(&running.replica.no_blocks(to, first)).into()
                         }
                         Err(error) => return Err(error.into()),
                     })
                 })?;
-                if let Some(message) = message {
-                    let bytes = encode(&message).into();
+                if let Some(bytes) = bytes {
                     self.send(node, To::Peer(to), false, &bytes)?;
                 }
             }
@@ -296,23 +295,23 @@ impl World {
         node: usize,
         block: CheckedBlock,
         certificate: Certificate,
-        logged: bool,
+        filing: Filing,
     ) -> Result<(), Violation> {
         self.oracle_commit(node, &block, &certificate)?;
         let skips = self.plan.mutant == Some(Mutant::SkipStore);
         let height = block.block.header.height;
         let idle = self.with(node, |running| {
             running.store.append(&block.block, &certificate)?;
-            if !logged && !skips {
+            if filing == Filing::Now && !skips {
                 running.store.sync_blocks()?;
             }
             running.commits.push_back((block, certificate));
             Ok(!std::mem::replace(&mut running.executing, true))
         })?;
-        if idle.is_some() {
+        if idle.is_some() && filing != Filing::Later {
             self.oracle.on_stored(node, height);
         }
-        if !logged {
+        if filing == Filing::Now {
             self.take_time(node);
         }
         if idle == Some(true) {

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     light::LightPeers,
     peers::PeerNames,
-    replica::{Action, Boot, Event, PeerMessage, Replica, Report, To, kind_of},
+    replica::{Action, Boot, Event, Filing, Replica, Report, To, kind_of},
     store::{ChainStore, StoreError},
 };
 
@@ -239,21 +239,22 @@ impl Driver {
             Action::Commit {
                 block,
                 certificate,
-                logged,
+                filing,
             } => {
                 self.store.append(&block.block, &certificate)?;
-                if !logged {
+                if filing == Filing::Now {
                     self.store.sync_blocks()?;
                 }
                 let _ = self.jobs.commit.send((block, certificate));
             }
             Action::Serve { to, from, count } => {
-                let message = match self.store.serve(from, count) {
-                    Ok(blocks) => PeerMessage::Blocks(blocks),
-                    Err(StoreError::Pruned { first, .. }) => self.replica.no_blocks(to, first),
+                let bytes = match self.store.serve_encoded(from, count) {
+                    Ok(bytes) => bytes,
+                    Err(StoreError::Pruned { first, .. }) => {
+                        encode(&self.replica.no_blocks(to, first)).into()
+                    }
                     Err(error) => return Err(error.into()),
                 };
-                let bytes = Bytes::from(encode(&message));
                 self.send(To::Peer(to), false, bytes);
             }
             Action::Reply(id, result) => self.reply(id, result),
@@ -368,8 +369,16 @@ impl Driver {
                  blocks from the later one on. Join from a snapshot, or connect this node to one \
                  that keeps all blocks (storage.mode = \"archive\")"
             ),
-            Report::Syncing { at, target } => {
-                tracing::info!(%at, %target, "behind; fetching blocks from peers");
+            Report::Syncing {
+                at,
+                target,
+                blocks_per_second,
+                seconds_left,
+            } => {
+                tracing::info!(
+                    %at, %target, blocks_per_second, seconds_left,
+                    "behind; fetching blocks from peers"
+                );
             }
         }
     }

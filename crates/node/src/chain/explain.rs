@@ -10,7 +10,7 @@ use hawser_primitives::{Address, Height, Round};
 use super::{ChainStatus, PeerState};
 use crate::{
     Rules,
-    replica::{GuardReason, Replica, VoteGuard},
+    replica::{CatchUp, GuardReason, Replica, VoteGuard},
     store::ChainStore,
 };
 
@@ -89,16 +89,8 @@ pub(super) fn status(
             rules.parameters(next).clock_drift_ms_max
         ));
     }
-    if replica.is_syncing() {
-        let target = peers
-            .iter()
-            .map(|peer| peer.height)
-            .max()
-            .unwrap_or(Height::GENESIS);
-        waiting.push(format!(
-            "catching up: block {} of {target} is here; blocks are being fetched from peers",
-            tip.height
-        ));
+    if let Some(state) = replica.catching_up() {
+        waiting.push(catching_up(tip.height, &state));
     }
     if let Some(first) = replica.history_missing() {
         waiting.push(format!(
@@ -173,10 +165,30 @@ pub(super) fn status(
         pending: 0,
         queued: 0,
         syncing: replica.is_syncing(),
+        catch_up: replica.catching_up(),
         ready,
         waiting,
     }
     .with_pool(replica.pool().counts())
+}
+
+/// How far catching up is, in words.
+fn catching_up(tip: Height, state: &CatchUp) -> String {
+    let peers = match state.peers.len() {
+        0 => "no peer is being asked at the moment".to_owned(),
+        1 => "fetched from 1 peer".to_owned(),
+        count => format!("fetched from {count} peers"),
+    };
+    let left = match state.seconds_left {
+        Some(seconds @ 0..=119) => format!("about {seconds} s left"),
+        Some(seconds @ 120..=7_199) => format!("about {} min left", seconds.div_ceil(60)),
+        Some(seconds) => format!("about {} h left", seconds.div_ceil(3_600)),
+        None => "time left not known yet".to_owned(),
+    };
+    format!(
+        "catching up: block {tip} of {} is here, {} to go at {} blocks/s, {left}; {peers}",
+        state.target, state.behind, state.blocks_per_second
+    )
 }
 
 /// Why a node does not vote that may have forgotten votes, in words.

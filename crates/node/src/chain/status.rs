@@ -3,7 +3,7 @@ use hawser_network::PeerId;
 use hawser_primitives::{Address, B256, ChainId, Height, Round};
 use serde::Serialize;
 
-use crate::pool::PoolCounts;
+use crate::{pool::PoolCounts, replica::CatchUp};
 
 /// A peer as one chain sees it.
 #[derive(Clone, Debug, Serialize)]
@@ -57,6 +57,8 @@ pub struct ChainStatus {
     pub queued: usize,
     /// Whether blocks are being fetched from peers.
     pub syncing: bool,
+    /// How far that is, while more than one block is missing.
+    pub catch_up: Option<CatchUp>,
     /// Whether clients can rely on this node: it follows the chain and reaches a quorum.
     pub ready: bool,
     /// What the node waits for, in sentences; empty when it waits for nothing.

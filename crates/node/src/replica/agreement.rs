@@ -323,7 +323,7 @@ impl Replica {
                 let (height, count) = (certificate.height, block.transactions.len());
                 let first_round = certificate.round == Round(0);
                 self.pace.decided(height, self.now, count, first_round);
-                self.commit(block, certificate)
+                self.commit(block, certificate, false)
             }
             None => Err(ReplicaError::InvalidFinalBlock {
                 height: certificate.height,
@@ -332,11 +332,12 @@ impl Replica {
         }
     }
 
-    /// Makes a final block the tip.
+    /// Makes a final block the tip, `fetched` from a peer or decided here.
     pub(super) fn commit(
         &mut self,
         block: CheckedBlock,
         certificate: Certificate,
+        fetched: bool,
     ) -> Result<(), ReplicaError> {
         let header = &block.block.header;
         // Also for synced blocks: computed roots that differ mean that this node went astray.
@@ -369,12 +370,13 @@ impl Replica {
         self.drafts.decided(self.tip.height);
         self.cast.retain(|height, _| *height > self.tip.height);
         let logged = self.own.precommitted(self.tip.height, &block.hash);
+        let filing = self.filing(self.tip.height, logged, fetched);
         self.own.decided(self.tip.height);
         self.late.proposed(&self.tip.proposer);
         self.actions.push(Action::Commit {
             block,
             certificate,
-            logged,
+            filing,
         });
         Ok(())
     }

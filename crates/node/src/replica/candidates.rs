@@ -498,7 +498,7 @@ impl Replica {
         hash: B256,
         result: Result<Arc<Vec<Arc<VerifiedTransaction>>>, String>,
     ) -> Result<(), ReplicaError> {
-        if self.sync_checked(hash, &result)? {
+        if self.sync_checked(hash, &result) {
             return Ok(());
         }
         if let Ok(transactions) = &result

@@ -57,7 +57,9 @@ use pace::Pace;
 use share::OwnShare;
 pub use sizes::Sizes;
 use spread::{Answers, Latest, RecentHashes};
+pub use sync::CatchUp;
 use sync::Sync;
+pub(crate) use wire::blocks_message;
 pub use wire::{
     Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_FROM, FEATURE_SPREAD,
     PeerMessage, REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share, kind_of,
@@ -175,6 +177,19 @@ pub enum To {
     Peer(PeerId),
 }
 
+/// When the file of a final block is synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filing {
+    /// At once, with all that was stored before.
+    Now,
+    /// Later: the vote log has the block and this validator's precommit for it durably, and all
+    /// blocks before it are in their files or logged alike. A restart that misses it there decides it
+    /// again from the logs, and no other block can take its place.
+    Logged,
+    /// Later: it was fetched from peers, who still have it, and more of them wait here.
+    Later,
+}
+
 /// Something to do.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -223,10 +238,8 @@ pub enum Action {
         block: CheckedBlock,
         /// Proof that it is final.
         certificate: Certificate,
-        /// Whether the vote log has the block and this validator's precommit for it durably. Then
-        /// the block's own file may be synced later: a restart that misses it there decides it
-        /// again from the logs, and no other block can take its place.
-        logged: bool,
+        /// When the block's own file is synced.
+        filing: Filing,
     },
     /// Send stored blocks to a peer as [`PeerMessage::Blocks`].
     Serve {
@@ -334,6 +347,10 @@ pub enum Report {
         at: Height,
         /// Where a peer is.
         target: Height,
+        /// Blocks taken up per second lately.
+        blocks_per_second: u64,
+        /// Seconds until it is there if it goes on like this; `None` while that cannot be told.
+        seconds_left: Option<u64>,
     },
     /// No peer has the blocks that this node needs next.
     HistoryMissing {

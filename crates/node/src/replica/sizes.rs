@@ -1,6 +1,9 @@
 //! What a replica holds, so that bounds can be watched.
 
-use super::Replica;
+use super::{
+    Replica,
+    sync::{WINDOW_BLOCKS, WINDOW_BYTES},
+};
 
 /// 2^20 bytes.
 const MEGABYTE: usize = 1024 * 1024;
@@ -26,7 +29,7 @@ pub struct Sizes {
     pub batch_bytes: usize,
     /// Synced blocks that wait.
     pub synced: usize,
-    /// Bytes of them.
+    /// What they take in memory, in bytes.
     pub synced_bytes: usize,
     /// Bytes of transactions remembered although the pool refused them, or to be sent again.
     pub remembered_bytes: usize,
@@ -42,7 +45,7 @@ pub struct Sizes {
 
 impl Sizes {
     /// The most that a replica with `peers` peers may hold, whatever these send, with the default
-    /// bounds of the pool. Sources: AG-22, AG-23, DI-70, SY-4, and the constants that those name.
+    /// bounds of the pool. Sources: AG-22, AG-23, DI-70, SY-13, and the constants that those name.
     #[must_use]
     pub const fn bounds(peers: usize) -> Self {
         Self {
@@ -55,8 +58,9 @@ impl Sizes {
             draft_bytes: 8 * 9 * MEGABYTE + 16 * MEGABYTE,
             batches: 256 + 64 * peers,
             batch_bytes: 33 * MEGABYTE,
-            synced: 64,
-            synced_bytes: 65 * 9 * MEGABYTE,
+            synced: WINDOW_BLOCKS as usize,
+            // The next block may come on top, with what its transactions and signatures take.
+            synced_bytes: WINDOW_BYTES + 12 * MEGABYTE,
             remembered_bytes: 13 * MEGABYTE,
             passed: 2 * 32_768,
             signed: 4_096,

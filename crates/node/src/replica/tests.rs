@@ -9,6 +9,7 @@ use hawser_primitives::{ChainId, U256};
 use super::*;
 
 mod attested;
+mod catch_up;
 mod dissemination;
 mod guard;
 mod history;
@@ -348,7 +349,7 @@ fn a_replica_that_is_behind_asks_and_does_not_believe() {
         requests(&actions),
         [PeerMessage::BlocksRequest {
             from: Height(1),
-            count: SYNC_BLOCKS_MAX
+            count: 10
         }]
     );
     // A block whose certificate nobody signed.
@@ -381,7 +382,7 @@ fn a_replica_that_is_behind_asks_and_does_not_believe() {
 }
 
 #[test]
-fn blocks_that_were_not_asked_for_are_ignored() {
+fn blocks_that_were_not_asked_for_are_ignored_and_many_of_them_are_reported() {
     let mut replica = started();
     let block = Block {
         header: genesis().block(B256::ZERO).unwrap().header,
@@ -394,7 +395,15 @@ fn blocks_that_were_not_asked_for_are_ignored() {
         signatures: Vec::new(),
     };
     let message = PeerMessage::Blocks(vec![CertifiedBlock { block, certificate }]);
-    assert!(tell(&mut replica, 2, &message).is_empty());
+    for _ in 0..8 {
+        assert!(tell(&mut replica, 2, &message).is_empty());
+    }
+    let actions = tell(&mut replica, 2, &message);
+    assert!(matches!(
+        reports(&actions).as_slice(),
+        [Report::BadMessage { .. }]
+    ));
+    assert_eq!(actions.len(), 1);
 }
 
 #[test]
@@ -896,19 +905,14 @@ fn who_is_still_behind_after_an_answer_asks_again_at_once() {
     let mut replica = started();
     assert_eq!(requests(&tell(&mut replica, 2, &ahead(10))).len(), 1);
     let first = certified(&replica, Roots::default());
-    let hash = first.certificate.block_hash;
-    tell(&mut replica, 2, &PeerMessage::Blocks(vec![first]));
-    let result = Ok(Arc::new(Vec::new()));
-    let actions = replica
-        .handle(START.plus_ms(10), Event::Checked { hash, result })
-        .unwrap();
-    assert_eq!(
-        requests(&actions),
-        [PeerMessage::BlocksRequest {
-            from: Height(2),
-            count: SYNC_BLOCKS_MAX
-        }]
-    );
+    let actions = tell(&mut replica, 2, &PeerMessage::Blocks(vec![first]));
+    // It is the only one ahead: while one answer is on its way the next is asked for. It sent a block
+    // where ten were asked for, so it is asked for one.
+    let ask = |from| PeerMessage::BlocksRequest {
+        from: Height(from),
+        count: 1,
+    };
+    assert_eq!(requests(&actions), [ask(2), ask(3)]);
 }
 
 #[test]

@@ -28,6 +28,22 @@ pub struct CertifiedBlock {
     pub certificate: Certificate,
 }
 
+/// First byte of an encoded [`PeerMessage::Blocks`].
+const BLOCKS_TAG: u8 = 7;
+
+/// The encoding of [`PeerMessage::Blocks`] with these encoded [`CertifiedBlock`]s.
+pub(crate) fn blocks_message(items: &[Vec<u8>]) -> Bytes {
+    let bytes = items.iter().map(Vec::len).sum::<usize>();
+    let mut message = Vec::with_capacity(bytes.saturating_add(5));
+    message.push(BLOCKS_TAG);
+    let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    message.extend_from_slice(&count.to_le_bytes());
+    for item in items {
+        message.extend_from_slice(item);
+    }
+    message.into()
+}
+
 /// A transaction that a peer passes on.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Relayed {

@@ -8,11 +8,11 @@ use hawser_ledger::{
     merkle::{self, MerkleProof},
     state::{StateKey, StateProof, StateView},
 };
-use hawser_primitives::{Address, B256, Height, decode_exact, encode};
+use hawser_primitives::{Address, B256, Bytes, Height, decode_exact, encode};
 use thiserror::Error;
 
 use super::{ChainStore, ExecutedBlock, ITEM_BYTES_MAX, StoreError, index};
-use crate::replica::{CertifiedBlock, SYNC_BYTES};
+use crate::replica::{CertifiedBlock, SYNC_BYTES, blocks_message};
 
 /// Where a transaction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,7 +300,22 @@ impl ChainStore {
     /// # Errors
     /// [`StoreError::Pruned`] where the first of them is not kept.
     pub fn serve(&self, from: Height, count: u32) -> Result<Vec<CertifiedBlock>, StoreError> {
-        let (mut blocks, mut bytes) = (Vec::new(), 0usize);
+        let items = (from.0..).zip(self.stored_items(from, count)?);
+        items
+            .map(|(height, item)| self.decode_stored(Height(height), &item))
+            .collect()
+    }
+
+    /// The same as an encoded [`crate::replica::PeerMessage::Blocks`]: they are stored as they are sent.
+    ///
+    /// # Errors
+    /// [`StoreError::Pruned`] where the first of them is not kept.
+    pub fn serve_encoded(&self, from: Height, count: u32) -> Result<Bytes, StoreError> {
+        Ok(blocks_message(&self.stored_items(from, count)?))
+    }
+
+    fn stored_items(&self, from: Height, count: u32) -> Result<Vec<Vec<u8>>, StoreError> {
+        let (mut items, mut bytes) = (Vec::new(), 0usize);
         let last = self.stored_height();
         for height in from.0..from.0.saturating_add(u64::from(count)) {
             if height > last.0 {
@@ -315,12 +330,12 @@ impl ChainStore {
             let item = item.ok_or_else(|| self.absent(height))?;
             bytes = bytes.saturating_add(item.len());
             // One block always fits a frame; more only together.
-            if bytes > SYNC_BYTES && !blocks.is_empty() {
+            if bytes > SYNC_BYTES && !items.is_empty() {
                 break;
             }
-            blocks.push(self.decode_stored(height, &item)?);
+            items.push(item);
         }
-        Ok(blocks)
+        Ok(items)
     }
 
     /// Height and hash of the last stored block.

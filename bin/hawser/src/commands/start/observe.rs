@@ -252,6 +252,16 @@ impl Health {
             chain.set_validators(status.validators);
             chain.set_first(status.first_height);
             chain.set_pool(status.pending, status.queued);
+            let (blocks, rate, left, peers) = match &status.catch_up {
+                Some(state) => (
+                    state.behind,
+                    state.blocks_per_second,
+                    state.seconds_left.unwrap_or(0),
+                    state.peers.len(),
+                ),
+                None => (0, 0, 0, 0),
+            };
+            chain.set_catch_up(blocks, rate, left, peers);
             ready &= status.ready;
             let waiting = status.waiting.iter();
             reasons.extend(waiting.map(|text| format!("chain {}: {text}", status.chain_id)));
