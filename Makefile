@@ -31,7 +31,7 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  up takes SUITE=intl|sm NODES=$(NODES) RPC_PORT=$(RPC_PORT) P2P_PORT=$(P2P_PORT) HOME_DIR=$(HOME_DIR);"
-	@echo "  simulate takes SEEDS=n; faults takes SEED=s; soak takes HOURS=n SEED=s; fuzz takes HOURS=n; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
+	@echo "  simulate takes SEEDS=n FROM=seed JOBS=n; faults takes SEED=s; soak takes HOURS=n SEED=s NEXT=program; fuzz takes HOURS=n; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
 
 need-cargo:
 	@command -v $(firstword $(CARGO)) >/dev/null || { echo "make: cargo is missing. Install Rust 1.95 or newer from https://rustup.rs and try again." >&2; exit 2; }
@@ -116,7 +116,7 @@ deny: need-cargo ## Check licences, bans and sources; advisories where the datab
 	CARGO_DENY="$(CARGO_DENY)" scripts/deny
 
 simulate: build-tools ## Run SEEDS simulated worlds
-	$(SIMULATOR) --seeds $(SEEDS)
+	$(SIMULATOR) --seeds $(SEEDS) $(if $(FROM),--from $(FROM)) $(if $(JOBS),--jobs $(JOBS))
 
 simulate-few: build-tools
 	$(SIMULATOR) --seeds 10
@@ -128,8 +128,8 @@ survival-build: build
 faults: survival-build ## Faults on real processes and links; writes docs/reports/faults.md (namespaces need root, iproute2, socat)
 	HAWSER_BIN="$(abspath $(HAWSER))" $(SURVIVAL) faults --seed $(SEED)
 
-soak: survival-build ## Load, faults and changes of membership for HOURS from SEED; writes docs/reports/soak.md
-	HAWSER_BIN="$(abspath $(HAWSER))" $(SURVIVAL) soak --hours $(HOURS) --seed $(SEED)
+soak: survival-build ## Load, faults, upgrades, pruning and membership for HOURS from SEED; writes docs/reports/soak.md
+	HAWSER_BIN="$(abspath $(HAWSER))" $(SURVIVAL) soak --hours $(HOURS) --seed $(SEED) $(if $(NEXT),--next "$(NEXT)")
 
 .PHONY: mutations fuzz sbom
 mutations: need-cargo need-cc ## A million damaged inputs for each decoder

@@ -125,6 +125,10 @@ impl Plan {
         };
         // Transactions expire two minutes after they are signed.
         plan.healing_ms = plan.bound_ms().saturating_add(40_000);
+        // Last, so that everything else is drawn as it is for one chain.
+        if draw.chance(0.12) {
+            plan.chains = if draw.chance(0.8) { 2 } else { 3 };
+        }
         plan
     }
 }

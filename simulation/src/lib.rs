@@ -7,7 +7,7 @@
 //! `docs/spec/simulation.md`.
 //! Not for: the driver's threads and sockets, which the end-to-end tests run for real.
 //!
-//! Entry types: [`Plan`], [`World`]; [`run_all`] and [`minimise`] for many of them. Oracles:
+//! Entry types: [`Plan`], [`World`], [`Fleet`]; [`simulate`], [`run_all`] and [`minimise`] for many of them. Oracles:
 //! agreement, certificates of the committee of their height, validity of final blocks, no vote by
 //! anyone outside the committee, no double vote, no broken lock, no precommit without a quorum of
 //! prevotes, votes durable before they leave, settings as the executed changes say, equal roots, no
@@ -43,5 +43,5 @@ pub use misdeeds::{Misdeed, Misdeeds};
 pub use mutants::Mutant;
 pub use oracle::Violation;
 pub use plan::{CrashPoint, Faults, Load, Plan};
-pub use run::{Ran, run_all};
-pub use world::{Outcome, Places, World};
+pub use run::{Ran, run_all, simulate};
+pub use world::{Fleet, Fork, Outcome, Places, World};

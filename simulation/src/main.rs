@@ -1,14 +1,19 @@
 //! Runs simulation seeds and prints what is needed to repeat a failing one.
 
+mod tally;
+
 use std::{
     process::ExitCode,
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use clap::Parser;
-use hawser_simulation::{Outcome, Plan, Ran, minimise, run_all};
+use hawser_simulation::{Plan, Ran, minimise, run_all};
 use indicatif::{ProgressBar, ProgressStyle};
+
+use tally::{Tally, is_bad};
 
 /// Failing seeds that are made smaller; the others are only named.
 const MINIMISED_MAX: usize = 3;
@@ -19,19 +24,21 @@ const MINIMISED_MAX: usize = 3;
     name = "hawser-sim",
     after_help = "Examples:\n  \
         hawser-sim --seeds 100\n  \
+        hawser-sim --seeds 10000 --jobs 1\n  \
+        hawser-sim --from 5001 --seeds 5000\n  \
         hawser-sim --seed 42 --twice\n  \
         hawser-sim --seed 42 --plan loss=0,partition=0,skip=3-9\n  \
         hawser-sim --seeds 50 --plan byzantine=2,nodes=7,misdeeds=equivocate+forge"
 )]
 struct Arguments {
-    /// Number of seeds to run, from --first on.
+    /// Number of seeds to run, from --from on.
     #[arg(long, default_value_t = 20)]
     seeds: u64,
     /// First seed.
-    #[arg(long, default_value_t = 1)]
-    first: u64,
+    #[arg(long, visible_alias = "first", default_value_t = 1)]
+    from: u64,
     /// Run one seed only.
-    #[arg(long, conflicts_with_all = ["seeds", "first"])]
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
     /// Changes to the plans that the seeds draw: name=value, separated by commas.
     #[arg(long, default_value = "")]
@@ -62,52 +69,54 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<usize, String> {
+fn run(arguments: &Arguments) -> Result<u64, String> {
     let (first, count) = match arguments.seed {
         Some(seed) => (seed, 1),
-        None => (arguments.first, arguments.seeds),
+        None => (arguments.from, arguments.seeds),
     };
-    let mut plans = Vec::new();
-    for seed in first..first.saturating_add(count) {
+    // Tried once, so that each seed can rely on it.
+    Plan::draw(first).apply(&arguments.plan)?;
+    let mut plans = (first..first.saturating_add(count)).map(|seed| {
         let mut plan = Plan::draw(seed);
-        plan.apply(&arguments.plan)?;
-        plans.push(plan);
-    }
+        let _ = plan.apply(&arguments.plan);
+        plan
+    });
     let jobs = match arguments.jobs {
         0 => thread::available_parallelism().map_or(1, usize::from),
         jobs => jobs,
     };
-    let bar = progress(plans.len());
-    let started = Instant::now();
+    let bar = progress(count);
     let verbose = arguments.verbose || arguments.seed.is_some();
-    let each = |ran: &Ran| {
-        if verbose || ran.result.is_err() || ran.repeats == Some(false) {
-            bar.suspend(|| report(ran));
+    let tally = Mutex::new(Tally::new(count));
+    let each = |ran: Ran| {
+        if verbose || is_bad(&ran) {
+            bar.suspend(|| report(&ran));
         }
         bar.inc(1);
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.add(ran);
+        if let Some(line) = tally.progress()
+            && bar.is_hidden()
+        {
+            println!("{line}");
+        }
     };
-    let all = run_all(&plans, jobs, arguments.twice, &each);
-    let took = started.elapsed();
+    run_all(&mut plans, jobs, arguments.twice, &each);
     bar.finish_and_clear();
-    let is_bad = |ran: &&Ran| ran.result.is_err() || ran.repeats == Some(false);
-    let bad: Vec<_> = all.iter().filter(is_bad).collect();
-    summary(&all, bad.len(), took, jobs);
-    let missing = plans.len().saturating_sub(all.len());
-    if missing > 0 {
-        println!("{missing} seeds were not run: no thread could be started");
-    }
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("{}", tally.summary(jobs));
     if arguments.minimise_s > 0 {
-        let broken = bad.iter().filter(|ran| ran.result.is_err());
+        let broken = tally.kept().iter().filter(|ran| ran.result.is_err());
         for ran in broken.take(MINIMISED_MAX) {
             shrink(ran, Duration::from_secs(arguments.minimise_s));
         }
     }
-    Ok(bad.len().saturating_add(missing))
+    Ok(tally.failed())
 }
 
-fn progress(count: usize) -> ProgressBar {
-    let bar = ProgressBar::new(count as u64);
-    // Drawn on a terminal only.
+fn progress(count: u64) -> ProgressBar {
+    let bar = ProgressBar::new(count);
+    // Drawn on a terminal only; elsewhere lines say how far it is.
     let style = "{bar:40} {pos}/{len} seeds, {per_sec}, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style);
@@ -128,8 +137,9 @@ fn report(ran: &Ran) {
     let (plan, seed) = (&ran.plan, ran.plan.seed);
     match &ran.result {
         Ok(o) => println!(
-            "seed {seed}: ok, {} nodes, {}, height {}, {} transactions, {} changes, {} events, {} crashes \
+            "seed {seed}: ok, {} chains, {} nodes, {}, height {}, {} transactions, {} changes, {} events, {} crashes \
              ({} by the disk), {} misdeeds ({}), first block {}, settled {} ms after the faults, audit {}",
+            plan.chains,
             plan.nodes,
             plan.suite,
             o.height,
@@ -154,50 +164,6 @@ fn report(ran: &Ran) {
     }
     if ran.repeats == Some(false) {
         println!("seed {seed}: NOT DETERMINISTIC, two runs differ");
-    }
-}
-
-fn summary(all: &[Ran], bad: usize, took: Duration, jobs: usize) {
-    let good: Vec<&Outcome> = all
-        .iter()
-        .filter_map(|ran| ran.result.as_ref().ok())
-        .collect();
-    let sum = |of: fn(&Outcome) -> u64| good.iter().map(|o| of(o)).sum::<u64>();
-    let most = |of: fn(&Outcome) -> u64| good.iter().map(|o| of(o)).max().unwrap_or(0);
-    let hours = sum(|o| o.simulated_ms) as f64 / 3_600_000.0;
-    let seconds = took.as_secs_f64().max(0.001);
-    println!("{} passed, {bad} failed", all.len().saturating_sub(bad));
-    println!(
-        "{hours:.2} simulated hours in {seconds:.1} s with {jobs} at a time: {:.2} hours per minute",
-        hours * 60.0 / seconds
-    );
-    println!(
-        "{} blocks, {} transactions, {} events, {} crashes ({} by the disk), {} misdeeds, {} changes, {} upgrades, \
-         {} of {} damaged disks noticed",
-        sum(|o| o.height.0),
-        sum(|o| o.executed as u64),
-        sum(|o| o.events),
-        sum(|o| o.crashes),
-        sum(|o| o.disk_failures),
-        sum(|o| o.misdeeds),
-        sum(|o| o.changes as u64),
-        sum(|o| o.upgraded),
-        sum(|o| o.damage_found),
-        sum(|o| o.damaged),
-    );
-    println!(
-        "longest after the faults: {} ms to the first block, {} ms until all was executed everywhere",
-        most(|o| o.first_block_ms.unwrap_or(0)),
-        most(|o| o.healed_ms),
-    );
-    let peak = good
-        .iter()
-        .fold(None, |peak: Option<hawser_node::replica::Sizes>, o| {
-            Some(peak.map_or(o.peak, |peak| peak.max(o.peak)))
-        });
-    if let Some(peak) = peak {
-        let list = peak.list().map(|(name, value)| format!("{name} {value}"));
-        println!("most that a node held: {}", list.join(", "));
     }
 }
 

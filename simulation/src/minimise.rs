@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use hawser_crypto::Suite;
 use hawser_ledger::Verification;
 
-use crate::{Misdeed, Misdeeds, Plan, Violation, World};
+use crate::{Misdeed, Misdeeds, Plan, Violation, run::simulate_counted};
 
 /// A run that still fails and has little in it.
 #[derive(Clone, Debug)]
@@ -37,10 +37,7 @@ impl Search<'_> {
             return false;
         }
         self.runs = self.runs.saturating_add(1);
-        let (result, faults) = match World::new(plan.clone()) {
-            Ok(world) => world.run_counted(),
-            Err(violation) => (Err(violation), 0),
-        };
+        let (result, faults) = simulate_counted(&plan);
         match result {
             Err(violation) if violation.rule() == self.violation.rule() => {
                 (self.best, self.violation, self.faults) = (plan, violation, faults);
@@ -58,7 +55,9 @@ impl Search<'_> {
 
     /// Kinds of faults, one after another.
     fn kinds(&mut self) {
-        let none: [fn(&mut Plan); 22] = [
+        let none: [fn(&mut Plan); 24] = [
+            |plan| plan.chains = 1,
+            |plan| plan.chains = plan.chains.min(2),
             |plan| plan.faults = crate::Faults::default(),
             |plan| (plan.byzantine, plan.misdeeds) = (0, Misdeeds::default()),
             |plan| plan.rotten = 0,
@@ -146,10 +145,7 @@ impl Search<'_> {
 /// Makes a plan that breaks a rule smaller. `may_go_on` gets the number of runs so far and the best
 /// plan before each run, and ends the search with `false`.
 pub fn minimise(plan: Plan, may_go_on: &mut dyn FnMut(usize, &Plan) -> bool) -> Option<Minimal> {
-    let (result, faults) = match World::new(plan.clone()) {
-        Ok(world) => world.run_counted(),
-        Err(violation) => (Err(violation), 0),
-    };
+    let (result, faults) = simulate_counted(&plan);
     let mut search = Search {
         best: plan,
         violation: result.err()?,

@@ -50,6 +50,8 @@ pub(crate) struct SimNode {
     /// Counts lives, so that what was under way in an earlier one is not delivered to this one.
     pub(crate) life: u64,
     pub(crate) clock: SimClock,
+    /// Until when its process is down, if it is.
+    pub(crate) down_until: Time,
     /// Until when its disk is full.
     pub(crate) full_until: Option<Time>,
     /// Its data were damaged, so they were taken away: it follows without a vote.
@@ -69,6 +71,7 @@ impl SimNode {
             running: None,
             life: 0,
             clock,
+            down_until: Time(0),
             full_until: None,
             emptied: false,
             flipped: false,

@@ -71,6 +71,8 @@ pub enum CrashPoint {
 pub struct Plan {
     /// The seed.
     pub seed: u64,
+    /// Chains that every node hosts.
+    pub chains: usize,
     /// Validators at the start.
     pub nodes: usize,
     /// Their suite.
@@ -134,6 +136,7 @@ impl Plan {
     pub fn calm(seed: u64) -> Self {
         Self {
             seed,
+            chains: 1,
             nodes: 4,
             suite: Suite::Intl,
             faults: Faults::default(),

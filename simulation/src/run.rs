@@ -1,14 +1,11 @@
 //! Many worlds, on all processors.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     thread,
 };
 
-use crate::{Outcome, Plan, Violation, World};
+use crate::{Fleet, Outcome, Plan, Violation, World};
 
 /// Room for the deepest calls of contracts.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
@@ -24,43 +21,62 @@ pub struct Ran {
     pub repeats: Option<bool>,
 }
 
-fn run(plan: &Plan) -> Result<Outcome, Violation> {
-    World::new(plan.clone()).and_then(World::run)
+/// Runs a plan, all chains of it; several are counted together.
+pub fn simulate(plan: &Plan) -> Result<Outcome, Violation> {
+    simulate_counted(plan).0
 }
 
-/// Runs plans on `jobs` threads, each twice with `twice`, and tells `each` of every one as it ends.
-/// Returns them in the order of the plans; whoever could not be run, for want of a thread, is left out.
-pub fn run_all(plans: &[Plan], jobs: usize, twice: bool, each: &(dyn Fn(&Ran) + Sync)) -> Vec<Ran> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Ran)>> = Mutex::default();
+/// The same, with the number of single faults that came up, also when a rule was broken.
+pub(crate) fn simulate_counted(plan: &Plan) -> (Result<Outcome, Violation>, u32) {
+    if plan.chains <= 1 {
+        return match World::new(plan.clone()) {
+            Ok(world) => world.run_counted(),
+            Err(violation) => (Err(violation), 0),
+        };
+    }
+    match Fleet::new(plan) {
+        Ok(fleet) => {
+            let (result, faults) = fleet.run_counted();
+            let none = || Violation::new("set-up", "a plan without chains");
+            let joined = |all: Vec<Outcome>| all.into_iter().reduce(Outcome::join).ok_or_else(none);
+            (result.and_then(joined), faults)
+        }
+        Err(violation) => (Err(violation), 0),
+    }
+}
+
+/// Runs plans on `jobs` threads, each twice with `twice`, and hands what came of every one to `each`
+/// as it ends. Nothing is kept, so that any number can be run. Says whether a thread could be started.
+pub fn run_all(
+    plans: &mut (dyn Iterator<Item = Plan> + Send),
+    jobs: usize,
+    twice: bool,
+    each: &(dyn Fn(Ran) + Sync),
+) -> bool {
+    let plans = Mutex::new(plans);
+    let next = || {
+        let mut plans = plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.next()
+    };
     let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(plan) = plans.get(at) else {
-                return;
-            };
-            let result = run(plan);
-            let repeats = twice.then(|| run(plan) == result);
-            let ran = Ran {
-                plan: plan.clone(),
+        while let Some(plan) = next() {
+            let result = simulate(&plan);
+            let repeats = twice.then(|| simulate(&plan) == result);
+            each(Ran {
+                plan,
                 result,
                 repeats,
-            };
-            each(&ran);
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            done.push((at, ran));
+            });
         }
     };
     thread::scope(|scope| {
-        for i in 0..jobs.max(1) {
+        let start = |i: usize| {
             let builder = thread::Builder::new()
                 .name(format!("world-{i}"))
                 .stack_size(STACK_BYTES);
             // Fewer threads do the same work.
-            let _ = builder.spawn_scoped(scope, work);
-        }
-    });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, ran)| ran).collect()
+            builder.spawn_scoped(scope, work).is_ok()
+        };
+        (0..jobs.max(1)).filter(|i| start(*i)).count() > 0
+    })
 }

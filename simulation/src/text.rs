@@ -14,7 +14,8 @@ enum Field<'a> {
 }
 
 /// Names of the numbers of a plan.
-const NUMBERS: [&str; 33] = [
+const NUMBERS: [&str; 34] = [
+    "chains",
     "nodes",
     "loss",
     "duplicate",
@@ -54,6 +55,7 @@ impl Plan {
     fn field(&mut self, name: &str) -> Option<Field<'_>> {
         let faults = &mut self.faults;
         Some(match name {
+            "chains" => Field::Usize(&mut self.chains),
             "nodes" => Field::Usize(&mut self.nodes),
             "loss" => Field::U32(&mut faults.loss_per_mille),
             "duplicate" => Field::U32(&mut faults.duplicate_per_mille),

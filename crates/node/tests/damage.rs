@@ -11,31 +11,15 @@ mod maker;
 
 use std::sync::Arc;
 
-use hawser_ledger::state::StateOptions;
 use hawser_node::store::{
-    ChainStore, KEEP_BLOCKS_MIN, StoreOptions, VOTE_LOG,
+    ChainStore, KEEP_BLOCKS_MIN, VOTE_LOG,
     check::{CheckReport, Part, Plan, Step, check, repair},
 };
 use hawser_primitives::Height;
-use hawser_storage::{
-    Batch, Column, Disk, Kv, LogOptions, MemDisk, MemKv, SegmentOptions, SyncedLog,
-};
-use maker::{genesis, grow, open};
+use hawser_storage::{Batch, Column, Disk, Kv, LogOptions, MemDisk, MemKv, SyncedLog};
+use maker::{genesis, grow, open, options};
 
-fn options(keep_blocks: Option<u64>) -> StoreOptions {
-    StoreOptions {
-        state: StateOptions {
-            history_blocks: 64,
-            ..StateOptions::default()
-        },
-        segments: SegmentOptions {
-            segment_bytes: 16 * 1024,
-            ..SegmentOptions::default()
-        },
-        keep_blocks,
-        ..StoreOptions::default()
-    }
-}
+const SEGMENT_BYTES: u64 = 16 * 1024;
 
 struct Folder {
     disk: MemDisk,
@@ -76,7 +60,7 @@ impl Folder {
 
     fn start(&self, keep: Option<u64>) -> ChainStore {
         let kv: Arc<dyn Kv> = Arc::<MemKv>::clone(&self.kv);
-        open(self.disk(), kv, options(keep)).unwrap()
+        open(self.disk(), kv, options(SEGMENT_BYTES, keep)).unwrap()
     }
 
     fn check(&self) -> CheckReport {

@@ -12,31 +12,17 @@ mod maker;
 use std::sync::Arc;
 
 use hawser_crypto::Suite;
-use hawser_ledger::{Transaction, state::StateOptions};
+use hawser_ledger::Transaction;
 use hawser_node::{
     replica::PeerMessage,
-    store::{ChainStore, KEEP_BLOCKS_MIN, StoreError, StoreOptions},
+    store::{ChainStore, KEEP_BLOCKS_MIN, StoreError},
 };
 use hawser_primitives::{Height, encode};
-use hawser_storage::{Disk, Kv, MemDisk, MemKv, SegmentOptions};
-use maker::{add, grow, open, transaction_of};
+use hawser_storage::{Disk, Kv, MemDisk, MemKv};
+use maker::{add, grow, open, options, transaction_of};
 
 const LENGTH: u64 = 1_700;
-
-fn options(keep_blocks: Option<u64>) -> StoreOptions {
-    StoreOptions {
-        state: StateOptions {
-            history_blocks: 64,
-            ..StateOptions::default()
-        },
-        segments: SegmentOptions {
-            segment_bytes: 32 * 1024,
-            ..SegmentOptions::default()
-        },
-        keep_blocks,
-        ..StoreOptions::default()
-    }
-}
+const SEGMENT_BYTES: u64 = 32 * 1024;
 
 struct Base {
     disk: MemDisk,
@@ -56,7 +42,7 @@ fn base() -> Base {
 
 fn start(disk: &MemDisk, kv: &Arc<MemKv>, keep: Option<u64>) -> Result<ChainStore, StoreError> {
     let kv: Arc<dyn Kv> = Arc::<MemKv>::clone(kv);
-    open(Arc::new(disk.clone()), kv, options(keep))
+    open(Arc::new(disk.clone()), kv, options(SEGMENT_BYTES, keep))
 }
 
 fn prune_all(store: &ChainStore) -> Result<(), StoreError> {

@@ -152,8 +152,8 @@ impl Oracle {
         }
     }
 
-    /// Who is to blame for two certificates of one height, in words.
-    fn culprits(&self, height: Height, second: &Certificate) -> String {
+    /// Who signed the first certificate of a height and this one.
+    pub(crate) fn signed_both(&self, height: Height, second: &Certificate) -> Vec<Address> {
         let signers = |certificate: &Certificate| -> BTreeSet<Address> {
             let set = self.model.set(height);
             let all = certificate.signatures.iter();
@@ -163,7 +163,13 @@ impl Oracle {
         let first = self.certificates.get(&height).map(signers);
         let second = signers(second);
         let both = first.iter().flatten().filter(|one| second.contains(*one));
-        let both: Vec<_> = both.map(Address::to_string).collect();
+        both.copied().collect()
+    }
+
+    /// Who is to blame for two certificates of one height, in words.
+    fn culprits(&self, height: Height, second: &Certificate) -> String {
+        let both = self.signed_both(height, second);
+        let both: Vec<_> = both.iter().map(Address::to_string).collect();
         let twice: Vec<_> = self.votes.equivocators(height).collect();
         format!(
             "signed both certificates: {}; signed two votes where one is allowed: {twice:?}",

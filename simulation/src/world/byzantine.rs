@@ -13,11 +13,13 @@ use hawser_primitives::{
 };
 use rand::Rng;
 
-use super::{CHAIN, What, World, node_of};
+use super::{What, World, node_of};
 use crate::Misdeed;
 
 /// Messages that a Byzantine node keeps for saying them again.
 const KEPT: usize = 128;
+/// Messages of each kind that it says again on another chain, at a time.
+const CARRIED: usize = 4;
 
 type Turn = (Height, Round);
 
@@ -77,6 +79,13 @@ impl Mischief {
 
     pub(super) fn old(&self) -> impl Iterator<Item = &Bytes> {
         self.old.iter()
+    }
+
+    /// Some of what a node has said and heard last.
+    pub(super) fn remembered(&self, node: usize) -> impl Iterator<Item = &Bytes> {
+        let lists = [&self.said, &self.heard].into_iter();
+        let lists = lists.filter_map(move |list| list.get(node));
+        lists.flat_map(|list| list.iter().rev().take(CARRIED))
     }
 
     pub(super) fn made_up(&self) -> impl Iterator<Item = &B256> {
@@ -150,13 +159,13 @@ impl World {
     pub(super) fn sign_vote(&mut self, node: usize, vote: Vote) -> Option<Bytes> {
         let key = self.nodes.get(node)?.key.clone()?;
         self.oracle.on_made(&vote);
-        let signature = key.sign(&vote.message(CHAIN));
+        let signature = key.sign(&vote.message(self.chain));
         Some(agreement(Message::Vote(SignedVote { vote, signature })))
     }
 
     fn sign_proposal(&self, node: usize, proposal: Proposal) -> Option<Bytes> {
         let key = self.nodes.get(node)?.key.as_ref()?;
-        let signature = key.sign(&proposal.message(CHAIN));
+        let signature = key.sign(&proposal.message(self.chain));
         let signed = SignedProposal {
             proposal,
             signature,
@@ -177,9 +186,7 @@ impl World {
             if let Some(said_before) = self.mischief.said.get_mut(from) {
                 push(said_before, bytes.clone());
             }
-            if let Message::Proposal(signed) = said {
-                self.decide_on_proposal(from, &signed.proposal);
-            }
+            self.decide_on_turn(from, said);
         }
         for target in targets {
             let mut list = self.told(from, *target, message, bytes);
@@ -193,26 +200,50 @@ impl World {
         }
     }
 
+    /// The turn and block of a proposal that a Byzantine node is making. Its own prevote leaves before
+    /// the proposal.
+    fn own_turn(&self, from: usize, said: &Message) -> Option<(Turn, B256)> {
+        let own = self.address(from)?;
+        match said {
+            Message::Proposal(signed) if signed.proposal.proposer == own => {
+                let proposal = &signed.proposal;
+                Some(((proposal.height, proposal.round), proposal.block))
+            }
+            Message::Vote(signed) if signed.vote.validator == own => {
+                let vote = &signed.vote;
+                let (turn, block) = ((vote.height, vote.round), vote.block?);
+                let built = self.mischief.blocks.get(&block)?.header.proposer == own;
+                let first = vote.kind == VoteKind::Prevote;
+                // A block of its own that somebody else proposes again was heard of before.
+                let mine = built && first && self.mischief.proposal(turn).is_none();
+                mine.then_some((turn, block))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a proposal of a Byzantine node is replaced by a bad one, or gets a twin.
-    fn decide_on_proposal(&mut self, from: usize, proposal: &Proposal) {
-        let turn = (proposal.height, proposal.round);
-        if Some(proposal.proposer) != self.address(from) || !self.mischief.settled.insert(turn) {
+    fn decide_on_turn(&mut self, from: usize, said: &Message) {
+        let Some((turn, proposed)) = self.own_turn(from, said) else {
+            return;
+        };
+        if !self.mischief.settled.insert(turn) {
             return;
         }
-        let Some(block) = self.mischief.blocks.get(&proposal.block).cloned() else {
+        let Some(block) = self.mischief.blocks.get(&proposed).cloned() else {
             return;
         };
         if self.tempted(Misdeed::BadBlocks, 500) {
             let bad = self.spoil(block);
             let hash = bad.hash(self.plan.suite);
             self.mischief.keep(hash, bad);
-            self.mischief.instead.insert(proposal.block, hash);
+            self.mischief.instead.insert(proposed, hash);
         } else if self.tempted(Misdeed::Equivocate, 700) {
             let mut twin = block;
             twin.header.time = twin.header.time.plus_ms(1);
             let hash = twin.hash(self.plan.suite);
             self.mischief.keep(hash, twin);
-            self.mischief.twins.insert(turn, (proposal.block, hash));
+            self.mischief.twins.insert(turn, (proposed, hash));
         }
     }
 
@@ -396,6 +427,9 @@ impl World {
         }
         if self.tempted(Misdeed::Flood, 500) {
             self.flood(node, tip.next());
+        }
+        if self.plan.chains > 1 && self.tempted(Misdeed::Replay, 500) {
+            self.carry_over(node);
         }
     }
 

@@ -7,7 +7,7 @@ use hawser_primitives::Height;
 use hawser_storage::{Disk as _, DiskFaults};
 use rand::Rng;
 
-use super::{LINK_MS, What, World, peer};
+use super::{LINK_MS, Spill, What, World, peer};
 use crate::{CrashPoint, Mutant, Violation};
 
 /// Time after which somebody tries to start a node again that did not start, in milliseconds.
@@ -26,7 +26,7 @@ impl World {
         !self.skip.contains(&number)
     }
 
-    fn disk_faults(&self, node: usize) -> DiskFaults {
+    pub(super) fn disk_faults(&self, node: usize) -> DiskFaults {
         let faults = &self.plan.faults;
         let number = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
         let lying = self.plan.mutant == Some(Mutant::LyingDisk);
@@ -140,6 +140,9 @@ impl World {
             self.crash(node, RETRY_MS);
             return Ok(());
         }
+        if self.gives_up(node, error) {
+            return Ok(());
+        }
         let what = format!("node {node}: {error}");
         Err(Violation::new("stopped", what))
     }
@@ -147,10 +150,16 @@ impl World {
     /// Stops a node at once; it is started again after a while.
     pub(super) fn crash(&mut self, node: usize, after_ms: u64) {
         let seed = self.dice.crashes.random();
-        self.crashes = self.crashes.saturating_add(1);
+        let until = self.now.plus_ms(after_ms);
+        // One that comes from another chain was counted there.
+        if !self.spilling {
+            self.crashes = self.crashes.saturating_add(1);
+            self.spill.push(Spill::Crash { node, until });
+        }
         let rotten = node < self.plan.rotten && self.faulty;
         if let Some(sim) = self.nodes.get_mut(node) {
             sim.crash(seed);
+            sim.down_until = sim.down_until.max(until);
             // Once, and not before there is something to lose.
             let worth = sim.disk.list().is_ok_and(|files| files.len() > 2);
             if rotten && worth && !sim.emptied && !sim.flipped && sim.flip(seed) {
@@ -190,6 +199,7 @@ impl World {
 
     pub(super) fn end_faults(&mut self) {
         self.faulty = false;
+        self.spill.push(Spill::Weather);
         self.cut.clear();
         self.cut_on = false;
         for node in 0..self.nodes.len() {
@@ -226,6 +236,7 @@ impl World {
                 }
             }
             self.cuts = self.cuts.saturating_add(1);
+            self.spill.push(Spill::Weather);
             self.cut_on = true;
             let number = self.cuts;
             if flapping {
@@ -240,12 +251,14 @@ impl World {
     pub(super) fn flap(&mut self, number: u64, period_ms: u64) {
         if self.cuts == number && !self.cut.is_empty() {
             self.cut_on = !self.cut_on;
+            self.spill.push(Spill::Weather);
             self.schedule(period_ms, What::Flap { number, period_ms });
         }
     }
 
     pub(super) fn heal(&mut self, number: u64) {
         if self.cuts == number {
+            self.spill.push(Spill::Weather);
             self.cut.clear();
             self.cut_on = false;
         }
@@ -263,6 +276,7 @@ impl World {
         let offset_ms = dice.random_range(-far..=far);
         let next = dice.random_range(1..=every.saturating_mul(2));
         if self.allowed() {
+            self.spill.push(Spill::Weather);
             if let Some(sim) = self.nodes.get_mut(node) {
                 sim.clock.offset_ms = offset_ms;
             }
@@ -283,6 +297,7 @@ impl World {
         let next = dice.random_range(1..=every.saturating_mul(2));
         if self.allowed() {
             let until = self.now.plus_ms(length);
+            self.spill.push(Spill::Weather);
             if let Some(sim) = self.nodes.get_mut(node) {
                 sim.full_until = Some(until);
             }

@@ -7,7 +7,7 @@ use hawser_node::replica::{CertifiedBlock, Compact, PeerMessage, Relayed};
 use hawser_primitives::{B256, Bytes, Height, Round, encode, limits::PART_BYTES};
 use rand::Rng;
 
-use super::{CHAIN, World, byzantine::agreement};
+use super::{World, byzantine::agreement};
 
 /// Transactions that a block over its gas limit has at most.
 const HEAVY_MAX: u64 = 4_000;
@@ -78,7 +78,7 @@ impl World {
         };
         // Signed, though not by those whom they name.
         let kind = VoteKind::Prevote;
-        let message = vote_message(CHAIN, height, round, kind, Some(block));
+        let message = vote_message(self.chain, height, round, kind, Some(block));
         let signature = key.sign(&message);
         match self.dice.mischief.random_range(0..3) {
             0 => {
@@ -120,7 +120,7 @@ impl World {
         let rules = running.replica.rules();
         let header = Header {
             version: rules.version(height),
-            chain_id: CHAIN,
+            chain_id: self.chain,
             height,
             parent: id.hash,
             time: tip.time.plus_ms(1),
@@ -150,7 +150,59 @@ impl World {
                 self.next_block(node)?
             }
         };
+        // Where more than a third lies, they may be a quorum among themselves.
+        if !self.plan.is_tolerable() && self.dice.mischief.random_bool(0.5) {
+            return self.sealed_by_liars(block);
+        }
         let certificate = self.false_certificate(node, &block)?;
+        let list = vec![CertifiedBlock { block, certificate }];
+        Some(encode(&PeerMessage::Blocks(list)).into())
+    }
+
+    /// A block with a forged transaction, with another parent or nobody's agreement, which all liars
+    /// sign.
+    fn sealed_by_liars(&mut self, block: Block) -> Option<Bytes> {
+        let Block {
+            mut header,
+            mut transactions,
+        } = block;
+        match self.dice.mischief.random_range(0..3) {
+            0 => {
+                let forged = self.clients.forged(self.now);
+                transactions.extend(forged.map(|forged| forged.raw));
+                header.transactions_root = transactions_root(self.plan.suite, &transactions);
+                header.transactions_count = u32::try_from(transactions.len()).ok()?;
+            }
+            1 => header.parent = self.random_hash(),
+            _ => {}
+        }
+        let block = Block {
+            header,
+            transactions,
+        };
+        let (height, block_hash) = (block.header.height, block.hash(self.plan.suite));
+        let kind = VoteKind::Precommit;
+        let message = vote_message(self.chain, height, Round(0), kind, Some(block_hash));
+        let set = self.oracle.model().set(height);
+        let liars = (0..self.nodes.len()).filter(|node| self.is_byzantine(*node));
+        let keys = liars.filter_map(|node| self.nodes.get(node)?.key.clone());
+        let mut signatures: Vec<_> = keys
+            .filter_map(|key| {
+                let validator = u16::try_from(set.index_of(&key.address())?).ok()?;
+                let signature = key.sign(&message);
+                Some(CommitSignature {
+                    validator,
+                    signature,
+                })
+            })
+            .collect();
+        signatures.sort_by_key(|one| one.validator);
+        let certificate = Certificate {
+            height,
+            round: Round(0),
+            block_hash,
+            signatures,
+        };
         let list = vec![CertifiedBlock { block, certificate }];
         Some(encode(&PeerMessage::Blocks(list)).into())
     }
@@ -164,7 +216,7 @@ impl World {
         let kind = self.dice.mischief.random_range(0..4);
         let block_hash = if kind == 0 { self.random_hash() } else { hash };
         let message = vote_message(
-            CHAIN,
+            self.chain,
             height,
             Round(0),
             VoteKind::Precommit,

@@ -35,7 +35,9 @@ impl World {
             self.send_otherwise(from, &targets, urgent, &message, bytes);
             return Ok(());
         }
-        self.oracle.on_send(from, &message)?;
+        if self.fork.is_none() {
+            self.oracle.on_send(from, &message)?;
+        }
         if self.withholds(from, &message) {
             return Ok(());
         }

@@ -3,7 +3,9 @@
 mod byzantine;
 mod digest;
 mod faults;
+mod fleet;
 mod forge;
+mod forked;
 mod links;
 mod outcome;
 mod perform;
@@ -33,10 +35,13 @@ use crate::{
     oracle::Oracle,
 };
 use byzantine::Mischief;
-pub use outcome::{Outcome, Places};
+pub use fleet::Fleet;
+use fleet::Spill;
+pub use outcome::{Fork, Outcome, Places};
 use queue::{Scheduled, What};
 
-const CHAIN: ChainId = ChainId(2021);
+/// Id of the first chain; the others count on.
+const FIRST_CHAIN: u64 = 2021;
 /// Virtual start: clocks must not begin at zero.
 const START: Time = Time(1_700_000_000_000);
 /// Shortest way between two nodes, in milliseconds.
@@ -54,9 +59,12 @@ struct Dice {
     mischief: ChaCha8Rng,
 }
 
-/// A network in virtual time.
+/// One chain of a network in virtual time; [`Fleet`] runs several on the same nodes.
 pub struct World {
     plan: Plan,
+    chain: ChainId,
+    /// Its number among the chains of its nodes. The first one draws the faults that all share.
+    index: usize,
     genesis: Arc<Genesis>,
     dice: Dice,
     now: Time,
@@ -102,6 +110,14 @@ pub struct World {
     first_block: Option<Time>,
     /// What the mutant that forgets nothing has kept, by node.
     kept: Vec<usize>,
+    /// What the other chains of the nodes have to be told.
+    spill: Vec<Spill>,
+    /// Whether a crash is already one of all chains of its node.
+    spilling: bool,
+    /// Two final blocks of one height, where more than a third lies.
+    fork: Option<Fork>,
+    /// Correct nodes that stopped for good because too many lie, and their words.
+    ended: BTreeMap<usize, String>,
 }
 
 impl World {
@@ -119,23 +135,38 @@ impl World {
     }
 
     fn run_to_end(&mut self) -> Result<Outcome, Violation> {
-        let deadline = self.healed_from().plus_ms(self.plan.healing_ms);
-        while let Some(Reverse(next)) = self.heap.pop() {
-            self.now = next.at;
-            if self.now > deadline {
-                return Err(self.stuck());
-            }
-            self.step(next.what)?;
-            if self.events > EVENTS_MAX {
-                let what = format!("{EVENTS_MAX} events by {} ms", self.now.since_ms(START));
-                return Err(Violation::new("storm", what));
-            }
-            self.check_first_block()?;
-            if self.is_over() {
+        while self.advance()? {
+            // There are no other chains to tell.
+            self.spill.clear();
+            if self.is_over() || self.is_given_up() {
                 return Ok(self.outcome());
             }
         }
         Err(self.stuck())
+    }
+
+    /// When the next thing happens.
+    fn next_at(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse(next)| next.at)
+    }
+
+    /// Lets the next thing happen; whether there was one.
+    fn advance(&mut self) -> Result<bool, Violation> {
+        let Some(Reverse(next)) = self.heap.pop() else {
+            return Ok(false);
+        };
+        self.now = next.at;
+        let deadline = self.healed_from().plus_ms(self.plan.healing_ms);
+        if self.now > deadline && !self.is_over() {
+            return Err(self.stuck());
+        }
+        self.step(next.what)?;
+        if self.events > EVENTS_MAX {
+            let what = format!("{EVENTS_MAX} events by {} ms", self.now.since_ms(START));
+            return Err(Violation::new("storm", what));
+        }
+        self.check_first_block()?;
+        Ok(true)
     }
 
     fn healed_from(&self) -> Time {
@@ -187,7 +218,8 @@ impl World {
                 }
             }
             What::Restart { node } => {
-                let down = |node: &SimNode| node.running.is_none();
+                let now = self.now;
+                let down = |node: &SimNode| node.running.is_none() && now >= node.down_until;
                 if self.nodes.get(node).is_some_and(down) {
                     self.start(node)?;
                 }

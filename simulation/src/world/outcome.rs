@@ -1,5 +1,6 @@
+use hawser_crypto::Suite;
 use hawser_node::replica::Sizes;
-use hawser_primitives::{B256, Height};
+use hawser_primitives::{Address, B256, Height};
 
 use crate::egress::Sent;
 
@@ -12,6 +13,17 @@ pub struct Places {
     pub disk: u64,
     /// Writes and persists of the key-value store.
     pub kv: u64,
+}
+
+/// Two final blocks of one height.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// Their height.
+    pub height: Height,
+    /// Who signed both certificates, by the oracle's count.
+    pub signed_both: Vec<Address>,
+    /// Who lies in this world.
+    pub byzantine: Vec<Address>,
 }
 
 /// How a run ended.
@@ -62,4 +74,38 @@ pub struct Outcome {
     pub peak: Sizes,
     /// Places reached by each node in its last life.
     pub places: Vec<Places>,
+    /// The fork, where more than a third of the validators lied and brought one about.
+    pub fork: Option<Fork>,
+    /// Correct nodes that stopped for good because too many lie, and what they said.
+    pub ended: Vec<(usize, String)>,
+}
+
+impl Outcome {
+    /// Two chains of the same nodes as one: counts are added, times are those of the later one, and
+    /// heights are added too.
+    pub(crate) fn join(self, other: Self) -> Self {
+        Self {
+            audit: Suite::Intl.hash_parts(&[self.audit.as_slice(), other.audit.as_slice()]),
+            height: Height(self.height.0.saturating_add(other.height.0)),
+            events: self.events.saturating_add(other.events),
+            simulated_ms: self.simulated_ms.max(other.simulated_ms),
+            crashes: self.crashes.saturating_add(other.crashes),
+            disk_failures: self.disk_failures.saturating_add(other.disk_failures),
+            damage_found: self.damage_found.saturating_add(other.damage_found),
+            damaged: self.damaged.saturating_add(other.damaged),
+            misdeeds: self.misdeeds.saturating_add(other.misdeeds),
+            reported: self.reported.max(other.reported),
+            faults: self.faults.max(other.faults),
+            executed: self.executed.saturating_add(other.executed),
+            changes: self.changes.saturating_add(other.changes),
+            upgraded: self.upgraded.saturating_add(other.upgraded),
+            healed_ms: self.healed_ms.max(other.healed_ms),
+            first_block_ms: self.first_block_ms.max(other.first_block_ms),
+            trusted: self.trusted.saturating_add(other.trusted),
+            found_by_samples: self.found_by_samples.saturating_add(other.found_by_samples),
+            convicted: self.convicted.saturating_add(other.convicted),
+            peak: self.peak.max(other.peak),
+            ..self
+        }
+    }
 }

@@ -16,7 +16,7 @@ use hawser_node::{
 use hawser_primitives::{B256, Bytes, Time, encode};
 use rand::Rng;
 
-use super::{What, World};
+use super::{Spill, What, World};
 use crate::{Mutant, Violation, node::Running, oracle::Moment};
 
 /// Time until drawn samples are verified, in milliseconds.
@@ -99,6 +99,7 @@ impl World {
     /// An old program has stopped; its operator installs the newer one and starts it.
     fn upgrade(&mut self, node: usize) {
         self.upgraded = self.upgraded.saturating_add(1);
+        self.spill.push(Spill::Program { node });
         if let Some(sim) = self.nodes.get_mut(node) {
             sim.program = sim.program.saturating_add(1);
         }
@@ -350,6 +351,9 @@ impl World {
         certificate: &Certificate,
     ) -> Result<(), Violation> {
         self.note(format!("{node} commits {}", block.hash).as_bytes());
+        if self.fork.is_some() {
+            return Ok(());
+        }
         let header = &block.block.header;
         let addresses = self.nodes.iter();
         self.egress.decided(
@@ -368,7 +372,8 @@ impl World {
             clocks_ms_max: 2 * faults.jump_ms_max.max(faults.clock_skew_ms_max),
             is_genuine: &|hash| self.submitted.contains_key(hash),
         };
-        self.oracle.on_commit(node, block, certificate, &moment)
+        let judged = self.oracle.on_commit(node, block, certificate, &moment);
+        self.judge_fork(judged, certificate)
     }
 
     pub(super) fn execute(&mut self, node: usize, life: u64) -> Result<(), Violation> {
@@ -399,7 +404,9 @@ impl World {
         let Some(Some((executed, nonces, mut rules, more))) = done else {
             return Ok(());
         };
-        self.oracle.on_executed(node, &executed, &rules)?;
+        if self.fork.is_none() {
+            self.oracle.on_executed(node, &executed, &rules)?;
+        }
         if mutant == Some(Mutant::OldCommittee)
             && let Ok(old) = Rules::of_genesis(&self.genesis)
         {
@@ -472,7 +479,7 @@ impl World {
             }
             _ => return vec![bytes],
         };
-        let signature = key.sign(&other.message(super::CHAIN));
+        let signature = key.sign(&other.message(self.chain));
         let vote = SignedVote {
             vote: other,
             signature,

@@ -66,7 +66,7 @@ impl World {
         let Some((height, true)) = self.healed_at else {
             return Ok(());
         };
-        if self.first_block.is_some() {
+        if self.first_block.is_some() || self.fork.is_some() || !self.ended.is_empty() {
             return Ok(());
         }
         if self.oracle.highest() > height {
@@ -119,6 +119,8 @@ impl World {
             convicted: self.convicted(),
             peak: self.oracle.peak(),
             places: places.collect(),
+            fork: self.fork.clone(),
+            ended: self.ended.clone().into_iter().collect(),
         }
     }
 
@@ -147,6 +149,15 @@ impl World {
     }
 
     pub(super) fn stuck(&self) -> Violation {
+        if let Some(fork) = &self.fork {
+            let what = format!(
+                "two blocks of height {} are final, and only {:?} stopped; {}",
+                fork.height,
+                self.ended.keys().collect::<Vec<_>>(),
+                self.state()
+            );
+            return Violation::new("undetected", what);
+        }
         let open = self.submitted.keys().filter(|hash| !self.is_done(hash));
         let open: Vec<_> = open.take(5).collect();
         let highest: Height = self.oracle.highest();

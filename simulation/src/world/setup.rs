@@ -8,11 +8,11 @@ use std::{
 use hawser_crypto::{PublicKey, SecretKey};
 use hawser_ledger::{ChainParameters, Genesis, GenesisAccount, GenesisValidator, PROTOCOL_VERSION};
 use hawser_node::replica::Sizes;
-use hawser_primitives::{B256, U256};
+use hawser_primitives::{B256, ChainId, U256};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{CHAIN, Dice, Mischief, START, What, World};
+use super::{Dice, FIRST_CHAIN, Mischief, START, What, World};
 use crate::{
     Mutant, Plan, Violation, clients::Clients, clock::SimClock, egress::Egress, node::SimNode,
     oracle::Oracle, settings::Model,
@@ -22,23 +22,30 @@ use crate::{
 const LOAD_FROM_MS: u64 = 100;
 
 impl Dice {
-    fn new(seed: u64) -> Self {
-        let stream = |number| {
+    /// Those of one chain of the nodes. The faults that all chains share are drawn alike.
+    fn new(seed: u64, chain: usize) -> Self {
+        let stream = |number: u64| {
             let mut dice = ChaCha8Rng::seed_from_u64(seed);
             dice.set_stream(number);
             dice
         };
+        let own = |number: u64| stream(number.saturating_add(10 * chain as u64));
         Self {
-            work: stream(1),
-            links: stream(2),
-            crashes: stream(3),
+            work: own(1),
+            links: own(2),
+            crashes: own(3),
             faults: stream(4),
-            mischief: stream(5),
+            mischief: own(5),
         }
     }
 }
 
-fn genesis(plan: &Plan, dice: &mut Dice, keys: &[PublicKey], clients: &Clients) -> Genesis {
+fn genesis(
+    (plan, chain): (&Plan, ChainId),
+    dice: &mut Dice,
+    keys: &[PublicKey],
+    clients: &Clients,
+) -> Genesis {
     let balance = U256::from(1_000_000u64);
     let rich = GenesisAccount {
         balance,
@@ -51,7 +58,7 @@ fn genesis(plan: &Plan, dice: &mut Dice, keys: &[PublicKey], clients: &Clients) 
     };
     Genesis {
         protocol_version: PROTOCOL_VERSION,
-        chain_id: CHAIN,
+        chain_id: chain,
         name: "simulation".to_owned(),
         suite: plan.suite,
         time: START,
@@ -88,19 +95,29 @@ fn vote_keys(plan: &Plan) -> Result<Vec<Arc<SecretKey>>, Violation> {
 }
 
 impl World {
-    /// Sets a world up from a plan.
+    /// Sets a world up from a plan. Of several chains it is the first; see [`super::Fleet`].
     pub fn new(plan: Plan) -> Result<Self, Violation> {
+        Self::of_chain(plan, 0)
+    }
+
+    /// Sets up one of the chains of a plan.
+    pub(super) fn of_chain(mut plan: Plan, index: usize) -> Result<Self, Violation> {
+        if index > 0 {
+            // Of these there is one in a run.
+            (plan.load, plan.forgeries, plan.crash_point) = (None, 0, None);
+        }
+        let chain = ChainId(FIRST_CHAIN.saturating_add(index as u64));
         if plan.mutant.is_some_and(|mutant| !mutant.is_possible()) {
             let what =
                 "this build breaks no inner rule: build hawser-simulation with --features mutants";
             return Err(Violation::new("set-up", what));
         }
         Mutant::install(plan.mutant);
-        let mut dice = Dice::new(plan.seed);
+        let mut dice = Dice::new(plan.seed, index);
         let keys = vote_keys(&plan)?;
         let candidates: Vec<_> = keys.iter().map(|key| key.public_key()).collect();
-        let clients = Clients::new(CHAIN, plan.suite);
-        let genesis = genesis(&plan, &mut dice, &candidates, &clients);
+        let clients = Clients::new(chain, plan.suite);
+        let genesis = genesis((&plan, chain), &mut dice, &candidates, &clients);
         let model = Model::new(&genesis).map_err(|error| Violation::new("set-up", error))?;
         let skew = i64::try_from(plan.faults.clock_skew_ms_max).unwrap_or(0);
         let voters = keys.into_iter().map(Some);
@@ -114,7 +131,7 @@ impl World {
         let addresses = nodes.iter().map(|node| Some(node.key.as_ref()?.address()));
         let count = nodes.len();
         let mut world = Self {
-            oracle: Oracle::new((CHAIN, plan.suite), model, addresses.collect()),
+            oracle: Oracle::new((chain, plan.suite), model, addresses.collect()),
             to_submit: plan.transactions,
             to_load: plan.load.map_or(0, |load| load.transactions),
             to_forge: plan.forgeries,
@@ -122,7 +139,7 @@ impl World {
             found_by_samples: 0,
             egress: Egress::new(count, plan.egress_bytes_per_s),
             to_change: plan.changes,
-            to_upgrade: plan.upgrade,
+            to_upgrade: plan.upgrade && index == 0,
             candidates,
             skip: plan.skip.iter().copied().collect(),
             mischief: Mischief::new(count),
@@ -132,6 +149,8 @@ impl World {
                 ..Sizes::bounds(count.saturating_sub(1))
             },
             plan,
+            chain,
+            index,
             genesis: Arc::new(genesis),
             dice,
             now: START,
@@ -158,6 +177,10 @@ impl World {
             healed_at: None,
             first_block: None,
             kept: vec![0; count],
+            spill: Vec::new(),
+            spilling: false,
+            fork: None,
+            ended: BTreeMap::new(),
         };
         world.begin()?;
         Ok(world)
@@ -187,6 +210,10 @@ impl World {
             self.schedule(LOAD_FROM_MS, What::Forge);
         }
         let faults = self.plan.faults;
+        if self.index > 0 {
+            // The first chain's are those of the machines.
+            return Ok(());
+        }
         if faults.partition_every_ms > 0 {
             self.schedule(faults.partition_every_ms, What::Partition);
         }

@@ -5,7 +5,7 @@ use hawser_node::replica::{Batch, Event, PeerMessage, Relayed, To};
 use hawser_primitives::{Bytes, encode};
 use rand::Rng;
 
-use super::{CHAIN, LINK_MS, What, World};
+use super::{LINK_MS, What, World};
 use crate::{Violation, node::SimNode, settings::Patch};
 
 /// Transactions in a batch with a forged one.
@@ -44,8 +44,8 @@ impl World {
         for one in signed.drain(..) {
             self.submitted.insert(one.hash, one);
         }
-        let digest = batch_digest(self.plan.suite, CHAIN, &claims);
-        let message = attestation_message(CHAIN, digest);
+        let digest = batch_digest(self.plan.suite, self.chain, &claims);
+        let message = attestation_message(self.chain, digest);
         let vouch = |node: Option<&SimNode>| {
             let key = node?.key.as_ref()?;
             Some(Attestation {

@@ -70,6 +70,7 @@ pub struct Plan {
 struct Node {
     child: Option<Child>,
     environment: Vec<(OsString, OsString)>,
+    program: Option<PathBuf>,
 }
 
 /// A network. Dropping it ends and removes everything.

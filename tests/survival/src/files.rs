@@ -281,13 +281,49 @@ pub async fn prune(bed: &Bed, node: u16, keep: u64) -> Result<bool> {
     if !keys.stdout.contains("storage.keep_blocks") {
         return Ok(false);
     }
-    let file = bed.folder(node).join("node.toml");
-    let text = fs::read_to_string(&file)?;
-    let set = format!("[storage]\nmode = \"pruned\"\nkeep_blocks = {keep}\nhistory_blocks = 64\n");
-    let changed = text.replacen("[storage]\n", &set, 1);
-    ensure!(changed != text, "{} has no [storage]", file.display());
-    fs::write(file, changed)?;
+    let keep = keep.to_string();
+    let keys = [
+        ("mode", "\"pruned\""),
+        ("keep_blocks", &keep),
+        ("history_blocks", "64"),
+    ];
+    set_storage(&bed.folder(node).join("node.toml"), &keys)?;
     Ok(true)
+}
+
+/// Limits what the caches of a node take, in MiB.
+///
+/// # Errors
+/// When the configuration cannot be written.
+pub fn limit_caches(bed: &Bed, node: u16, mib: u64) -> Result<()> {
+    let file = bed.folder(node).join("node.toml");
+    set_storage(&file, &[("cache_mib", &mib.to_string())])
+}
+
+/// Sets keys of the section `storage` of a configuration, in the place of what they were.
+fn set_storage(file: &Path, keys: &[(&str, &str)]) -> Result<()> {
+    let text = fs::read_to_string(file)?;
+    let (mut out, mut inside, mut found) = (String::new(), false, false);
+    for line in text.lines() {
+        if line.starts_with('[') {
+            inside = line == "[storage]";
+        }
+        let name = line.split('=').next().unwrap_or_default().trim();
+        if inside && keys.iter().any(|(key, _)| *key == name) {
+            continue;
+        }
+        out.push_str(line);
+        out.push('\n');
+        if line == "[storage]" {
+            found = true;
+            for (key, value) in keys {
+                out.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+    }
+    ensure!(found, "{} has no [storage]", file.display());
+    fs::write(file, out)?;
+    Ok(())
 }
 
 /// Has a node start without its vote key (`false`), or with it again.
@@ -311,6 +347,22 @@ pub fn votes(bed: &Bed, node: u16, yes: bool) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_the_storage_are_replaced_and_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.toml");
+        let text = "mode = \"x\"\n[storage]\ndir = \"data\"\n[rpc]\nmode = \"y\"\n";
+        fs::write(&path, text).unwrap();
+        set_storage(&path, &[("mode", "\"archive\""), ("keep_blocks", "7")]).unwrap();
+        set_storage(&path, &[("mode", "\"pruned\"")]).unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "mode = \"x\"\n[storage]\nmode = \"pruned\"\nkeep_blocks = 7\ndir = \"data\"\n[rpc]\nmode = \"y\"\n"
+        );
+        fs::write(&path, "[rpc]\n").unwrap();
+        assert!(set_storage(&path, &[("mode", "1")]).is_err());
+    }
 
     #[test]
     fn a_flip_changes_one_bit_and_a_tear_takes_the_end_of_what_was_written() {

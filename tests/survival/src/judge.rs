@@ -107,6 +107,33 @@ impl Judgement {
         }
     }
 
+    /// What was found, in a sentence for a report.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!(
+            "**Acknowledged {}, lost {}, doubled {}**; unknown {} (of which {} took effect), refused {}. {} reads without \
+             transactions agree with the chain; {} registers linearisable. Violations: **{}**.",
+            self.acknowledged,
+            self.lost,
+            self.doubled,
+            self.unknown,
+            self.unknown_effective,
+            self.refused,
+            self.reads,
+            self.linearisable,
+            self.violations
+        )
+    }
+
+    /// The first violations as a list, a line each; nothing without any.
+    #[must_use]
+    pub fn list(&self) -> String {
+        self.listed
+            .iter()
+            .map(|text| format!("- {text}\n"))
+            .collect()
+    }
+
     /// True when nothing was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {

@@ -207,6 +207,34 @@ fn a_read_of_what_was_not_there_and_a_node_that_goes_back_show() {
 }
 
 #[test]
+fn a_deletion_excuses_going_back_once_and_only_between_the_two_looks() {
+    for (at_us, clean) in [(700, true), (699, false), (900, true), (901, false)] {
+        let found = doctored(|run| {
+            run.seen.swap(2, 3);
+            run.seen[2].at_us = 700;
+            run.seen[3].at_us = 900;
+            run.emptied.push(Emptied { node: 0, at_us });
+        });
+        assert_eq!(found.is_clean(), clean, "deleted at {at_us}: {found:?}");
+    }
+    // Back once with the deletion, forward, and back again without another.
+    let found = doctored(|run| {
+        run.seen.swap(2, 3);
+        run.seen[3].at_us = 900;
+        run.emptied.push(Emptied {
+            node: 0,
+            at_us: 800,
+        });
+        for (at, number) in [(1_000, 2), (1_100, 1)] {
+            let mut again = run.seen[3].clone();
+            (again.at_us, again.number) = (at, number);
+            run.seen.push(again);
+        }
+    });
+    shows(&found, "node 0 went back from block 2 to 1");
+}
+
+#[test]
 fn an_order_against_real_time_shows() {
     // The second addition was over before the first began, and reported its effect all the same.
     let found = doctored(|run| {

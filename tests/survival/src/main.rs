@@ -78,6 +78,9 @@ enum Command {
         /// Without network namespaces, even where they can be had.
         #[arg(long)]
         loopback: bool,
+        /// Another build of the program: rolling restarts go over to it and back.
+        #[arg(long, value_name = "PROGRAM")]
+        next: Option<PathBuf>,
         /// Files to write, without ending.
         #[arg(long, default_value = "docs/reports/soak")]
         report: PathBuf,
@@ -247,9 +250,10 @@ async fn perform(command: Command) -> Result<ExitCode> {
             clients,
             think_ms,
             loopback,
+            next,
             report,
         } => {
-            let (mode, _) = place(loopback);
+            let (mode, without) = place(loopback);
             let settings = soak::Settings {
                 length: Duration::from_secs_f64(hours * 3_600.0),
                 seed,
@@ -257,6 +261,8 @@ async fn perform(command: Command) -> Result<ExitCode> {
                 think: Duration::from_millis(think_ms),
                 mode,
                 suite: suite.name(),
+                next,
+                without,
             };
             let mut tell = |event: &soak::Event| {
                 eprintln!(

@@ -136,8 +136,7 @@ fn section(out: &mut String, network: &NetworkReport) {
     let found = &network.judgement;
     let _ = writeln!(
         out,
-        "\n## {} validators, {}{}\n\n{} clients, seed {}, {:.0} s, {} blocks. **Acknowledged {}, lost {}, doubled {}**; unknown {} (of which {} took effect), refused {}. \
-         {} reads without transactions agree with the chain; {} registers linearisable. Violations: **{}**.",
+        "\n## {} validators, {}{}\n\n{} clients, seed {}, {:.0} s, {} blocks. {}",
         network.nodes,
         network.suite,
         if network.circumstances.is_empty() {
@@ -149,19 +148,9 @@ fn section(out: &mut String, network: &NetworkReport) {
         network.seed,
         network.seconds,
         found.blocks,
-        found.acknowledged,
-        found.lost,
-        found.doubled,
-        found.unknown,
-        found.unknown_effective,
-        found.refused,
-        found.reads,
-        found.linearisable,
-        found.violations
+        found.sentence()
     );
-    for text in &found.listed {
-        let _ = writeln!(out, "- {text}");
-    }
+    out.push_str(&found.list());
     out.push_str(
         "\n| fault | held s | before/s | during/s | after/s | gap ms | resumed ms | caught up ms | ack. | unknown | load |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );

@@ -188,6 +188,8 @@ pub struct Ground {
     pub contract: Address,
     /// Transactions of the harness.
     pub own: Vec<B256>,
+    /// Whether the validators run the other program.
+    pub upgraded: bool,
 }
 
 /// Starts a network with the accounts and the contract that clients need.
@@ -214,6 +216,7 @@ pub async fn settle(mut bed: Bed) -> Result<Ground> {
         bed,
         contract,
         own: vec![hash],
+        upgraded: false,
     })
 }
 

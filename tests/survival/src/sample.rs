@@ -98,7 +98,30 @@ pub struct Flatness {
     /// The bound on that.
     pub bound: f64,
     /// Whether it is kept.
-    pub flat: bool,
+    pub verdict: Verdict,
+}
+
+/// Whether a quantity stayed the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Verdict {
+    /// It did.
+    Flat,
+    /// It did not.
+    Grows,
+    /// The run was too short to tell: what it fills may not have been full.
+    TooShort,
+}
+
+impl Verdict {
+    /// In a word.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Flat => "flat",
+            Self::Grows => "**grows**",
+            Self::TooShort => "not judged: the run is too short",
+        }
+    }
 }
 
 /// Judges a series: growth over its length may be `part` of its median, or `least`, whichever is more.
@@ -121,7 +144,11 @@ pub fn flatness(
         unit: unit.to_owned(),
         growth,
         bound,
-        flat: growth <= bound,
+        verdict: if growth <= bound {
+            Verdict::Flat
+        } else {
+            Verdict::Grows
+        },
     })
 }
 
@@ -139,18 +166,21 @@ mod tests {
     fn a_leak_is_not_flat_and_noise_is() {
         let leak = series(|x| 100.0 + x);
         let found = flatness("memory", "MiB", &leak, 0.2, 1.0).unwrap();
-        assert!(!found.flat && (found.growth - 199.0).abs() < 1e-6);
+        assert_eq!(found.verdict, Verdict::Grows);
+        assert!((found.growth - 199.0).abs() < 1e-6);
         let noise = series(|x| 100.0 + 30.0 * (x * 1.7).sin());
-        assert!(flatness("memory", "MiB", &noise, 0.2, 1.0).unwrap().flat);
         let falling = series(|x| 1_000.0 - x);
-        assert!(flatness("memory", "MiB", &falling, 0.2, 1.0).unwrap().flat);
+        for steady in [noise, falling] {
+            let found = flatness("memory", "MiB", &steady, 0.2, 1.0).unwrap();
+            assert_eq!(found.verdict, Verdict::Flat);
+        }
     }
 
     #[test]
     fn a_single_peak_does_not_make_a_slope() {
         let peak = series(|x| if x > 190.0 { 900.0 } else { 100.0 });
         let found = flatness("memory", "MiB", &peak, 0.2, 1.0).unwrap();
-        assert!(found.flat, "{found:?}");
+        assert_eq!(found.verdict, Verdict::Flat, "{found:?}");
     }
 
     #[test]

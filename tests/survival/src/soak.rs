@@ -25,8 +25,8 @@ use crate::judge::{Judgement, judge};
 use crate::members;
 use crate::random::Random;
 use crate::report::Machine;
-use crate::run::{Ground, Watch, load_per_processor, one, settle};
-use crate::sample::{Flatness, Sample, flatness, look};
+use crate::run::{CATCH_UP_MAX, Ground, Watch, load_per_processor, one, settle};
+use crate::sample::{Flatness, Sample, Verdict, flatness, look};
 
 /// Between two looks at the processes.
 const LOOK: Duration = Duration::from_secs(5);
@@ -35,12 +35,22 @@ const BUCKET_S: u64 = 15;
 /// Part of the run that counts as warm-up: caches fill, files reach their usual size.
 const WARM_UP: f64 = 0.25;
 const MIB: f64 = 1_048_576.0;
+/// What caches of every node may take, in MiB: little, so that they are full early and a leak can be told from filling.
+const CACHE_MIB: u64 = 16;
+/// Caches count as full once a node has written so many times as much as they hold.
+const FILLED: f64 = 2.0;
+/// How memory and the rest are judged, for the report.
+const RULE: &str = "Growth from the end of the warm-up to the end, by the slope of Theil and Sen. The warm-up is a quarter of the run. For memory it also \
+lasts until a node has written twice what its caches may hold (16 MiB in this run, by `storage.cache_mib`), because until then they only fill; where less than \
+half of the run is left then, memory is not judged. A node that was started anew counts from its start like the others: the slope is over all its lives.";
 /// The place of nodes that join and leave.
 const GUEST: u16 = 4;
 
 /// The validator that drops old blocks, where the binary can, and how many it keeps.
 const PRUNED: u16 = 3;
 const KEPT: u64 = 1_024;
+/// The validator that begins to, and changes how many it keeps, on the way.
+const PRUNED_LATER: u16 = 2;
 
 /// How a soak is run.
 #[derive(Debug, Clone)]
@@ -57,6 +67,10 @@ pub struct Settings {
     pub mode: Mode,
     /// `intl` or `sm`.
     pub suite: &'static str,
+    /// Another program that validators are upgraded to, and back, one after the other.
+    pub next: Option<PathBuf>,
+    /// Why there are no namespaces.
+    pub without: Option<String>,
 }
 
 /// Something that was done.
@@ -89,6 +103,8 @@ pub struct Report {
     pub machine: Machine,
     /// `namespaces` or `loopback`.
     pub mode: String,
+    /// Why not namespaces.
+    pub without: Option<String>,
     /// Length in seconds.
     pub seconds: f64,
     /// The seed.
@@ -117,7 +133,10 @@ impl Report {
     pub fn is_clean(&self) -> bool {
         self.judgement.is_clean()
             && self.events.iter().all(|event| event.failures.is_empty())
-            && self.flatness.iter().all(|one| one.flat)
+            && self
+                .flatness
+                .iter()
+                .all(|one| one.verdict != Verdict::Grows)
     }
 }
 
@@ -183,8 +202,12 @@ pub type Latency = (f64, f64, f64, f64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Fault(Fault),
-    /// One validator after the other is stopped and started as for an upgrade.
+    /// One validator after the other is stopped and started, with the other program where there is one.
     Rolling,
+    /// A validator keeps another number of blocks from now on.
+    Prune,
+    /// A running validator makes a snapshot, which is checked.
+    Snapshot,
     /// An observer joins, or leaves if one is there.
     Observer,
     /// A fifth validator joins by proposal and leaves by another.
@@ -192,7 +215,14 @@ enum Act {
 }
 
 /// What every run begins with.
-const FIRST: [Act; 4] = [Act::Observer, Act::Validator, Act::Rolling, Act::Observer];
+const FIRST: [Act; 6] = [
+    Act::Observer,
+    Act::Validator,
+    Act::Rolling,
+    Act::Prune,
+    Act::Snapshot,
+    Act::Observer,
+];
 
 fn acts(mode: Mode) -> Vec<Act> {
     let mut all: Vec<_> = [
@@ -219,6 +249,7 @@ fn acts(mode: Mode) -> Vec<Act> {
         all.extend([Fault::Loss, Fault::Disorder].map(Act::Fault));
     }
     all.extend([Act::Rolling, Act::Observer, Act::Observer, Act::Validator]);
+    all.extend([Act::Prune, Act::Snapshot]);
     all
 }
 
@@ -244,6 +275,9 @@ pub async fn soak(
     };
     let bed = Bed::prepare(plan).await?;
     let pruned = files::prune(&bed, PRUNED, KEPT).await?;
+    for node in 0..bed.validators() {
+        files::limit_caches(&bed, node, CACHE_MIB)?;
+    }
     let mut ground = settle(bed).await?;
     let history = History::default();
     let watch = Watch::start(&history);
@@ -269,7 +303,8 @@ pub async fn soak(
         let Some(act) = act.copied() else {
             continue;
         };
-        let event = happen(act, &mut ground, &history, &watch, &mut random).await;
+        let next = settings.next.as_ref();
+        let event = happen((act, next), &mut ground, &history, &watch, &mut random).await;
         say(&event);
         events.push(event);
     }
@@ -295,6 +330,7 @@ pub async fn soak(
             Mode::Namespaces => "namespaces".to_owned(),
             Mode::Loopback => "loopback".to_owned(),
         },
+        without: settings.without.clone(),
         seconds,
         seed: settings.seed,
         events,
@@ -308,7 +344,7 @@ pub async fn soak(
 }
 
 async fn happen(
-    act: Act,
+    (act, next): (Act, Option<&PathBuf>),
     ground: &mut Ground,
     history: &History,
     watch: &Watch,
@@ -335,7 +371,15 @@ async fn happen(
         }
         Act::Rolling => {
             event.what = "validators stopped and started one after the other".to_owned();
-            rolling(ground).await
+            rolling(ground, next).await
+        }
+        Act::Prune => {
+            event.what = "a validator keeps fewer or more blocks".to_owned();
+            prune(ground, KEPT + random.below(KEPT)).await
+        }
+        Act::Snapshot => {
+            event.what = "snapshot of a running validator, checked".to_owned();
+            members::snapshot(&ground.bed, 0).await
         }
         Act::Observer if ground.bed.runs(GUEST) => {
             event.what = "observer leaves".to_owned();
@@ -373,19 +417,37 @@ async fn join(ground: &mut Ground, role: &str) -> Result<String> {
     ))
 }
 
-async fn rolling(ground: &mut Ground) -> Result<String> {
+async fn prune(ground: &mut Ground, keep: u64) -> Result<String> {
+    if !files::prune(&ground.bed, PRUNED_LATER, keep).await? {
+        return Ok("this program drops no blocks".to_owned());
+    }
+    ground.bed.stop(PRUNED_LATER).await?;
+    ground.bed.restart(PRUNED_LATER).await?;
+    let top = ground.bed.top().await;
+    let limit = CATCH_UP_MAX.mul_f64(load_per_processor().max(1.0));
+    ground.bed.reaches(PRUNED_LATER, top, limit).await?;
+    Ok(format!("{keep} from now on"))
+}
+
+async fn rolling(ground: &mut Ground, next: Option<&PathBuf>) -> Result<String> {
     let mut longest = Duration::ZERO;
+    let other = next.filter(|_| !ground.upgraded).cloned();
+    ground.upgraded = other.is_some();
     for node in 0..ground.bed.validators() {
         ground.bed.stop(node).await?;
+        ground.bed.set_program(node, other.clone());
         longest = longest.max(ground.bed.restart(node).await?);
         let top = ground.bed.top().await;
-        ground
-            .bed
-            .reaches(node, top, Duration::from_secs(60))
-            .await?;
+        let limit = CATCH_UP_MAX.mul_f64(load_per_processor().max(1.0));
+        ground.bed.reaches(node, top, limit).await?;
     }
     Ok(format!(
-        "slowest start {} ms until it answered",
+        "{}slowest start {} ms until it answered",
+        match (&other, next) {
+            (Some(program), _) => format!("to {}; ", program.display()),
+            (None, Some(_)) => "back to the program under test; ".to_owned(),
+            (None, None) => String::new(),
+        },
         longest.as_millis()
     ))
 }
@@ -429,23 +491,50 @@ fn latency(history: &History) -> Vec<Latency> {
         .collect()
 }
 
+/// When a node has written enough for its caches to be full. What it deleted again does not count against it.
+fn filled_at(disk: &[(f64, f64)]) -> Option<f64> {
+    let (mut written, mut last) = (0.0, disk.first()?.1);
+    for (at, mib) in disk {
+        written += (mib - last).max(0.0);
+        last = *mib;
+        if written >= FILLED * CACHE_MIB as f64 {
+            return Some(*at);
+        }
+    }
+    None
+}
+
 fn judge_flatness(samples: &[Sample], latency: &[Latency], history: &History) -> Vec<Flatness> {
     let end = samples.iter().map(|sample| sample.at_ms).max().unwrap_or(0) as f64 / 1e3;
     let warm = end * WARM_UP;
     let mut all = Vec::new();
     for node in 0..4 {
-        let series = |value: &dyn Fn(&Sample) -> f64| -> Vec<(f64, f64)> {
-            samples
-                .iter()
-                .filter(|sample| sample.node == node && sample.at_ms as f64 / 1e3 >= warm)
-                .map(|sample| (sample.at_ms as f64 / 1e3, value(sample)))
+        let all_of = |value: &dyn Fn(&Sample) -> f64| -> Vec<(f64, f64)> {
+            let own = samples.iter().filter(|sample| sample.node == node);
+            own.map(|sample| (sample.at_ms as f64 / 1e3, value(sample)))
                 .collect()
         };
-        let memory = series(&|sample| sample.memory as f64 / MIB);
+        let series = |value: &dyn Fn(&Sample) -> f64| -> Vec<(f64, f64)> {
+            let mut all = all_of(value);
+            all.retain(|(at, _)| *at >= warm);
+            all
+        };
+        let filled = filled_at(&all_of(&|sample| sample.disk as f64 / MIB)).map(|at| at.max(warm));
+        let mut memory = series(&|sample| sample.memory as f64 / MIB);
+        memory.retain(|(at, _)| filled.is_none_or(|filled| *at >= filled));
+        let short = filled.is_none_or(|filled| filled > end / 2.0);
         let handles = series(&|sample| sample.handles as f64);
         let threads = series(&|sample| sample.threads as f64);
         let name = |what: &str| format!("node {node}: {what}");
-        all.extend(flatness(&name("memory"), "MiB", &memory, 0.25, 24.0));
+        let memory = flatness(&name("memory"), "MiB", &memory, 0.25, 24.0);
+        all.extend(memory.map(|one| Flatness {
+            verdict: if short {
+                Verdict::TooShort
+            } else {
+                one.verdict
+            },
+            ..one
+        }));
         all.extend(flatness(&name("file handles"), "", &handles, 0.2, 16.0));
         all.extend(flatness(&name("threads"), "", &threads, 0.1, 4.0));
         // Disk grows with the chain; what a transaction costs must not.
@@ -487,7 +576,7 @@ mod tests {
             memory,
             handles: 50,
             threads: 12,
-            disk: 1,
+            disk: at * 1_048_576,
         };
         let mut samples = Vec::new();
         for at in 0..200 {
@@ -497,8 +586,28 @@ mod tests {
             }
         }
         let found = judge_flatness(&samples, &[], &History::default());
-        let growing: Vec<_> = found.iter().filter(|one| !one.flat).collect();
+        let grows = |one: &&Flatness| one.verdict == Verdict::Grows && one.name.ends_with("memory");
+        let growing: Vec<_> = found.iter().filter(grows).collect();
         assert_eq!(growing.len(), 1, "{found:?}");
         assert_eq!(growing[0].name, "node 2: memory");
+        // In half of the time its caches were not full for long enough.
+        samples.truncate(4 * 50);
+        let found = judge_flatness(&samples, &[], &History::default());
+        let memory = found.iter().filter(|one| one.name.ends_with("memory"));
+        assert!(
+            memory.clone().count() == 4
+                && memory.clone().all(|one| one.verdict == Verdict::TooShort)
+        );
+    }
+
+    #[test]
+    fn caches_are_full_once_twice_their_size_was_written_whatever_was_deleted_meanwhile() {
+        let sawtooth: Vec<_> = (0..100)
+            .map(|at| (f64::from(at), f64::from(at % 10)))
+            .collect();
+        // 9 MiB in each ten looks.
+        assert_eq!(filled_at(&sawtooth), Some(35.0));
+        assert_eq!(filled_at(&sawtooth[..35]), None);
+        assert_eq!(filled_at(&[]), None);
     }
 }

@@ -343,6 +343,11 @@ pub fn boot(
         key,
         timeouts,
         pool,
+        certificate: store
+            .certified(tip.height)
+            .ok()
+            .flatten()
+            .map(|(_, one)| one),
         tip,
         last_busy,
         roots,

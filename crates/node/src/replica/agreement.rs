@@ -201,6 +201,7 @@ impl Replica {
                     self.want_recorded(&record);
                     if let Record::Proposal(signed) = &record {
                         self.late.proposed(&signed.proposal.proposer);
+                        self.fork.proposed(signed.proposal.block);
                         self.pace.proposed(self.now);
                     }
                     self.actions.push(Action::Log(LogEntry::Record(record)));
@@ -373,6 +374,7 @@ impl Replica {
         let filing = self.filing(self.tip.height, logged, fetched);
         self.own.decided(self.tip.height);
         self.late.proposed(&self.tip.proposer);
+        self.fork.decided(certificate.clone());
         self.actions.push(Action::Commit {
             block,
             certificate,

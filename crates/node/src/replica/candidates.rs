@@ -425,7 +425,10 @@ impl Replica {
                         None => self.actions.push(Action::Check { hash, block, known }),
                     }
                 }
-                Err(reason) => self.judge(hash, Err(reason))?,
+                Err(reason) => {
+                    self.suspect_fork(&hash, &block);
+                    self.judge(hash, Err(reason))?;
+                }
             }
         }
         Ok(())

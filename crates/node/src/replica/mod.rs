@@ -17,6 +17,7 @@ mod agreement;
 mod attest;
 mod candidates;
 mod compact;
+mod fork;
 mod guard;
 mod late;
 mod own;
@@ -49,6 +50,8 @@ use attest::Batches;
 pub use attest::{Audit, AuditSampling, Batched, Intake};
 use candidates::Candidates;
 use compact::Drafts;
+use fork::ForkWatch;
+pub use fork::TwoFinal;
 use guard::Guarded;
 pub use guard::{GuardReason, VoteGuard};
 use late::LateProposers;
@@ -418,6 +421,9 @@ pub enum ReplicaError {
         /// What this node has in that place.
         tip: B256,
     },
+    /// Two blocks of one height are final.
+    #[error("{0}")]
+    TwoFinal(Box<TwoFinal>),
     /// A certified block has a transaction that does not verify.
     #[error("block {height} is final but invalid ({reason}): a third of the validators is faulty")]
     InvalidFinalBlock {
@@ -442,6 +448,8 @@ pub struct Boot {
     pub pool: PoolLimits,
     /// Header of the last stored block.
     pub tip: Header,
+    /// Its certificate; `None` for the genesis block, or where it is not kept.
+    pub certificate: Option<Certificate>,
     /// Height of the last stored block that has transactions.
     pub last_busy: Height,
     /// Roots after each of the last executed blocks, `root_lag` of them and more, up to the tip.
@@ -521,6 +529,7 @@ pub struct Replica {
     build: Option<(Height, Round)>,
     peers: BTreeMap<PeerId, Peer>,
     sync: Sync,
+    fork: ForkWatch,
     /// Votes of an earlier run for heights that are not started yet.
     cast: BTreeMap<Height, CastVotes>,
     own: OwnVotes,
@@ -596,6 +605,7 @@ impl Replica {
             build: None,
             peers: BTreeMap::new(),
             sync: Sync::default(),
+            fork: ForkWatch::of(boot.certificate),
             program_version: boot.program_version,
             own: OwnVotes::of_earlier_run(&cast, address),
             late: LateProposers::default(),
@@ -619,6 +629,9 @@ impl Replica {
                 version,
                 program: self.program_version,
             });
+        }
+        if let Some(stopping) = self.fork.stopping(now) {
+            return stopping;
         }
         // A clock that is set back must not shrink waits or block times.
         self.now = self.now.max(now);
@@ -803,7 +816,11 @@ impl Replica {
         }
         match message {
             PeerMessage::Status { genesis, height } => self.on_status(from, genesis, height),
-            PeerMessage::Agreement(message) => self.on_agreement(from, message)?,
+            PeerMessage::Agreement(message) => {
+                self.fork.speaks(Some(from));
+                self.on_agreement(from, message)?;
+                self.fork.speaks(None);
+            }
             PeerMessage::Part {
                 height,
                 block,
@@ -852,7 +869,10 @@ impl Replica {
                     });
                 }
             }
-            PeerMessage::Blocks(blocks) => self.on_blocks(from, blocks),
+            PeerMessage::Blocks(blocks) => {
+                self.look_for_fork(from, &blocks);
+                self.on_blocks(from, blocks);
+            }
             PeerMessage::BlocksFrom { first } => self.on_blocks_from(from, first),
             PeerMessage::LightRequest(_) => {
                 let reason = "asked what is answered beside the replica".to_owned();

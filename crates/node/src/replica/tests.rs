@@ -11,6 +11,7 @@ use super::*;
 mod attested;
 mod catch_up;
 mod dissemination;
+mod fork;
 mod guard;
 mod history;
 
@@ -55,6 +56,7 @@ fn replica(i: u8) -> Replica {
         key: Some(key(i)),
         timeouts: Timeouts::default(),
         pool: PoolLimits::default(),
+        certificate: None,
         last_busy: Height::GENESIS,
         cast: BTreeMap::new(),
         program_version: PROTOCOL_VERSION,
@@ -454,6 +456,7 @@ fn boot_at(height: u64, rules: Arc<Rules>, cast: BTreeMap<Height, CastVotes>) ->
         key: Some(key(1)),
         timeouts: Timeouts::default(),
         pool: PoolLimits::default(),
+        certificate: None,
         last_busy: Height::GENESIS,
         cast,
         program_version: PROTOCOL_VERSION,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_execution::NativeRegistry;
+use hawser_ledger::state::StateOptions;
 use hawser_ledger::{
     Block, Call, Certificate, ChainParameters, CommitSignature, Genesis, GenesisAccount,
     GenesisValidator, Header, Ordering, PROTOCOL_VERSION, Roots, Transaction, UnsignedNative,
@@ -23,11 +24,27 @@ use hawser_node::{
     store::{ChainStore, StoreError, StoreOptions},
 };
 use hawser_primitives::{Address, Bytes, ChainId, Height, Round, Time, U256};
-use hawser_storage::{Disk, Kv};
+use hawser_storage::{Disk, Kv, SegmentOptions};
 
 pub const CHAIN: ChainId = ChainId(77);
 /// Blocks are a second apart unless told otherwise.
 pub const BLOCK_MS: u64 = 1_000;
+
+/// A store with small files, which keeps the past of 64 blocks, and the newest `keep` blocks, or all.
+pub fn options(segment_bytes: u64, keep: Option<u64>) -> StoreOptions {
+    StoreOptions {
+        state: StateOptions {
+            history_blocks: 64,
+            ..StateOptions::default()
+        },
+        segments: SegmentOptions {
+            segment_bytes,
+            ..SegmentOptions::default()
+        },
+        keep_blocks: keep,
+        ..StoreOptions::default()
+    }
+}
 
 pub fn key() -> SecretKey {
     SecretKey::from_seed(Suite::Intl.vote_scheme(), &[1; 32]).unwrap()

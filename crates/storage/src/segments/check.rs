@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Segments;
-use super::files::Files;
+use super::files::{Files, gap_reason};
 use crate::record::{End, MAGIC_BYTES, Scanner};
 use crate::{Disk, LogError, TornTail};
 
@@ -86,14 +86,7 @@ impl Segments {
             if let Some(expected) = expected.filter(|expected| *expected != first)
                 && !found.is_broken()
             {
-                let reason = if expected < first {
-                    format!(
-                        "items {expected} to {} are missing",
-                        first.saturating_sub(1)
-                    )
-                } else {
-                    format!("it repeats items before {expected}")
-                };
+                let reason = gap_reason(expected, first);
                 found.fault(name.clone(), 0, Some(expected), reason);
             }
             let before = found.faults.len();

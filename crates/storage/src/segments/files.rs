@@ -213,3 +213,13 @@ impl Files {
         }
     }
 }
+
+/// Why a file that begins with item `first` does not belong where `expected` comes next.
+pub(super) fn gap_reason(expected: u64, first: u64) -> String {
+    if expected < first {
+        let last = first.saturating_sub(1);
+        format!("items {expected} to {last} are missing")
+    } else {
+        format!("it repeats items before {expected}")
+    }
+}

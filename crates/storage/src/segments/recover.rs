@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::files::{Files, Scanned};
+use super::files::{Files, Scanned, gap_reason};
 use super::{Active, SegmentRecovery, State};
 use crate::{LogError, TornTail};
 
@@ -15,14 +15,7 @@ pub(super) fn recover(
     let newest = data.last().copied();
     for &first in &data {
         if let Some(expected) = state.next().filter(|expected| *expected != first) {
-            let reason = if expected < first {
-                format!(
-                    "items {expected} to {} are missing",
-                    first.saturating_sub(1)
-                )
-            } else {
-                format!("it repeats items before {expected}")
-            };
+            let reason = gap_reason(expected, first);
             return Err(files.corrupt(&files.data_name(first), 0, reason));
         }
         let count = indexes.remove(&first).and_then(Files::index_count);

@@ -1,6 +1,7 @@
 //! The processes of a network, and what they answer.
 
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -28,16 +29,15 @@ impl Bed {
         }
     }
 
-    /// Starts every validator and waits until all answer.
+    /// Starts the validators, each once the one before it answers.
     ///
     /// # Errors
     /// When one does not.
     pub async fn start(&mut self) -> Result<()> {
+        // One after the other: each opens its keys first, which is slow on purpose, and seven at a time on a busy machine
+        // take longer than any of them may.
         for node in 0..self.plan.validators {
-            self.launch(node)?;
-        }
-        for node in 0..self.plan.validators {
-            self.wait_for(node).await?;
+            self.restart(node).await?;
         }
         self.chain_id = quantity(&self.rpc(0, "eth_chainId", json!([])).await?)?;
         Ok(())
@@ -59,10 +59,10 @@ impl Bed {
                 let mut command = Command::new("ip");
                 command.args(["netns", "exec", &spaces.name(node)]);
                 command.args(["setpriv", "--pdeathsig", "KILL"]);
-                command.arg(binary()?);
+                command.arg(self.program(node)?);
                 command
             }
-            None => Command::new(binary()?),
+            None => Command::new(self.program(node)?),
         };
         command
             .arg("start")
@@ -89,6 +89,22 @@ impl Bed {
         command.envs(place.environment.iter().cloned());
         place.child = Some(command.spawn().context("cannot run the node")?);
         Ok(())
+    }
+
+    /// The program that a node is started with.
+    fn program(&self, node: u16) -> Result<PathBuf> {
+        let own = self.nodes.get(usize::from(node));
+        match own.and_then(|node| node.program.clone()) {
+            Some(program) => Ok(program),
+            None => binary(),
+        }
+    }
+
+    /// Has a node run another program from its next start on; the one under test without any.
+    pub fn set_program(&mut self, node: u16, program: Option<PathBuf>) {
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
+            node.program = program;
+        }
     }
 
     /// The process of a node.
@@ -181,10 +197,12 @@ impl Bed {
     /// # Errors
     /// When it ends, or does not answer in time; the message ends with what it printed last.
     pub async fn wait_for(&self, node: u16) -> Result<()> {
-        let end = Instant::now() + START_LIMIT.mul_f64(load_per_processor().max(1.0));
+        // The load is that of the last minute, and grows while others start.
+        let (begin, mut limit) = (Instant::now(), START_LIMIT);
         while self.ask(node, "eth_blockNumber", json!([])).await.is_err() {
+            limit = limit.max(START_LIMIT.mul_f64(load_per_processor()));
             ensure!(
-                self.runs(node) && Instant::now() < end,
+                self.runs(node) && begin.elapsed() < limit,
                 "node {node} does not answer; it printed:\n{}",
                 self.printed(node, 30)
             );

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{KEPT, Latency, MIB, PRUNED, Report};
+use super::{KEPT, Latency, MIB, PRUNED, PRUNED_LATER, RULE, Report};
 use crate::plot::{Line, escape, lines};
 use crate::sample::Sample;
 
@@ -35,9 +35,7 @@ impl Report {
         let _ = write!(
             out,
             "# Soak\n\nWritten by `{}` on {} UTC with {}. {}, {} threads, {} MiB, Linux {}; four validators in {}. Plots: [{html}]({html}).\n\n\
-             {:.0} minutes, seed {}, {} events, {} blocks. **Acknowledged {}, lost {}, doubled {}**; unknown {} (of which {} took effect), refused {}. \
-             {} reads without transactions agree with the chain; {} registers linearisable. Violations: **{}**. \
-             The machine stood still for {:.0} s in all (other work on it).{}\n",
+             {:.0} minutes, seed {}, {} events, {} blocks. {} The machine stood still for {:.0} s in all (other work on it).{}\n",
             self.command,
             self.date,
             self.version,
@@ -50,26 +48,26 @@ impl Report {
             self.seed,
             self.events.len(),
             found.blocks,
-            found.acknowledged,
-            found.lost,
-            found.doubled,
-            found.unknown,
-            found.unknown_effective,
-            found.refused,
-            found.reads,
-            found.linearisable,
-            found.violations,
+            found.sentence(),
             self.stalled_s,
             if self.pruned {
-                format!(" Validator {PRUNED} drops blocks that are more than {KEPT} behind.")
+                format!(
+                    " Validator {PRUNED} drops blocks that are more than {KEPT} behind from the start, validator {PRUNED_LATER} by and by."
+                )
             } else {
                 String::new()
             }
         );
-        for text in &found.listed {
-            let _ = writeln!(out, "- {text}");
+        if let Some(reason) = &self.without {
+            let _ = writeln!(
+                out,
+                "\nNo network namespaces: {reason}. Packets are not lost or put out of order in this run.\n"
+            );
         }
-        out.push_str("\n## Flat or not\n\nGrowth from the end of the warm-up (a quarter of the run) to the end, by the slope of Theil and Sen.\n\n| what | median | growth | bound | |\n|---|--:|--:|--:|---|\n");
+        out.push_str(&found.list());
+        out.push_str("\n## Flat or not\n\n");
+        out.push_str(RULE);
+        out.push_str("\n\n| what | median | growth | bound | |\n|---|--:|--:|--:|---|\n");
         for one in &self.flatness {
             let _ = writeln!(
                 out,
@@ -79,7 +77,7 @@ impl Report {
                 one.unit,
                 one.growth,
                 one.bound,
-                if one.flat { "flat" } else { "**grows**" }
+                one.verdict.text()
             );
         }
         out.push_str("\n## What happened\n\n| at s | what | gap ms | load | notes |\n|--:|---|--:|--:|---|\n");
