@@ -12,6 +12,7 @@ mod driver;
 mod error;
 mod explain;
 mod handle;
+mod readiness;
 mod status;
 mod timers;
 mod verify;
@@ -33,6 +34,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 pub use convictions::Convictions;
 pub use error::ChainError;
 pub use handle::{ChainHandle, Denial, Source, Stopped, SubmitError};
+pub use readiness::{ProtocolState, ValidatorState};
 pub use status::{ChainStatus, PeerState};
 pub use timers::Timers;
 pub use verify::Verifier;
@@ -100,6 +102,14 @@ pub trait ChainObserver: Send + Sync {
     /// that verify, so it must not wait.
     fn denied(&self, denial: &Denial, source: Source) {
         let _ = (denial, source);
+    }
+    /// Name of the node, where its consensus events are to be recorded; [`Self::recorded`] gets them.
+    fn records(&self) -> Option<String> {
+        None
+    }
+    /// Consensus events happened. Called by the thread that agrees, so it must not wait.
+    fn recorded(&self, entries: Vec<crate::blackbox::Entry>) {
+        let _ = entries;
     }
 }
 
@@ -198,6 +208,7 @@ impl Chain {
             commands,
             blocks: blocks.clone(),
             pending: pending.clone(),
+            remarks: Arc::default(),
         };
         let fail = Arc::new(move |reason: String| {
             tracing::error!(%reason, "the chain stops");
@@ -228,6 +239,7 @@ impl Chain {
             names,
             light,
             disk: setup.disk,
+            remarks: Arc::clone(&handle.remarks),
         });
         let mut threads = workers;
         threads.push(driver::spawn(

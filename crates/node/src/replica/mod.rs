@@ -24,6 +24,7 @@ mod pace;
 mod sizes;
 mod spread;
 mod sync;
+mod voices;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -56,9 +57,12 @@ use pace::Pace;
 pub use sizes::Sizes;
 use spread::{Answers, Latest, RecentHashes};
 use sync::Sync;
+use voices::Voices;
+pub use voices::{SILENT_BLOCKS, SILENT_MS, Silence, Voice};
 pub use wire::{
-    Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_FROM, FEATURE_SPREAD,
-    PeerMessage, REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
+    About, Batch, CertifiedBlock, Compact, FEATURE_ABOUT, FEATURE_BATCH, FEATURE_COMPACT,
+    FEATURE_FROM, FEATURE_SPREAD, PROGRAM_BYTES_MAX, PeerMessage, REFERENCE_BYTES, Relayed,
+    SYNC_BLOCKS_MAX, SYNC_BYTES, Share,
 };
 
 /// How often a node tells its peers how far it is, in milliseconds.
@@ -504,6 +508,9 @@ pub struct Replica {
     /// The last proposal whose time was too far ahead: when it came, and by how much, in
     /// milliseconds.
     ahead: Option<(Time, u64)>,
+    voices: Voices,
+    /// The last height that agreement decided here.
+    agreed: Height,
     height_started: Time,
     /// The highest height for which a committee member's message has come.
     spoken: Height,
@@ -574,6 +581,8 @@ impl Replica {
             own: OwnVotes::of_earlier_run(&cast, address),
             late: LateProposers::default(),
             ahead: None,
+            voices: Voices::new(),
+            agreed: Height::GENESIS,
             cast,
             height_started: Time(0),
             spoken: Height::GENESIS,
@@ -597,7 +606,10 @@ impl Replica {
         // A clock that is set back must not shrink waits or block times.
         self.now = self.now.max(now);
         match event {
-            Event::Started => self.on_started()?,
+            Event::Started => {
+                self.voices.begin(self.now, self.tip.height);
+                self.on_started()?;
+            }
             Event::PeerUp(peer) => {
                 self.peers.insert(peer, Peer::default());
                 self.send_status(To::Peer(peer));
@@ -605,6 +617,7 @@ impl Replica {
             }
             Event::PeerDown(peer) => {
                 self.peers.remove(&peer);
+                self.voices.forget_peer(&peer);
                 self.candidates.forget_peer(&peer);
                 self.drafts.forget_peer(&peer);
                 self.batches.forget_peer(&peer);
@@ -660,6 +673,12 @@ impl Replica {
         &self.pool
     }
 
+    /// The last height that agreement decided here; later ones were fetched from peers.
+    #[must_use]
+    pub const fn last_agreed(&self) -> Height {
+        self.agreed
+    }
+
     /// The agreement in progress, for people who ask what it waits for.
     #[must_use]
     pub const fn agreement(&self) -> &Bft {
@@ -670,6 +689,12 @@ impl Replica {
     #[must_use]
     pub const fn rules(&self) -> &Arc<Rules> {
         &self.rules
+    }
+
+    /// Newest protocol version that this program runs.
+    #[must_use]
+    pub const fn program_version(&self) -> u32 {
+        self.program_version
     }
 
     /// This validator's address; `None` for an observer.
@@ -798,6 +823,7 @@ impl Replica {
             } => self.on_attested(from, digest, attestation),
             PeerMessage::Evidence(evidence) => self.on_evidence(from, evidence),
             PeerMessage::Hello { features, heard } => self.on_hello(from, features, heard),
+            PeerMessage::About(about) => self.on_about(from, about),
             PeerMessage::Compact(compact) => self.on_compact(from, compact),
             PeerMessage::IndexRequest {
                 height,
@@ -876,6 +902,7 @@ impl Replica {
                 self.pool.expire(self.now);
                 self.send_status(To::All);
                 self.repeat_hellos();
+                self.repeat_about();
                 if !self.spread_again() {
                     self.regossip();
                 }

@@ -12,6 +12,7 @@ mod attested;
 mod dissemination;
 mod guard;
 mod history;
+mod voices;
 
 const NO_AUDIT: AuditSampling = AuditSampling {
     key: [0; 16],
