@@ -36,7 +36,7 @@ pub struct RingOptions {
 }
 
 impl Default for RingOptions {
-    /// Four files of 2 MiB: a quarter of an hour at fifty blocks a second of four validators.
+    /// Four files of 2 MiB: ten minutes at fifty blocks a second of four validators.
     fn default() -> Self {
         Self {
             segment_bytes: 2 * 1024 * 1024,
