@@ -3,8 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    audit, backup, cert, chain, completions, config, contract, db, doctor, down, evidence, evm,
-    gov, init, keys, login, node, policy, proxy, snapshot, start, status, storage, tx, up,
+    audit, backup, cert, chain, completions, config, contract, db, debug, doctor, down, evidence,
+    evm, gov, init, keys, login, node, policy, proxy, snapshot, start, status, storage, tx, up,
+    upgrade,
 };
 use crate::exit;
 use crate::lang::Lang;
@@ -102,6 +103,12 @@ pub(crate) enum Command {
     /// Check and mend the data of a stopped node
     #[command(subcommand)]
     Db(db::DbCommand),
+    /// What nodes recorded of the last minutes of consensus, drawn and explained
+    #[command(subcommand)]
+    Debug(debug::DebugCommand),
+    /// Who is ready for the next protocol version
+    #[command(subcommand)]
+    Upgrade(upgrade::UpgradeCommand),
     /// Say in words what is wrong with the nodes and what to do
     Doctor(doctor::DoctorArgs),
     /// Measure networks: against anvil, or workloads under every kind of load and fault

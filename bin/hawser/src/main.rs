@@ -28,6 +28,7 @@ mod reader;
 mod send;
 mod shelves;
 mod time;
+mod timeline;
 mod tls;
 mod values;
 

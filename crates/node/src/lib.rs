@@ -1,7 +1,8 @@
 //! A node: pool, replica, storage of chains, and the driver that connects them to the world.
 //!
 //! For: [`replica::Replica`], one chain's pure state machine; [`store::ChainStore`], one chain on
-//! disk; [`chain`], which runs the two on real clocks and links; [`Node`], which hosts many chains.
+//! disk; [`chain`], which runs the two on real clocks and links; [`blackbox`], which records what happens; [`Node`],
+//! which hosts many chains.
 //! Not for: interfaces to clients (`rpc`), or deciding anything about transactions (`execution`).
 #![cfg_attr(
     test,
@@ -13,6 +14,7 @@
     )
 )]
 
+pub mod blackbox;
 pub mod chain;
 pub mod config;
 pub mod light;
@@ -26,6 +28,8 @@ pub mod snapshot;
 pub mod store;
 #[cfg(test)]
 mod testing;
+mod words;
 
 pub use node::{Admitter, Node, NodeError};
 pub use rules::Rules;
+pub use words::Words;

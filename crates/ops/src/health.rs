@@ -9,6 +9,9 @@ pub struct Readiness {
     pub ready: bool,
     /// What it waits for, in words that say what to do; may also hold remarks of a ready node.
     pub reasons: Vec<String>,
+    /// The same in Chinese, where there are such words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons_zh: Vec<String>,
 }
 
 impl Readiness {
@@ -18,6 +21,7 @@ impl Readiness {
         Self {
             ready: true,
             reasons: Vec::new(),
+            reasons_zh: Vec::new(),
         }
     }
 
@@ -27,6 +31,7 @@ impl Readiness {
         Self {
             ready: false,
             reasons,
+            reasons_zh: Vec::new(),
         }
     }
 
@@ -36,12 +41,19 @@ impl Readiness {
         if self.ready { 200 } else { 503 }
     }
 
-    /// The body of `/readyz`: one word, or with `verbose` a line per reason too.
+    /// The body of `/readyz`: one word, or with `verbose` a line per reason too, in Chinese where that is
+    /// asked for and known.
     #[must_use]
-    pub fn text(&self, verbose: bool) -> String {
+    pub fn text(&self, verbose: bool, chinese: bool) -> String {
         let mut out = String::from(if self.ready { "ready\n" } else { "not ready\n" });
         if verbose {
-            for reason in &self.reasons {
+            let chinese = chinese && self.reasons_zh.len() == self.reasons.len();
+            let reasons = if chinese {
+                &self.reasons_zh
+            } else {
+                &self.reasons
+            };
+            for reason in reasons {
                 let _ = writeln!(out, "- {reason}");
             }
         }

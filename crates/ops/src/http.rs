@@ -148,12 +148,13 @@ async fn serve_readiness(
     if accepts(&headers, "application/json") {
         return (status, axum::Json(readiness)).into_response();
     }
-    let verbose = query.is_some_and(|query| {
-        query
-            .split('&')
-            .any(|part| part == "verbose" || part.starts_with("verbose="))
-    });
-    (status, readiness.text(verbose)).into_response()
+    let asks = |wanted: &dyn Fn(&str) -> bool| {
+        let mut parts = query.iter().flat_map(|query| query.split('&'));
+        parts.any(wanted)
+    };
+    let verbose = asks(&|part| part == "verbose" || part.starts_with("verbose="));
+    let chinese = asks(&|part| part.starts_with("lang=zh"));
+    (status, readiness.text(verbose, chinese)).into_response()
 }
 
 #[cfg(test)]

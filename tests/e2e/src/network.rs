@@ -238,6 +238,22 @@ impl Network {
         kill_hard(pid).await
     }
 
+    /// Tells node `node` to stop, as an operator does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it has left no process id, or still runs half a minute later.
+    pub async fn stop(&self, node: u16) -> Result<()> {
+        let pid = read_pid(&self.node_dir(node).join("hawser.pid"))?;
+        ensure!(is_alive(pid), "node {node} was not running");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let end = Instant::now() + Duration::from_secs(30);
+        while is_alive(pid) {
+            ensure!(Instant::now() < end, "node {node} does not stop");
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
     /// Starts node `node` again with its own configuration and waits until it answers.
     ///
     /// # Errors

@@ -176,3 +176,67 @@ async fn two_of_four_down_stop_the_chain_and_their_return_starts_it_again() {
     let acknowledged = load.finish().await.unwrap();
     every_node_keeps(&network, &acknowledged).await;
 }
+
+/// Longest time without a new block while one of four is replaced. Its turn to propose costs the others
+/// 600 ms; the rest is a machine on which other tests run.
+const ROLLING_GAP_MAX: Duration = Duration::from_secs(8);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_under_load_stops_nothing_and_loses_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut network = Network::start(home.path(), Options::default())
+        .await
+        .unwrap();
+    let load = Load::start(&network, "rolling", SENDERS).await.unwrap();
+    load.progress(STEP, PROGRESS_LIMIT).await.unwrap();
+    // A client counts blocks, of whichever node answers.
+    let urls: Vec<_> = (0..network.nodes())
+        .map(|node| network.http(node))
+        .collect();
+    let (stop, mut stopped) = tokio::sync::watch::channel(false);
+    let watch = tokio::spawn(async move {
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_millis(500))
+            .no_proxy()
+            .build()
+            .unwrap();
+        let (mut highest, mut since) = (0, std::time::Instant::now());
+        let mut longest = Duration::ZERO;
+        while !*stopped.borrow_and_update() {
+            for url in &urls {
+                let asked = hawser_e2e::ask(&client, url, "eth_blockNumber", &json!([]));
+                let Ok(height) = asked.await.and_then(|it| hawser_e2e::quantity(&it)) else {
+                    continue;
+                };
+                if height > highest {
+                    longest = longest.max(since.elapsed());
+                    (highest, since) = (height, std::time::Instant::now());
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        longest.max(since.elapsed())
+    });
+    for node in 0..network.nodes() {
+        network.stop(node).await.unwrap();
+        network.restart(node).await.unwrap();
+        let other = (node + 1) % network.nodes();
+        let height = network.height(other).await.unwrap();
+        network.wait_for_height(node, height).await.unwrap();
+        load.progress(STEP, PROGRESS_LIMIT).await.unwrap();
+    }
+    stop.send_replace(true);
+    let longest = watch.await.unwrap();
+    let acknowledged = load.finish().await.unwrap();
+    assert!(
+        longest <= ROLLING_GAP_MAX,
+        "{longest:?} without a block while nodes were restarted one by one"
+    );
+    assert!(
+        acknowledged.len() >= 5 * STEP,
+        "{} receipts",
+        acknowledged.len()
+    );
+    every_node_keeps(&network, &acknowledged).await;
+    network.down().await.unwrap();
+}

@@ -5,16 +5,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use hawser_node::config::CredentialKind;
+use hawser_node::config::{CredentialKind, NetworkSection};
 use hawser_pki::Moment;
 use serde_json::json;
 
 use crate::client::Client;
+use crate::commands::start::machine::disk_now;
 use crate::exit::{Code, Result, fail};
 use crate::lang::Lang;
 use crate::local::survey::{self, NodeReport, State};
 use crate::local::{HomeArgs, LocalNode, spawn};
 use crate::output::Output;
+use crate::quantity::utc;
 use crate::tls::TlsArgs;
 
 /// Seconds by which clocks may differ before it is worth a word; they are read to a second.
@@ -65,7 +67,11 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
     };
     findings.extend(together(&reports, lang));
     let healthy = findings.is_empty();
-    let value = json!({ "healthy": healthy, "findings": findings, "nodes": reports });
+    // What waits for people, and is nothing to be mended.
+    let remarks = proposals(&reports, lang);
+    let value = json!({
+        "healthy": healthy, "findings": findings, "remarks": remarks, "nodes": reports,
+    });
     output.print(&value, |_| {
         if healthy {
             let height = reports
@@ -73,15 +79,16 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
                 .filter_map(|report| report.height)
                 .max()
                 .unwrap_or(0);
-            return match lang {
-                Lang::En => format!("All {} nodes are well, at height {height}.", reports.len()),
-                Lang::Zh => format!("{} 个节点全部正常，高度 {height}。", reports.len()),
+            let well = match lang {
+                Lang::En => format!(
+                    "All {} nodes are well, at height {height}.\n",
+                    reports.len()
+                ),
+                Lang::Zh => format!("{} 个节点全部正常，高度 {height}。\n", reports.len()),
             };
+            return well + &lines(&remarks);
         }
-        findings
-            .iter()
-            .map(|finding| format!("- {finding}\n"))
-            .collect()
+        lines(&findings) + &lines(&remarks)
     })?;
     if healthy {
         Ok(())
@@ -94,6 +101,37 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
             },
         )
     }
+}
+
+fn lines(all: &[String]) -> String {
+    all.iter().map(|one| format!("- {one}\n")).collect()
+}
+
+/// Proposals that wait for votes, or for being put into effect.
+fn proposals(reports: &[NodeReport], lang: Lang) -> Vec<String> {
+    let all: BTreeSet<_> = reports
+        .iter()
+        .flat_map(|report| &report.proposals)
+        .collect();
+    all.into_iter()
+        .map(|one| {
+            let (id, title, closes) = (one.id, &one.title, utc(one.closes_ms));
+            match (lang, one.status == "open") {
+                (Lang::En, true) => format!(
+                    "proposal {id} ({title}) waits for votes until {closes}: `hawser gov show {id}`, then `hawser gov vote`"
+                ),
+                (Lang::En, false) => format!(
+                    "proposal {id} ({title}) has passed and waits for being put into effect: `hawser gov execute {id}`"
+                ),
+                (Lang::Zh, true) => format!(
+                    "提案 {id}（{title}）等待投票，截至 {closes}：`hawser gov show {id}`，再用 `hawser gov vote` 投票"
+                ),
+                (Lang::Zh, false) => format!(
+                    "提案 {id}（{title}）已通过，等待执行：`hawser gov execute {id}`"
+                ),
+            }
+        })
+        .collect()
 }
 
 async fn remote(url: &str, timeout: Duration, tls: &TlsArgs) -> NodeReport {
@@ -117,6 +155,8 @@ async fn remote(url: &str, timeout: Duration, tls: &TlsArgs) -> NodeReport {
         cipher_suites: Vec::new(),
         clock_ahead_s: None,
         waiting: Vec::new(),
+        protocol_newest: None,
+        proposals: Vec::new(),
         problem: None,
     };
     match Client::new(url, timeout, || tls.open()) {
@@ -160,7 +200,14 @@ fn local(node: &LocalNode, report: &NodeReport, lang: Lang) -> Vec<String> {
         }),
         State::Ready | State::Waiting => {}
     }
-    findings.extend(certificate(node, Moment::now(), lang));
+    if !report.answered() {
+        // One that runs says these itself.
+        let zh = lang == Lang::Zh;
+        let disk = disk_now(&node.config.node.data_dir);
+        findings.extend(disk.map(|words| format!("{name}: {}", words.pick(zh))));
+        let network = &node.config.network;
+        findings.extend(certificate(name, network, Moment::now(), lang));
+    }
     findings
 }
 
@@ -168,15 +215,19 @@ fn local(node: &LocalNode, report: &NodeReport, lang: Lang) -> Vec<String> {
 const CERTIFICATE_DAYS: u32 = 30;
 
 /// A certificate of the node's links that ends soon, or has.
-fn certificate(node: &LocalNode, now: Moment, lang: Lang) -> Option<String> {
-    let network = &node.config.network;
+pub(crate) fn certificate(
+    name: &str,
+    network: &NetworkSection,
+    now: Moment,
+    lang: Lang,
+) -> Option<String> {
     if network.credential != CredentialKind::Certificate {
         return None;
     }
     let path = network.certificate.as_ref()?;
     let text = std::fs::read_to_string(path).ok()?;
     let end = hawser_pki::Certificate::from_pem(&text).ok()?.not_after();
-    ending(node.name(), path, end, now, lang)
+    ending(name, path, end, now, lang)
 }
 
 fn ending(name: &str, path: &Path, end: Moment, now: Moment, lang: Lang) -> Option<String> {
@@ -246,6 +297,7 @@ fn together(reports: &[NodeReport], lang: Lang) -> Vec<String> {
             Lang::Zh => format!("节点版本不一致（{}）；请统一版本", list.join("，")),
         });
     }
+    findings.extend(protocols(reports, lang));
     findings.extend(clocks(reports, lang));
     let heights: BTreeSet<_> = reports.iter().filter_map(|report| report.height).collect();
     for height in heights {
@@ -264,6 +316,32 @@ fn together(reports: &[NodeReport], lang: Lang) -> Vec<String> {
         }
     }
     findings
+}
+
+/// Programs that run different protocol versions.
+fn protocols(reports: &[NodeReport], lang: Lang) -> Option<String> {
+    let known: Vec<_> = reports
+        .iter()
+        .filter_map(|report| Some((report.protocol_newest?, report.name.as_str())))
+        .collect();
+    let newest = known.iter().map(|(newest, _)| *newest).max()?;
+    let behind: Vec<_> = known
+        .iter()
+        .filter(|(its, _)| *its < newest)
+        .map(|(its, name)| format!("{name} {its}"))
+        .collect();
+    if behind.is_empty() {
+        return None;
+    }
+    let list = behind.join(", ");
+    Some(match lang {
+        Lang::En => format!(
+            "the programs run protocol versions up to {newest}, those of some nodes only up to: {list}. Upgrade these before a later version is put to the vote; `hawser upgrade status` shows all validators"
+        ),
+        Lang::Zh => format!(
+            "程序支持的协议版本最高为 {newest}，部分节点只到：{list}。请在表决更高版本之前升级它们；`hawser upgrade status` 显示所有验证者"
+        ),
+    })
 }
 
 /// Clocks that differ from each other, or all of them from this machine's.
@@ -358,6 +436,44 @@ mod tests {
         }
         let chinese = clocks(&[at("a", 0), at("b", 60)], Lang::Zh).unwrap();
         assert!(chinese.contains("b +60 秒"), "{chinese}");
+    }
+
+    #[test]
+    fn proposals_under_way_are_remarks_told_once() {
+        let proposal = |id, status: &str| survey::Proposal {
+            id,
+            title: "new member".to_owned(),
+            status: status.to_owned(),
+            closes_ms: 1_000,
+        };
+        let node = NodeReport {
+            proposals: vec![proposal(7, "open"), proposal(6, "passed")],
+            ..well("a")
+        };
+        let both = [node.clone(), node];
+        assert!(together(&both, Lang::En).is_empty(), "no illness");
+        let remarks = proposals(&both, Lang::En);
+        assert_eq!(remarks.len(), 2);
+        assert!(remarks[0].contains("gov execute 6"), "{remarks:?}");
+        assert!(remarks[1].contains("waits for votes until 1970-01-01"));
+        assert!(proposals(&both, Lang::Zh)[1].contains("等待投票"));
+    }
+
+    #[test]
+    fn programs_that_would_stop_at_a_later_protocol_are_named() {
+        let of = |name: &str, newest| NodeReport {
+            protocol_newest: newest,
+            ..well(name)
+        };
+        let same = [of("a", Some(2)), of("b", Some(2)), of("c", None)];
+        assert_eq!(protocols(&same, Lang::En), None);
+        let mixed = [of("a", Some(2)), of("b", Some(1))];
+        let words = protocols(&mixed, Lang::En).unwrap();
+        assert!(
+            words.contains("up to 2") && words.contains("b 1"),
+            "{words}"
+        );
+        assert!(protocols(&mixed, Lang::Zh).unwrap().contains("b 1"));
     }
 
     #[test]

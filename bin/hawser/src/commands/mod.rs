@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod contract;
 pub(crate) mod db;
+pub(crate) mod debug;
 pub(crate) mod doctor;
 pub(crate) mod down;
 pub(crate) mod evidence;
@@ -25,6 +26,7 @@ pub(crate) mod status;
 pub(crate) mod storage;
 pub(crate) mod tx;
 pub(crate) mod up;
+pub(crate) mod upgrade;
 
 use std::future::Future;
 
@@ -56,7 +58,9 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Snapshot(command) => snapshot::run(&command, output, lang),
         Command::Backup(command) => backup::run(&command, output, lang),
         Command::Db(command) => db::run(&command, output, lang),
+        Command::Debug(command) => debug::run(&command, output, lang),
         Command::Doctor(args) => block_on(doctor::run(&args, output, lang)),
+        Command::Upgrade(command) => block_on(upgrade::run(&command, output, lang)),
         Command::Bench(args) => bench(*args, lang),
         Command::Login(args) => block_on(login::run(&args, output, lang)),
         Command::Proxy(args) => block_on(proxy::run(&args, output, lang)),

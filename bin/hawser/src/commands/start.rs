@@ -5,6 +5,7 @@ mod guard;
 mod inventory;
 mod joining;
 mod light;
+pub(crate) mod machine;
 mod observe;
 mod record;
 pub(crate) mod run;

@@ -25,6 +25,18 @@ pub(crate) enum State {
     Stopped,
 }
 
+/// A proposal under way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Proposal {
+    pub(crate) id: u64,
+    pub(crate) title: String,
+    /// `open` or `passed`.
+    pub(crate) status: String,
+    /// Until when it can be voted on, in milliseconds since 1970.
+    pub(crate) closes_ms: u64,
+}
+
 /// What a node says of itself.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +67,10 @@ pub(crate) struct NodeReport {
     pub(crate) clock_ahead_s: Option<i64>,
     /// What the node waits for, in its own words.
     pub(crate) waiting: Vec<String>,
+    /// Newest protocol version that its program runs.
+    pub(crate) protocol_newest: Option<u64>,
+    /// Proposals that wait for votes or for being put into effect.
+    pub(crate) proposals: Vec<Proposal>,
     /// Why it did not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
@@ -94,6 +110,8 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
         cipher_suites: Vec::new(),
         clock_ahead_s: None,
         waiting: Vec::new(),
+        protocol_newest: None,
+        proposals: Vec::new(),
         problem: None,
     };
     // A stopped node is not asked: another program may have got its port.
@@ -120,8 +138,11 @@ pub(crate) async fn question(report: &mut NodeReport, client: &Client) {
     let version = client.call("hawser_version", json!([]));
     let links = client.call("hawser_links", json!([]));
     let clock = client.clock_ahead_s();
-    let (status, version, links, clock) =
-        futures_util::future::join4(status, version, links, clock).await;
+    let proposals = client.call("hawser_proposals", json!([]));
+    let (status, version, links, clock, proposals) =
+        futures_util::future::join5(status, version, links, clock, proposals).await;
+    // A chain may be governed by nobody, or its reads be signed.
+    report.proposals = proposals.map(|list| under_way(&list)).unwrap_or_default();
     report.clock_ahead_s = clock;
     if let Ok(links) = links {
         report.cipher_suites = suites(&links);
@@ -133,6 +154,21 @@ pub(crate) async fn question(report: &mut NodeReport, client: &Client) {
     if let Ok(version) = version {
         report.version = short_version(text(&version, "client"));
     }
+}
+
+/// The proposals of a list that wait for somebody.
+fn under_way(list: &Value) -> Vec<Proposal> {
+    let all = list.as_array().into_iter().flatten();
+    let waiting = all.filter(|one| matches!(text(one, "status"), "open" | "passed"));
+    let proposal = |one: &Value| {
+        Some(Proposal {
+            id: field(one, "id")?,
+            title: text(one, "title").to_owned(),
+            status: text(one, "status").to_owned(),
+            closes_ms: field(one, "closesMs")?,
+        })
+    };
+    waiting.filter_map(proposal).collect()
 }
 
 /// The cipher suites among links, each once.
@@ -165,6 +201,14 @@ pub(crate) fn fill(report: &mut NodeReport, status: &Value) {
     report.chain_id = field(status, "chainId");
     report.genesis = owned("genesis");
     report.waiting = texts("waiting");
+    // Programs of before say it in English only.
+    let chinese = texts("waitingZh");
+    if Lang::current() == Lang::Zh && chinese.len() == report.waiting.len() {
+        report.waiting = chinese;
+    }
+    report.protocol_newest = status
+        .get("protocol")
+        .and_then(|protocol| field(protocol, "newest"));
     let pool = status.get("pool").unwrap_or(status);
     report.pending = field(pool, "pending");
     report.queued = field(pool, "queued");
@@ -219,6 +263,8 @@ pub(crate) fn blank(name: &str) -> NodeReport {
         cipher_suites: Vec::new(),
         clock_ahead_s: None,
         waiting: Vec::new(),
+        protocol_newest: None,
+        proposals: Vec::new(),
         problem: None,
     }
 }
@@ -254,6 +300,20 @@ mod tests {
             &json!({ "ready": true, "waiting": ["a remark"], "pending": 1 }),
         );
         assert_eq!((report.state, report.pending), (State::Ready, Some(1)));
+    }
+
+    #[test]
+    fn proposals_that_wait_for_somebody_are_taken_and_the_others_are_not() {
+        let list = json!([
+            { "id": 4, "title": "d", "status": "open", "closesMs": 9 },
+            { "id": 3, "title": "c", "status": "passed", "closesMs": 8 },
+            { "id": 2, "title": "b", "status": "executed", "closesMs": 7 },
+            { "id": 1, "title": "a", "status": "expired", "closesMs": 6 },
+            { "odd": true },
+        ]);
+        let ids: Vec<_> = under_way(&list).iter().map(|one| one.id).collect();
+        assert_eq!(ids, [4, 3]);
+        assert_eq!(under_way(&json!(null)), Vec::new());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use hawser_ledger::VerifiedTransaction;
-use hawser_network::{Lane, NetworkHandle};
+use hawser_network::{Lane, NetworkHandle, PeerId};
 use hawser_primitives::{B256, Bytes, encode};
 use hawser_storage::Disk;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -19,12 +19,14 @@ use super::{
     clock::Clock,
     conduct::{Conduct, DEAF_MS},
     explain,
+    handle::Remarks,
     room::Room,
     timers::Timers,
     voteguard::write_vote_guard,
     worker::{Gossip, Jobs},
 };
 use crate::{
+    blackbox::{DiskFile, Noted, Tap},
     light::LightPeers,
     peers::PeerNames,
     replica::{Action, Boot, Event, Filing, Replica, Report, To, kind_of},
@@ -48,6 +50,7 @@ pub(super) struct Parts {
     pub(super) names: PeerNames,
     pub(super) light: LightPeers,
     pub(super) disk: Arc<dyn Disk>,
+    pub(super) remarks: Remarks,
 }
 
 type Reply = oneshot::Sender<Result<B256, SubmitError>>;
@@ -65,11 +68,14 @@ pub(super) struct Driver {
     names: PeerNames,
     light: LightPeers,
     disk: Arc<dyn Disk>,
+    remarks: Remarks,
     timers: Timers,
     clock: Clock,
     conduct: Conduct,
     replies: BTreeMap<u64, (Reply, Arc<VerifiedTransaction>)>,
     next_reply: u64,
+    /// What turns events into a recording, where there is one.
+    tap: Option<Tap>,
 }
 
 /// Starts the thread.
@@ -85,37 +91,9 @@ pub(super) fn spawn(
         .build()?;
     let name = format!("chain-{}", driver.store.genesis().chain_id);
     let run = async move {
-        driver.events(vec![Event::Started])?;
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            let (deadline, now) = (driver.timers.next(), driver.clock.now());
-            let sleep = async move {
-                match deadline {
-                    Some(at) => {
-                        tokio::time::sleep(Duration::from_millis(at.since_ms(now))).await;
-                    }
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                _ = stopped.wait_for(|stop| *stop) => return Ok::<(), ChainError>(()),
-                Some(command) = commands.recv() => driver.answer(command),
-                count = inputs.recv_many(&mut batch, BATCH) => {
-                    if count == 0 {
-                        return Ok(());
-                    }
-                    let events = batch
-                        .drain(..)
-                        .filter_map(|input| driver.event(input))
-                        .collect();
-                    driver.events(events)?;
-                }
-                () = sleep => {}
-            }
-            driver.fire()?;
-            driver.room.note(driver.replica.pool());
-        }
+        let ended = run(&mut driver, &mut inputs, &mut commands, &mut stopped).await;
+        driver.ended(ended.as_ref().err());
+        ended
     };
     let work = move || {
         if let Err(error) = runtime.block_on(run) {
@@ -125,10 +103,58 @@ pub(super) fn spawn(
     Ok(thread::Builder::new().name(name).spawn(work)?)
 }
 
+/// Runs the replica until it is told to stop or cannot go on.
+async fn run(
+    driver: &mut Driver,
+    inputs: &mut mpsc::Receiver<Input>,
+    commands: &mut mpsc::Receiver<Command>,
+    stopped: &mut watch::Receiver<bool>,
+) -> Result<(), ChainError> {
+    driver.events(vec![Event::Started])?;
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let (deadline, now) = (driver.timers.next(), driver.clock.now());
+        let sleep = async move {
+            match deadline {
+                Some(at) => {
+                    tokio::time::sleep(Duration::from_millis(at.since_ms(now))).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+            Some(command) = commands.recv() => driver.answer(command),
+            count = inputs.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    return Ok(());
+                }
+                let events = batch
+                    .drain(..)
+                    .filter_map(|input| driver.event(input))
+                    .collect();
+                driver.events(events)?;
+            }
+            () = sleep => {}
+        }
+        driver.fire()?;
+        driver.room.note(driver.replica.pool());
+    }
+}
+
 impl Driver {
     pub(super) fn new(parts: Parts) -> Self {
+        let replica = Replica::new(parts.boot);
+        let mut clock = Clock::start();
+        let tap = parts.observer.records().map(|node| {
+            let (genesis, hash) = (parts.store.genesis(), parts.store.genesis_hash());
+            let program = env!("CARGO_PKG_VERSION");
+            let identity = Tap::identity(genesis, hash, &node, program, replica.address());
+            Tap::new(clock.now(), identity, replica.tip().height)
+        });
         Self {
-            replica: Replica::new(parts.boot),
+            replica,
             log: parts.log,
             convictions: parts.convictions,
             store: parts.store,
@@ -140,11 +166,13 @@ impl Driver {
             names: parts.names,
             light: parts.light,
             disk: parts.disk,
+            remarks: parts.remarks,
             timers: Timers::default(),
-            clock: Clock::start(),
+            clock,
             conduct: Conduct::default(),
             replies: BTreeMap::new(),
             next_reply: 0,
+            tap,
         }
     }
 
@@ -172,6 +200,7 @@ impl Driver {
 
     /// Fires the timers that are due.
     fn fire(&mut self) -> Result<(), ChainError> {
+        self.watch_time();
         while let Some(timer) = self.timers.due(self.clock.now()) {
             self.events(vec![Event::Timer(timer)])?;
         }
@@ -181,9 +210,62 @@ impl Driver {
     fn events(&mut self, events: Vec<Event>) -> Result<(), ChainError> {
         let mut actions = Vec::new();
         for event in events {
-            actions.extend(self.replica.handle(self.clock.now(), event)?);
+            let (now, noted) = (self.clock.now(), Noted::of(&event));
+            let new = self.replica.handle(now, event)?;
+            if let Some(tap) = &mut self.tap {
+                let names = &self.names;
+                let name = |peer: &PeerId| names.read().get(peer).cloned().unwrap_or_default();
+                tap.handled(now, noted, &new, &self.replica, &name);
+            }
+            actions.extend(new);
         }
-        self.perform(actions)
+        let performed = self.perform(actions);
+        self.record();
+        performed
+    }
+
+    /// Hands on what was recorded.
+    fn record(&mut self) {
+        if let Some(tap) = &mut self.tap {
+            let entries = tap.take();
+            if !entries.is_empty() {
+                self.observer.recorded(entries);
+            }
+        }
+    }
+
+    /// Looks whether this thread is late, and whether the machine's clock was set.
+    fn watch_time(&mut self) {
+        let now = self.clock.now();
+        let step = self.clock.take_step();
+        let Some(tap) = &mut self.tap else {
+            return;
+        };
+        tap.clock(now, step);
+        let late = self.timers.next().map_or(0, |at| now.since_ms(at));
+        // A clock that is set forward makes timers due at once.
+        tap.held(now, late.saturating_sub(u64::try_from(step).unwrap_or(0)));
+    }
+
+    /// The thread ends.
+    fn ended(&mut self, error: Option<&ChainError>) {
+        let now = self.clock.now();
+        if let Some(tap) = &mut self.tap {
+            let reason = error.map(ToString::to_string).unwrap_or_default();
+            tap.stopped(now, &reason);
+        }
+        self.record();
+    }
+
+    fn wrote(&mut self, file: DiskFile, took: Duration) {
+        let now = self.clock.now();
+        if let Some(tap) = &mut self.tap {
+            tap.wrote(
+                now,
+                file,
+                u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            );
+        }
     }
 
     /// Carries actions out in order. All entries of the vote log go first and share one sync, which
@@ -197,7 +279,9 @@ impl Driver {
         }
         let started = Instant::now();
         if actions.iter().any(Action::binds) && self.log.sync()? {
-            self.observer.synced(started.elapsed().as_secs_f64());
+            let took = started.elapsed();
+            self.observer.synced(took.as_secs_f64());
+            self.wrote(DiskFile::VoteLog, took);
         }
         for action in actions {
             self.act(action)?;
@@ -241,10 +325,12 @@ impl Driver {
                 certificate,
                 filing,
             } => {
+                let started = Instant::now();
                 self.store.append(&block.block, &certificate)?;
                 if filing == Filing::Now {
                     self.store.sync_blocks()?;
                 }
+                self.wrote(DiskFile::Blocks, started.elapsed());
                 let _ = self.jobs.commit.send((block, certificate));
             }
             Action::Serve { to, from, count } => {
@@ -393,7 +479,8 @@ impl Driver {
                 let admitted = full.count();
                 drop(light);
                 let names = self.names.read().clone();
-                let status = explain::status(&self.replica, &self.store, admitted, &names);
+                let mut status = explain::status(&self.replica, &self.store, admitted, &names);
+                status.remark(&self.remarks.read());
                 let _ = reply.send(status);
             }
             Command::PoolTransaction(hash, reply) => {

@@ -7,9 +7,9 @@ use hawser_ledger::{ChainSettings, PROTOCOL_VERSION};
 use hawser_network::PeerId;
 use hawser_primitives::{Address, Height, Round};
 
-use super::{ChainStatus, PeerState};
+use super::{ChainStatus, PeerState, readiness};
 use crate::{
-    Rules,
+    Rules, Words,
     replica::{CatchUp, GuardReason, Replica, VoteGuard},
     store::ChainStore,
 };
@@ -57,53 +57,91 @@ pub(super) fn status(
     // Who has no vote needs one peer to follow, not a quorum.
     let connected = reachable >= if own == 1 { quorum } else { 1 };
     if !connected && own == 1 {
-        waiting.push(format!(
-            "links: {} of {admitted} configured peers are connected; with this node that is \
-             {reachable} of the {quorum} validators that a quorum needs. Check that the other nodes \
-             run and that their addresses are reachable",
-            peers.len()
+        waiting.push(Words::new(
+            format!(
+                "links: {} of {admitted} configured peers are connected; with this node that is \
+                 {reachable} of the {quorum} validators that a quorum needs. Check that the other nodes \
+                 run and that their addresses are reachable",
+                peers.len()
+            ),
+            format!(
+                "链路：已配置的 {admitted} 个对等节点中有 {} 个已连接；连同本节点共 {reachable} 个，\
+                 法定多数需要 {quorum} 个验证者。请检查其他节点是否在运行、地址是否可达",
+                peers.len()
+            ),
         ));
     } else if !connected {
-        waiting.push(format!(
-            "links: none of {admitted} admitted peers is connected. Check that they run, that their \
-             addresses are reachable, and that one of them admits this node"
+        waiting.push(Words::new(
+            format!(
+                "links: none of {admitted} admitted peers is connected. Check that they run, that their \
+                 addresses are reachable, and that one of them admits this node"
+            ),
+            format!(
+                "链路：已准入的 {admitted} 个对等节点均未连接。请检查它们是否在运行、地址是否可达，\
+                 以及其中是否有节点准入了本节点"
+            ),
         ));
     }
     if let Some(what) = replica.key_elsewhere() {
-        waiting.push(format!(
-            "vote key: another node signs with the vote key of this one ({what}), so this node \
-             votes no more and only follows. Find the other node (a copy of the folder, a standby, \
-             a thief), stop one of the two and restart this one; if the key was stolen, replace the \
-             validator by a proposal"
+        waiting.push(Words::new(
+            format!(
+                "vote key: another node signs with the vote key of this one ({what}), so this node \
+                 votes no more and only follows. Find the other node (a copy of the folder, a standby, \
+                 a thief), stop one of the two and restart this one; if the key was stolen, replace the \
+                 validator by a proposal"
+            ),
+            format!(
+                "投票密钥：另一个节点在使用本节点的投票密钥签名（{what}），因此本节点不再投票，只跟随。\
+                 请找出该节点（目录副本、备机或窃取者），停掉其中一个并重启本节点；若密钥被盗，请通过提案更换该验证者"
+            ),
         ));
     }
     if let Some(guard) = replica.vote_guard() {
         waiting.push(forgotten(guard));
     }
     if let Some(ms) = replica.clock_behind_ms() {
-        waiting.push(format!(
-            "clock: a proposal of the last minute was {ms} ms ahead of this node's clock and was \
-             refused ({} ms are allowed): this machine's clock is slow, or that proposer's is fast. \
-             Compare `date -u` on both, and keep them in step with NTP (`timedatectl set-ntp true`, \
-             `chronyc tracking`)",
-            rules.parameters(next).clock_drift_ms_max
+        let allowed = rules.parameters(next).clock_drift_ms_max;
+        waiting.push(Words::new(
+            format!(
+                "clock: a proposal of the last minute was {ms} ms ahead of this node's clock and was \
+                 refused ({allowed} ms are allowed): this machine's clock is slow, or that proposer's is \
+                 fast. Compare `date -u` on both, and keep them in step with NTP (`timedatectl set-ntp \
+                 true`, `chronyc tracking`)"
+            ),
+            format!(
+                "时钟：最近一分钟内有提案比本节点时钟快 {ms} 毫秒，已被拒绝（允许 {allowed} 毫秒）：本机时钟偏慢，\
+                 或提案者时钟偏快。请在两台机器上比较 `date -u`，并用 NTP 校时（`timedatectl set-ntp true`、`chronyc tracking`）"
+            ),
         ));
     }
     if let Some(state) = replica.catching_up() {
         waiting.push(catching_up(tip.height, &state));
     }
     if let Some(first) = replica.history_missing() {
-        waiting.push(format!(
-            "blocks: this node is at block {} and needs block {next}, but every peer that can be \
-             reached keeps blocks only from {first} on. Join from a snapshot, or connect this node \
-             to one that keeps all blocks (storage.mode = \"archive\")",
-            tip.height
+        waiting.push(Words::new(
+            format!(
+                "blocks: this node is at block {} and needs block {next}, but every peer that can be \
+                 reached keeps blocks only from {first} on. Join from a snapshot, or connect this node \
+                 to one that keeps all blocks (storage.mode = \"archive\")",
+                tip.height
+            ),
+            format!(
+                "区块：本节点在区块 {}，需要区块 {next}，但可达的对等节点只保留 {first} 起的区块。\
+                 请从快照加入，或连接保留全部区块的节点（storage.mode = \"archive\"）",
+                tip.height
+            ),
         ));
     }
     if replica.executed() < tip.height {
         let behind = tip.height.0.saturating_sub(replica.executed().0);
         if behind > genesis.parameters.root_lag.saturating_add(2) {
-            waiting.push(format!("execution is {behind} blocks behind agreement"));
+            waiting.push(Words::new(
+                format!(
+                    "execution is {behind} blocks behind agreement: the processor or the disk is the limit; \
+                     look at the machine's load"
+                ),
+                format!("执行落后共识 {behind} 个区块：受处理器或磁盘限制；请查看机器负载"),
+            ));
         }
     }
     let late: Vec<_> = replica
@@ -112,10 +150,13 @@ pub(super) fn status(
         .map(|address| name(rules, next, address))
         .collect();
     if !late.is_empty() {
-        waiting.push(format!(
-            "proposers: {} proposed nothing at the last turn, so the others wait for it only \
-             briefly; check that it runs and that its links are up",
-            late.join(", ")
+        let names = late.join(", ");
+        waiting.push(Words::new(
+            format!(
+                "proposers: {names} proposed nothing at the last turn, so the others wait for it only \
+                 briefly; check that it runs and that its links are up"
+            ),
+            format!("提案者：{names} 上一轮次未提案，其他节点只短暂等待它；请检查其是否在运行、链路是否连通"),
         ));
     }
     for entry in rules.schedule().pending(tip.height) {
@@ -132,17 +173,24 @@ pub(super) fn status(
             .filter(|address| !heard.contains(address))
             .map(|address| name(rules, next, &address))
             .collect();
-        let mut sentence = format!(
-            "block {next}, round {}: {}",
-            agreement.round(),
-            agreement.step()
-        );
+        let round = agreement.round();
+        let mut en = format!("block {next}, round {round}: {}", agreement.step());
+        let mut zh = format!("区块 {next}，第 {round} 轮：{}", step(agreement.step()));
         if !silent.is_empty() {
             let names = silent.join(", ");
-            sentence.push_str(&format!("; no vote in this round yet from {names}"));
+            en.push_str(&format!("; no vote in this round yet from {names}"));
+            zh.push_str(&format!("；本轮尚未收到 {names} 的投票"));
         }
-        waiting.push(sentence);
+        if round > Round(0) {
+            en.push_str(". Why the rounds before failed: `hawser debug timeline --last 2m`");
+            zh.push_str("。此前各轮失败的原因：`hawser debug timeline --last 2m`");
+        }
+        waiting.push(Words::new(en, zh));
     }
+    let protocol = readiness::protocol(replica);
+    let validator_states = readiness::validators(replica);
+    waiting.extend(readiness::remarks(rules, next, &validator_states, protocol));
+    let (waiting, waiting_zh) = waiting.into_iter().map(|one| (one.en, one.zh)).unzip();
     let ready = connected && !replica.is_syncing() && replica.history_missing().is_none();
     ChainStatus {
         chain_id: genesis.chain_id,
@@ -168,47 +216,94 @@ pub(super) fn status(
         catch_up: replica.catching_up(),
         ready,
         waiting,
+        waiting_zh,
+        protocol,
+        validator_states,
     }
     .with_pool(replica.pool().counts())
 }
 
 /// How far catching up is, in words.
-fn catching_up(tip: Height, state: &CatchUp) -> String {
-    let peers = match state.peers.len() {
-        0 => "no peer is being asked at the moment".to_owned(),
-        1 => "fetched from 1 peer".to_owned(),
-        count => format!("fetched from {count} peers"),
+fn catching_up(tip: Height, state: &CatchUp) -> Words {
+    let (peers, peers_zh) = match state.peers.len() {
+        0 => (
+            "no peer is being asked at the moment".to_owned(),
+            "目前没有向任何对等节点请求".to_owned(),
+        ),
+        1 => (
+            "fetched from 1 peer".to_owned(),
+            "从 1 个对等节点获取".to_owned(),
+        ),
+        count => (
+            format!("fetched from {count} peers"),
+            format!("从 {count} 个对等节点获取"),
+        ),
     };
-    let left = match state.seconds_left {
-        Some(seconds @ 0..=119) => format!("about {seconds} s left"),
-        Some(seconds @ 120..=7_199) => format!("about {} min left", seconds.div_ceil(60)),
-        Some(seconds) => format!("about {} h left", seconds.div_ceil(3_600)),
-        None => "time left not known yet".to_owned(),
+    let (left, left_zh) = match state.seconds_left {
+        Some(seconds @ 0..=119) => (
+            format!("about {seconds} s left"),
+            format!("约剩 {seconds} 秒"),
+        ),
+        Some(seconds @ 120..=7_199) => {
+            let minutes = seconds.div_ceil(60);
+            (
+                format!("about {minutes} min left"),
+                format!("约剩 {minutes} 分钟"),
+            )
+        }
+        Some(seconds) => {
+            let hours = seconds.div_ceil(3_600);
+            (format!("about {hours} h left"), format!("约剩 {hours} 小时"))
+        }
+        None => (
+            "time left not known yet".to_owned(),
+            "剩余时间尚不可知".to_owned(),
+        ),
     };
-    format!(
-        "catching up: block {tip} of {} is here, {} to go at {} blocks/s, {left}; {peers}",
-        state.target, state.behind, state.blocks_per_second
+    let (target, behind, rate) = (state.target, state.behind, state.blocks_per_second);
+    Words::new(
+        format!(
+            "catching up: block {tip} of {target} is here, {behind} to go at {rate} blocks/s, {left}; {peers}"
+        ),
+        format!(
+            "追赶中：已有区块 {tip}/{target}，还差 {behind} 块，每秒 {rate} 块，{left_zh}；{peers_zh}"
+        ),
     )
 }
 
 /// Why a node does not vote that may have forgotten votes, in words.
-fn forgotten(guard: VoteGuard) -> String {
-    let why = match guard.reason {
-        GuardReason::Restored => "its data was restored from a backup or a snapshot",
-        GuardReason::NoVoteLog => "its vote log is missing",
-        GuardReason::OlderLog => "its data folder is an older copy, as a final block shows",
+fn forgotten(guard: VoteGuard) -> Words {
+    let (why, why_zh) = match guard.reason {
+        GuardReason::Restored => (
+            "its data was restored from a backup or a snapshot",
+            "其数据由备份或快照恢复",
+        ),
+        GuardReason::NoVoteLog => ("its vote log is missing", "缺少投票日志"),
+        GuardReason::OlderLog => (
+            "its data folder is an older copy, as a final block shows",
+            "其数据目录是较旧的副本，终局区块已表明",
+        ),
     };
-    let then = match guard.from {
-        Some(from) => format!("It votes again from block {from} on"),
-        None => {
+    let (then, then_zh) = match guard.from {
+        Some(from) => (
+            format!("It votes again from block {from} on"),
+            format!("从区块 {from} 起恢复投票"),
+        ),
+        None => (
             "It votes again two blocks after it has seen a quorum of the other validators vote. \
                  Where the whole network was restored, nobody will: then \
                  `hawser node allow-votes` on the stopped nodes"
-                .to_owned()
-        }
+                .to_owned(),
+            "看到其他验证者的法定多数投票后再过两个区块即恢复投票。若全网都由备份恢复，则无人会先投票：\
+             请在停止的节点上执行 `hawser node allow-votes`"
+                .to_owned(),
+        ),
     };
-    format!(
-        "votes: this node follows and does not vote, because votes of before are unknown ({why}). {then}"
+    Words::new(
+        format!(
+            "votes: this node follows and does not vote, because votes of before are unknown ({why}). {then}"
+        ),
+        format!("投票：本节点只跟随、不投票，因为此前的投票不明（{why_zh}）。{then_zh}"),
     )
 }
 
@@ -219,20 +314,40 @@ fn name(rules: &Rules, height: Height, address: &Address) -> String {
         .map_or_else(|| address.to_string(), str::to_owned)
 }
 
+/// A step of agreement in Chinese.
+const fn step(step: Step) -> &'static str {
+    match step {
+        Step::NotStarted => "尚未开始",
+        Step::Propose => "等待提案",
+        Step::Prevote => "等待预投票",
+        Step::Precommit => "等待预提交",
+        Step::Decided => "已决定",
+    }
+}
+
 /// A change of settings that waits for its height, in words.
-fn change(now: &ChainSettings, then: &ChainSettings, from: Height) -> String {
-    let mut parts = Vec::new();
+fn change(now: &ChainSettings, then: &ChainSettings, from: Height) -> Words {
+    let (mut en, mut zh) = (Vec::new(), Vec::new());
     for one in &then.validators {
         match now
             .validators
             .iter()
             .find(|o| o.public_key == one.public_key)
         {
-            None => parts.push(format!("validator {} joins", one.name)),
-            Some(old) if old.weight != one.weight => parts.push(format!(
-                "the weight of validator {} goes from {} to {}",
-                one.name, old.weight, one.weight
-            )),
+            None => {
+                en.push(format!("validator {} joins", one.name));
+                zh.push(format!("验证者 {} 加入", one.name));
+            }
+            Some(old) if old.weight != one.weight => {
+                en.push(format!(
+                    "the weight of validator {} goes from {} to {}",
+                    one.name, old.weight, one.weight
+                ));
+                zh.push(format!(
+                    "验证者 {} 的权重由 {} 变为 {}",
+                    one.name, old.weight, one.weight
+                ));
+            }
             Some(_) => {}
         }
     }
@@ -242,20 +357,29 @@ fn change(now: &ChainSettings, then: &ChainSettings, from: Height) -> String {
             .all(|o| o.public_key != one.public_key)
     };
     for one in now.validators.iter().filter(leaves) {
-        parts.push(format!("validator {} leaves", one.name));
+        en.push(format!("validator {} leaves", one.name));
+        zh.push(format!("验证者 {} 退出", one.name));
     }
     if now.parameters != then.parameters {
-        parts.push("parameters change".to_owned());
+        en.push("parameters change".to_owned());
+        zh.push("参数变更".to_owned());
     }
     if now.protocol_version != then.protocol_version {
-        parts.push(format!("protocol version {} begins", then.protocol_version));
+        en.push(format!("protocol version {} begins", then.protocol_version));
+        zh.push(format!("协议版本 {} 生效", then.protocol_version));
     }
-    let mut sentence = format!("from block {from} on: {}", parts.join(", "));
+    let mut words = Words::new(
+        format!("from block {from} on: {}", en.join(", ")),
+        format!("自区块 {from} 起：{}", zh.join("，")),
+    );
     if then.protocol_version > PROTOCOL_VERSION {
-        sentence.push_str(&format!(
+        words.en.push_str(&format!(
             ". This program implements version {PROTOCOL_VERSION} and will stop there: install a \
              newer one before"
         ));
+        words.zh.push_str(&format!(
+            "。本程序只实现到版本 {PROTOCOL_VERSION}，将在该处停止：请在此之前安装新版程序"
+        ));
     }
-    sentence
+    words
 }

@@ -3,11 +3,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use hawser_execution::{Finding, GateTransaction};
 use hawser_ledger::{TransactionError, VerifiedTransaction};
 use hawser_primitives::{Address, B256, Bytes};
+use parking_lot::RwLock;
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{ChainStatus, Command, Submission, room::Room};
 use crate::{
+    Words,
     pool::{AccountContent, PoolCounts, PoolError},
     store::{ChainStore, ExecutedBlock},
 };
@@ -113,7 +115,11 @@ pub struct ChainHandle {
     pub(super) blocks: broadcast::Sender<Arc<ExecutedBlock>>,
     pub(super) pending: broadcast::Sender<Arc<VerifiedTransaction>>,
     pub(super) room: Arc<Room>,
+    pub(super) remarks: Remarks,
 }
+
+/// What the node has to say beside what the chain says: its disk, its certificate.
+pub(super) type Remarks = Arc<RwLock<Vec<Words>>>;
 
 impl ChainHandle {
     /// Everything that is durable: blocks, receipts, state, proofs.
@@ -147,6 +153,11 @@ impl ChainHandle {
     #[must_use]
     pub fn subscribe_pending(&self) -> broadcast::Receiver<Arc<VerifiedTransaction>> {
         self.pending.subscribe()
+    }
+
+    /// Sets what the node has to say of its machine; it is told with [`Self::status`] from now on.
+    pub fn set_remarks(&self, remarks: Vec<Words>) {
+        *self.remarks.write() = remarks;
     }
 
     /// How the chain is doing.

@@ -12,6 +12,7 @@ mod driver;
 mod error;
 mod explain;
 mod handle;
+mod readiness;
 mod room;
 mod status;
 mod timers;
@@ -34,6 +35,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 pub use convictions::Convictions;
 pub use error::ChainError;
 pub use handle::{ChainHandle, Denial, Source, Stopped, SubmitError};
+pub use readiness::{ProtocolState, ValidatorState};
 pub use status::{ChainStatus, PeerState};
 pub use timers::Timers;
 pub use verify::Verifier;
@@ -106,6 +108,14 @@ pub trait ChainObserver: Send + Sync {
     /// that verify, so it must not wait.
     fn denied(&self, denial: &Denial, source: Source) {
         let _ = (denial, source);
+    }
+    /// Name of the node, where its consensus events are to be recorded; [`Self::recorded`] gets them.
+    fn records(&self) -> Option<String> {
+        None
+    }
+    /// Consensus events happened. Called by the thread that agrees, so it must not wait.
+    fn recorded(&self, entries: Vec<crate::blackbox::Entry>) {
+        let _ = entries;
     }
 }
 
@@ -205,6 +215,7 @@ impl Chain {
             blocks: blocks.clone(),
             pending: pending.clone(),
             room: Arc::new(Room::new(Arc::clone(&setup.observer))),
+            remarks: Arc::default(),
         };
         let fail = Arc::new(move |reason: String| {
             tracing::error!(%reason, "the chain stops");
@@ -236,6 +247,7 @@ impl Chain {
             names,
             light,
             disk: setup.disk,
+            remarks: Arc::clone(&handle.remarks),
         });
         let mut threads = workers;
         threads.push(driver::spawn(

@@ -3,7 +3,8 @@ use hawser_network::PeerId;
 use hawser_primitives::{Address, B256, ChainId, Height, Round};
 use serde::Serialize;
 
-use crate::{pool::PoolCounts, replica::CatchUp};
+use super::{ProtocolState, ValidatorState};
+use crate::{Words, pool::PoolCounts, replica::CatchUp};
 
 /// A peer as one chain sees it.
 #[derive(Clone, Debug, Serialize)]
@@ -63,9 +64,23 @@ pub struct ChainStatus {
     pub ready: bool,
     /// What the node waits for, in sentences; empty when it waits for nothing.
     pub waiting: Vec<String>,
+    /// The same in Chinese.
+    pub waiting_zh: Vec<String>,
+    /// The protocol versions of the chain and of this program.
+    pub protocol: ProtocolState,
+    /// The validators that decide the next block, as this node knows them.
+    pub validator_states: Vec<ValidatorState>,
 }
 
 impl ChainStatus {
+    /// Adds what the node has to say of its machine.
+    pub(super) fn remark(&mut self, remarks: &[Words]) {
+        self.waiting
+            .extend(remarks.iter().map(|one| one.en.clone()));
+        self.waiting_zh
+            .extend(remarks.iter().map(|one| one.zh.clone()));
+    }
+
     /// Sets the pool's numbers.
     #[must_use]
     pub fn with_pool(mut self, counts: PoolCounts) -> Self {

@@ -596,6 +596,12 @@ pub const KEYS: &[Key] = &[
         "auto: text on a terminal, JSON otherwise",
     ),
     key(
+        "log.blackbox_mib",
+        Kind::Integer(0, 256),
+        "8",
+        "the last consensus events of each chain are kept in a ring of this size, for `hawser debug timeline`; 0: off",
+    ),
+    key(
         "metrics.listen",
         Kind::OptionalSocket,
         "\"\"",

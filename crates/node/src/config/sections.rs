@@ -430,6 +430,8 @@ pub struct LogSection {
     pub level: String,
     /// Form of a line.
     pub format: LogFormat,
+    /// Size of the recording of consensus events of each chain, in MiB; 0 for none.
+    pub blackbox_mib: u64,
 }
 
 /// Form of a line of the log.

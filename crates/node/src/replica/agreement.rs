@@ -38,6 +38,7 @@ impl Replica {
         let (height, next) = (message.height(), self.tip.height.next());
         if height < next {
             // Too late for its turn, and yet a sign that the proposer is there again.
+            self.note_late_voice(from, &message);
             if let Some(proposer) = self.late.concerned(&message)
                 && self.is_from_committee(&message)
             {
@@ -80,7 +81,9 @@ impl Replica {
         if round_of(&message).0 > self.bft.round().0.saturating_add(ROUNDS_AHEAD_MAX) {
             return Ok(());
         }
+        let author = self.author_of(&message);
         let outputs = self.bft.on_message(message)?;
+        self.note_voice(from, author, &outputs);
         self.watch_guard();
         self.apply(outputs)
     }
@@ -324,6 +327,7 @@ impl Replica {
                 let (height, count) = (certificate.height, block.transactions.len());
                 let first_round = certificate.round == Round(0);
                 self.pace.decided(height, self.now, count, first_round);
+                self.agreed = height;
                 self.commit(block, certificate, false)
             }
             None => Err(ReplicaError::InvalidFinalBlock {
@@ -355,6 +359,8 @@ impl Replica {
             });
         }
         self.interval_ms = header.time.0.saturating_sub(self.tip.time.0);
+        let set = self.rules.committee(certificate.height);
+        self.note_certificate(&certificate, &set);
         self.tip = header.clone();
         self.tip_hash = block.hash;
         if !block.transactions.is_empty() {

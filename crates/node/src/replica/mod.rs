@@ -26,6 +26,7 @@ mod share;
 mod sizes;
 mod spread;
 mod sync;
+mod voices;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -62,10 +63,13 @@ pub use sizes::Sizes;
 use spread::{Answers, Latest, RecentHashes};
 pub use sync::CatchUp;
 use sync::Sync;
+use voices::Voices;
+pub use voices::{SILENT_BLOCKS, SILENT_MS, Silence, Voice};
 pub(crate) use wire::blocks_message;
 pub use wire::{
-    Batch, CertifiedBlock, Compact, FEATURE_BATCH, FEATURE_COMPACT, FEATURE_FROM, FEATURE_SPREAD,
-    PeerMessage, REFERENCE_BYTES, Relayed, SYNC_BLOCKS_MAX, SYNC_BYTES, Share, kind_of,
+    About, Batch, CertifiedBlock, Compact, FEATURE_ABOUT, FEATURE_BATCH, FEATURE_COMPACT,
+    FEATURE_FROM, FEATURE_SPREAD, PROGRAM_BYTES_MAX, PeerMessage, REFERENCE_BYTES, Relayed,
+    SYNC_BLOCKS_MAX, SYNC_BYTES, Share, kind_of,
 };
 
 /// How often a node tells its peers how far it is, in milliseconds.
@@ -537,6 +541,9 @@ pub struct Replica {
     /// The last proposal whose time was too far ahead: when it came, and by how much, in
     /// milliseconds.
     ahead: Option<(Time, u64)>,
+    voices: Voices,
+    /// The last height that agreement decided here.
+    agreed: Height,
     height_started: Time,
     /// The highest height for which a committee member's message has come.
     spoken: Height,
@@ -610,6 +617,8 @@ impl Replica {
             own: OwnVotes::of_earlier_run(&cast, address),
             late: LateProposers::default(),
             ahead: None,
+            voices: Voices::new(),
+            agreed: Height::GENESIS,
             cast,
             height_started: Time(0),
             spoken: Height::GENESIS,
@@ -636,7 +645,10 @@ impl Replica {
         // A clock that is set back must not shrink waits or block times.
         self.now = self.now.max(now);
         match event {
-            Event::Started => self.on_started()?,
+            Event::Started => {
+                self.voices.begin(self.now, self.tip.height);
+                self.on_started()?;
+            }
             Event::PeerUp(peer) => {
                 self.peers.insert(peer, Peer::default());
                 self.send_status(To::Peer(peer));
@@ -644,6 +656,7 @@ impl Replica {
             }
             Event::PeerDown(peer) => {
                 self.peers.remove(&peer);
+                self.voices.forget_peer(&peer);
                 self.candidates.forget_peer(&peer);
                 self.drafts.forget_peer(&peer);
                 self.batches.forget_peer(&peer);
@@ -699,6 +712,12 @@ impl Replica {
         &self.pool
     }
 
+    /// The last height that agreement decided here; later ones were fetched from peers.
+    #[must_use]
+    pub const fn last_agreed(&self) -> Height {
+        self.agreed
+    }
+
     /// The agreement in progress, for people who ask what it waits for.
     #[must_use]
     pub const fn agreement(&self) -> &Bft {
@@ -709,6 +728,12 @@ impl Replica {
     #[must_use]
     pub const fn rules(&self) -> &Arc<Rules> {
         &self.rules
+    }
+
+    /// Newest protocol version that this program runs.
+    #[must_use]
+    pub const fn program_version(&self) -> u32 {
+        self.program_version
     }
 
     /// This validator's address; `None` for an observer.
@@ -848,6 +873,7 @@ impl Replica {
             } => self.on_attested(from, digest, attestation),
             PeerMessage::Evidence(evidence) => self.on_evidence(from, evidence),
             PeerMessage::Hello { features, heard } => self.on_hello(from, features, heard),
+            PeerMessage::About(about) => self.on_about(from, about),
             PeerMessage::Compact(compact) => self.on_compact(from, compact),
             PeerMessage::IndexRequest {
                 height,
@@ -929,6 +955,7 @@ impl Replica {
                 self.pool.expire(self.now);
                 self.send_status(To::All);
                 self.repeat_hellos();
+                self.repeat_about();
                 if !self.spread_again() {
                     self.regossip();
                 }

@@ -18,7 +18,7 @@ use hawser_primitives::{B256, Bytes, Time, encode};
 
 use super::{
     PeerMessage, Relayed, Replica, To,
-    wire::{FEATURE_BATCH, FEATURE_SPREAD, FEATURES, GOSSIP_BYTES},
+    wire::{FEATURE_ABOUT, FEATURE_BATCH, FEATURE_SPREAD, FEATURES, GOSSIP_BYTES},
 };
 use crate::pool::{Candidate, PoolError};
 
@@ -182,6 +182,9 @@ impl Replica {
             let news = peer.features.replace(features).is_none();
             if !heard {
                 self.send_hello(from, true);
+            }
+            if (news || !heard) && features & FEATURE_ABOUT != 0 {
+                self.send_about(from);
             }
             if news && features & FEATURE_BATCH != 0 {
                 self.send_evidence(from);

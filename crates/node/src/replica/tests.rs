@@ -14,6 +14,7 @@ mod dissemination;
 mod fork;
 mod guard;
 mod history;
+mod voices;
 
 const NO_AUDIT: AuditSampling = AuditSampling {
     key: [0; 16],

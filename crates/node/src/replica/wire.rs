@@ -72,8 +72,13 @@ pub const FEATURE_SPREAD: u64 = 1 << 1;
 pub const FEATURE_BATCH: u64 = 1 << 2;
 /// Feature bit of [`PeerMessage::Hello`]: [`PeerMessage::BlocksFrom`].
 pub const FEATURE_FROM: u64 = 1 << 3;
+/// Feature bit of [`PeerMessage::Hello`]: [`PeerMessage::About`].
+pub const FEATURE_ABOUT: u64 = 1 << 25;
 /// What this program understands beyond messages 1 to 9.
-pub(super) const FEATURES: u64 = FEATURE_COMPACT | FEATURE_SPREAD | FEATURE_BATCH | FEATURE_FROM;
+pub(super) const FEATURES: u64 =
+    FEATURE_COMPACT | FEATURE_SPREAD | FEATURE_BATCH | FEATURE_FROM | FEATURE_ABOUT;
+/// Longest name of a program in [`About`], in bytes.
+pub const PROGRAM_BYTES_MAX: usize = 64;
 /// Bytes of a reference to a transaction in a compact body.
 pub const REFERENCE_BYTES: usize = 6;
 
@@ -111,6 +116,17 @@ pub struct Batch {
     pub attestation: Attestation,
     /// Whether the receiver is to pass it on to all its peers.
     pub pass_on: bool,
+}
+
+/// What program a node runs, for people who prepare an upgrade. Nothing depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct About {
+    /// Version of the program, at most [`PROGRAM_BYTES_MAX`] bytes of text.
+    pub program: String,
+    /// Newest protocol version that it runs.
+    pub protocol: u32,
+    /// The validator that its vote key belongs to, says the sender; `None` for an observer.
+    pub validator: Option<Address>,
 }
 
 /// What replicas of one chain say to one another.
@@ -211,13 +227,15 @@ pub enum PeerMessage {
     SnapshotRequest(SnapshotRequest) = 19,
     /// The answer, for a node that is joining.
     SnapshotAnswer(SnapshotAnswer) = 20,
+    /// What program the sender runs, for peers that understand it.
+    About(About) = 25,
 }
 
 /// A fixed word for the kind of an encoded [`PeerMessage`], for counters.
 #[must_use]
 pub fn kind_of(message: &[u8]) -> &'static str {
     match message.first() {
-        Some(1 | 10) => "status",
+        Some(1 | 10 | 25) => "status",
         Some(2) => "agreement",
         Some(3) => "body",
         Some(12) => "references",

@@ -1,11 +1,13 @@
 //! Feeds what the node does into its metrics.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hawser_ledger::Outcome;
 use hawser_light::LightHandle;
+use hawser_node::blackbox::{self, Entry, Recorder, RingOptions};
 use hawser_node::chain::{ChainHandle, ChainObserver, Denial, Source};
 use hawser_node::replica::Report;
 use hawser_node::store::ExecutedBlock;
@@ -22,15 +24,68 @@ pub(super) struct Observer {
     refusals: RefusalSink,
     /// Time of the last block in milliseconds, for the interval.
     last_time_ms: AtomicU64,
+    blackbox: Blackbox,
+}
+
+/// The recording of a chain's consensus events: where it goes, and it itself once the chain runs.
+pub(super) struct Blackbox {
+    /// Name of the node.
+    pub(super) node: String,
+    /// The folder.
+    pub(super) folder: PathBuf,
+    /// Size in MiB; 0 for none.
+    pub(super) mib: u64,
+    recorder: OnceLock<Recorder>,
+}
+
+impl Blackbox {
+    pub(super) fn new(node: &str, chain: &Path, mib: u64) -> Self {
+        Self {
+            node: node.to_owned(),
+            folder: chain.join(blackbox::FOLDER),
+            mib,
+            recorder: OnceLock::new(),
+        }
+    }
+
+    /// Opens it. A node without a recording is a node all the same.
+    fn open(&self) -> Option<String> {
+        let defaults = RingOptions::default();
+        let segments = u64::try_from(defaults.segments).unwrap_or(1).max(1);
+        let options = RingOptions {
+            segment_bytes: self.mib.saturating_mul(1024 * 1024) / segments,
+            ..defaults
+        };
+        if self.mib == 0 {
+            return None;
+        }
+        match Recorder::open(&self.folder, options) {
+            Ok(recorder) => {
+                // Opened once, before the first entry.
+                let _ = self.recorder.set(recorder);
+                Some(self.node.clone())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "consensus events are not recorded");
+                None
+            }
+        }
+    }
 }
 
 impl Observer {
-    pub(super) fn new(metrics: &Metrics, chain: ChainMetrics, refusals: RefusalSink) -> Self {
+    pub(super) fn new(
+        metrics: &Metrics,
+        chain: ChainMetrics,
+        refusals: RefusalSink,
+        blackbox: Blackbox,
+    ) -> Self {
         Self {
             metrics: metrics.clone(),
             chain,
             refusals,
             last_time_ms: AtomicU64::new(0),
+            blackbox,
         }
     }
 }
@@ -105,6 +160,16 @@ impl ChainObserver for Observer {
 
     fn sent(&self, kind: &'static str, bytes: usize, peers: usize) {
         self.chain.sent(kind, bytes, peers);
+    }
+
+    fn records(&self) -> Option<String> {
+        self.blackbox.open()
+    }
+
+    fn recorded(&self, entries: Vec<Entry>) {
+        if let Some(recorder) = self.blackbox.recorder.get() {
+            recorder.put(entries);
+        }
     }
 
     fn denied(&self, denial: &Denial, source: Source) {
@@ -233,17 +298,19 @@ impl Health {
                 return Readiness {
                     ready: status.ready,
                     reasons: waiting.map(named).collect(),
+                    reasons_zh: Vec::new(),
                 };
             }
             Phase::Running(chains) => chains,
         };
         self.measure(&chains).await;
-        let mut reasons = Vec::new();
+        let (mut reasons, mut reasons_zh) = (Vec::new(), Vec::new());
         let mut ready = true;
         for (handle, chain) in &chains {
             let Ok(status) = handle.status().await else {
                 ready = false;
                 reasons.push("a chain has stopped; see the log".to_owned());
+                reasons_zh.push("有一条链已停止；请查看日志".to_owned());
                 continue;
             };
             chain.set_height(status.height);
@@ -265,7 +332,13 @@ impl Health {
             ready &= status.ready;
             let waiting = status.waiting.iter();
             reasons.extend(waiting.map(|text| format!("chain {}: {text}", status.chain_id)));
+            let waiting = status.waiting_zh.iter();
+            reasons_zh.extend(waiting.map(|text| format!("链 {}：{text}", status.chain_id)));
         }
-        Readiness { ready, reasons }
+        Readiness {
+            ready,
+            reasons,
+            reasons_zh,
+        }
     }
 }

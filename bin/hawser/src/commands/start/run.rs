@@ -21,9 +21,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::guard::Guard;
-use super::observe::{Calls, Health, Observer, Phase};
+use super::observe::{Blackbox, Calls, Health, Observer, Phase};
 use super::snapshots::Keeper;
-use super::{Keys, admission, joining, light, snapshots};
+use super::{Keys, admission, joining, light, machine, snapshots};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::local::read_genesis;
 use crate::passphrase::Passphrase;
@@ -103,6 +103,8 @@ async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
             return Err(failure);
         }
     };
+    let handles = chains.iter().map(|(handle, _)| handle.clone()).collect();
+    let watch = tokio::spawn(machine::watch(config.clone(), handles));
     health.set(Phase::Running(chains));
     tracing::info!("node runs");
 
@@ -111,6 +113,7 @@ async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
         _ = interrupt.recv() => Ok("SIGINT"),
         (chain, reason) = node.failed() => Err((chain, reason)),
     };
+    watch.abort();
     health.set(Phase::Stopping);
     match &ended {
         Ok(signal) => tracing::info!(signal, "node stops"),
@@ -345,16 +348,17 @@ async fn start_chains(
             genesis.suite.name(),
             &genesis.hash().to_string(),
         );
+        let id = genesis.chain_id;
+        let dir = chain_dir(config, section, id);
+        let blackbox = Blackbox::new(&config.node.name, &dir, config.log.blackbox_mib);
         let setup = setup(
             config,
             section,
             &genesis,
             (key, passphrase),
             &threads,
-            Observer::new(metrics, chain.clone(), refusals.clone()),
+            Observer::new(metrics, chain.clone(), refusals.clone(), blackbox),
         )?;
-        let id = genesis.chain_id;
-        let dir = chain_dir(config, section, id);
         joining::join(config, (&setup, &dir), node, (health, &chain)).await?;
         let sealer = setup.disk.sealer();
         let handle = tokio::task::block_in_place(|| {
