@@ -204,8 +204,8 @@ async fn a_rolling_restart_under_load_stops_nothing_and_loses_nothing() {
         let mut longest = Duration::ZERO;
         while !*stopped.borrow_and_update() {
             for url in &urls {
-                let asked = hawser_e2e::ask(&client, url, "eth_blockNumber", &json!([]));
-                let Ok(height) = asked.await.and_then(|it| hawser_e2e::quantity(&it)) else {
+                let asked = hawser_e2e::ask(&client, url, "eth_blockNumber", &json!([])).await;
+                let Ok(height) = asked.and_then(|it| hawser_e2e::quantity(&it)) else {
                     continue;
                 };
                 if height > highest {

@@ -356,7 +356,7 @@ fn words(report: &Report) -> Option<(NoteKind, String)> {
             NoteKind::FalseAttestation,
             format!("{validator} vouched for {transaction}"),
         ),
-        Report::Syncing { at, target } => (NoteKind::Syncing, format!("at {at} of {target}")),
+        Report::Syncing { at, target, .. } => (NoteKind::Syncing, format!("at {at} of {target}")),
         Report::HistoryMissing { next, first } => (
             NoteKind::HistoryMissing,
             format!("needs block {next}, peers keep blocks from {first} on"),
