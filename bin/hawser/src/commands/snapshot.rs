@@ -178,6 +178,14 @@ impl Place {
         shelves::shelf(&dir, sealer, self.genesis.suite)
     }
 
+    /// What opens encrypted data with the passphrase of the node's keys; empty where nothing asks for it.
+    pub(crate) fn data_passphrase(&self) -> Result<Passphrase> {
+        match self.config.storage.encryption {
+            Encryption::Passphrase => passphrase_of(&self.config, &self.passphrase),
+            Encryption::None | Encryption::KeyFile => Ok(Passphrase::default()),
+        }
+    }
+
     /// Takes hold of the stopped node, if its configuration tells how.
     pub(crate) fn hold(&self) -> Result<Option<PidFile>> {
         let file = self.config.node.pid_file.as_deref();
@@ -219,13 +227,10 @@ pub(crate) fn make(
         return shelf.facts(Height(height)).or_fail(Code::Failed);
     }
     let _held = place.hold()?;
-    let passphrase = match place.config.storage.encryption {
-        Encryption::Passphrase => passphrase_of(&place.config, &place.passphrase)?,
-        Encryption::None | Encryption::KeyFile => Passphrase::default(),
-    };
+    let passphrase = place.data_passphrase()?;
     let (disk, kv) = open_stores(&place.config, &place.section, &place.genesis, &passphrase)?;
     let natives = hawser_services::registry().or_fail(Code::Failed)?;
-    let options = place.config.storage.store_options();
+    let options = place.config.store_options();
     let sealer = disk.sealer();
     let genesis = Arc::clone(&place.genesis);
     let store = ChainStore::open(disk, kv, genesis, natives, options, &mut |_, _| {});
@@ -421,13 +426,10 @@ pub(crate) fn restore(
     }
     let shelf = place.shelf(from)?;
     let height = chosen(&shelf, height, lang)?;
-    let passphrase = match place.config.storage.encryption {
-        Encryption::Passphrase => passphrase_of(&place.config, &place.passphrase)?,
-        Encryption::None | Encryption::KeyFile => Passphrase::default(),
-    };
+    let passphrase = place.data_passphrase()?;
     let (disk, kv) = open_stores(&place.config, &place.section, &place.genesis, &passphrase)?;
     let natives = hawser_services::registry().or_fail(Code::Failed)?;
-    let options = place.config.storage.store_options();
+    let options = place.config.store_options();
     // The mark first: from here on the folder is one that forgot votes.
     let guard = VoteGuard::unknown(GuardReason::Restored);
     let empty = snapshot::is_empty(disk.as_ref()).or_fail(Code::Failed)?;

@@ -9,6 +9,7 @@ mod observe;
 mod record;
 pub(crate) mod run;
 pub(crate) mod snapshots;
+mod tiering;
 
 use std::path::PathBuf;
 

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crossbeam_channel::Sender;
 use hawser_ledger::VerifiedTransaction;
-use hawser_network::{Lane, NetworkHandle};
-use hawser_primitives::{B256, Bytes, encode};
+use hawser_network::{Lane, NetworkHandle, PeerId};
+use hawser_primitives::{B256, Bytes, Height, encode};
 use hawser_storage::Disk;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -17,6 +18,7 @@ use super::{
     ChainError, ChainObserver, Command, Convictions, Input, SubmitError, Verified, VoteLog,
     check::CheckJob,
     clock::Clock,
+    cold::ColdJob,
     conduct::{Conduct, DEAF_MS},
     explain,
     timers::Timers,
@@ -46,6 +48,8 @@ pub(super) struct Parts {
     pub(super) names: PeerNames,
     pub(super) light: LightPeers,
     pub(super) disk: Arc<dyn Disk>,
+    /// Where requests for blocks go that lie in an object store; `None` where none can.
+    pub(super) cold: Option<Sender<ColdJob>>,
 }
 
 type Reply = oneshot::Sender<Result<B256, SubmitError>>;
@@ -62,6 +66,7 @@ pub(super) struct Driver {
     names: PeerNames,
     light: LightPeers,
     disk: Arc<dyn Disk>,
+    cold: Option<Sender<ColdJob>>,
     timers: Timers,
     clock: Clock,
     conduct: Conduct,
@@ -135,6 +140,7 @@ impl Driver {
             names: parts.names,
             light: parts.light,
             disk: parts.disk,
+            cold: parts.cold,
             timers: Timers::default(),
             clock: Clock::start(),
             conduct: Conduct::default(),
@@ -243,6 +249,10 @@ impl Driver {
                 let _ = self.jobs.commit.send((block, certificate));
             }
             Action::Serve { to, from, count } => {
+                if self.is_cold(from)? {
+                    self.serve_cold(to, from, count);
+                    return Ok(());
+                }
                 let message = match self.store.serve(from, count) {
                     Ok(blocks) => PeerMessage::Blocks(blocks),
                     Err(StoreError::Pruned { first, .. }) => self.replica.no_blocks(to, first),
@@ -255,6 +265,34 @@ impl Driver {
             Action::Report(report) => self.report(&report),
         }
         Ok(())
+    }
+
+    /// Whether reading a block may take a while.
+    fn is_cold(&self, height: Height) -> Result<bool, ChainError> {
+        match self.cold {
+            Some(_) => Ok(self.store.is_cold(height)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Leaves a request to the thread that may wait for the object store. Where too many wait there, the
+    /// peer is told that there is nothing to be had, and asks another one.
+    fn serve_cold(&self, to: PeerId, from: Height, count: u32) {
+        let refusal = self.replica.no_blocks(to, from);
+        let job = ColdJob {
+            to,
+            from,
+            count,
+            refusal,
+        };
+        let sent = self
+            .cold
+            .as_ref()
+            .is_some_and(|cold| cold.try_send(job).is_ok());
+        if !sent {
+            let nothing = PeerMessage::Blocks(Vec::new());
+            self.send(To::Peer(to), false, Bytes::from(encode(&nothing)));
+        }
     }
 
     fn send(&self, to: To, urgent: bool, bytes: Bytes) {
