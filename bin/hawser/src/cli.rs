@@ -91,7 +91,7 @@ pub(crate) enum Command {
     /// Show, check and export a node's audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Encrypted chain data
+    /// Encrypted chain data, and old files in an object store
     #[command(subcommand)]
     Storage(storage::StorageCommand),
     /// Make, list, check and restore snapshots of a chain's state

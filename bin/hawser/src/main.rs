@@ -27,6 +27,7 @@ mod quantity;
 mod reader;
 mod send;
 mod shelves;
+mod tiering;
 mod time;
 mod timeline;
 mod tls;

@@ -121,7 +121,11 @@ fn a_network_is_backed_up_restored_and_joined_by_snapshot_while_it_runs() {
     assert_ne!(run.code, 0, "{}", run.text);
 
     // A backup while blocks go on; then the node loses everything and is restored to it.
+    let admitted = net.0.path(".hawser/node1/data/peers.json");
+    let peers = "{\"admitted\":[],\"removed\":[]}";
+    fs::write(&admitted, peers).unwrap();
     of(&["backup", "create", "--config", &second, "--to", "backup"]);
+    fs::remove_file(&admitted).unwrap();
     net.put("later.txt", &url);
     let busy = net
         .0
@@ -132,6 +136,11 @@ fn a_network_is_backed_up_restored_and_joined_by_snapshot_while_it_runs() {
         .0
         .ok(&["backup", "restore", "--config", &second, "--from", "backup"]);
     assert!(text.contains("not vote"), "{text}");
+    assert_eq!(
+        fs::read_to_string(&admitted).unwrap(),
+        peers,
+        "who was admitted comes along"
+    );
     net.0.ok(&["up", "--output", "json"]);
     net.comes_back(1, &url);
 

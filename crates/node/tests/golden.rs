@@ -11,9 +11,9 @@
 use hawser_consensus::{Message, Record, SignedVote, Vote};
 use hawser_crypto::{Scheme, SecretKey};
 use hawser_ledger::{
-    Attestation, Block, Certificate, CertifiedHeader, Claim, CommitSignature, FalseAttestation,
-    Header, Outcome, Receipt, Roots, Validator, ValidatorSet, VoteKind,
-    state::{StateKey, StateProof},
+    Attestation, Block, Certificate, CertifiedHeader, Claim, CommitSignature, CommitteeChange,
+    FalseAttestation, Header, Outcome, Receipt, Roots, Validator, ValidatorSet, VoteKind,
+    state::{ExportPart, StateKey, StateProof},
 };
 use hawser_node::light::{
     LightAnswer, LightAsk, LightHeader, LightRefusal, LightReply, LightRequest,
@@ -23,8 +23,8 @@ use hawser_node::replica::{
     Relayed, Share,
 };
 use hawser_node::snapshot::{
-    ChunkId, SnapshotAnswer, SnapshotAsk, SnapshotOffer, SnapshotRefusal, SnapshotReply,
-    SnapshotRequest,
+    BlockPart, ChunkId, ContentPart, FORMAT, Manifest, SnapshotAnswer, SnapshotAsk, SnapshotOffer,
+    SnapshotRefusal, SnapshotReply, SnapshotRequest, StatePart,
 };
 use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode};
 
@@ -373,6 +373,48 @@ fn snapshot_messages() -> Vec<(&'static str, PeerMessage)> {
     ]
 }
 
+/// A manifest with one of everything.
+fn manifest() -> Manifest {
+    let header = || CertifiedHeader {
+        header: block().header,
+        certificate: certified().certificate,
+    };
+    let validator = SecretKey::from_seed(Scheme::Ed25519, &[1; 32]).unwrap();
+    Manifest {
+        format: FORMAT,
+        genesis: B256::repeat_byte(1),
+        entries: 2,
+        block: header(),
+        certifier: header(),
+        changes: vec![CommitteeChange {
+            header: block().header,
+            certificate: certified().certificate,
+            next: ValidatorSet::new(vec![Validator {
+                public_key: validator.public_key(),
+                weight: 3,
+            }])
+            .unwrap(),
+        }],
+        parts: vec![StatePart {
+            part: ExportPart {
+                prefix: 4,
+                depth: 5,
+                hash: B256::repeat_byte(6),
+                leaves: 7,
+            },
+            bytes: 8,
+            contents: vec![ContentPart {
+                count: 9,
+                bytes: 10,
+            }],
+        }],
+        blocks: vec![BlockPart {
+            from: Height(11),
+            to: Height(12),
+        }],
+    }
+}
+
 fn entries() -> Vec<(&'static str, LogEntry)> {
     vec![
         ("log record", LogEntry::Record(Record::Vote(vote()))),
@@ -398,6 +440,10 @@ fn encodings_are_what_they_were_and_decode_to_what_they_are() {
         found.push_str(&format!("{name}: {}\n", hex::encode(&bytes)));
         assert_eq!(decode_exact::<LogEntry>(&bytes, 1 << 16).unwrap(), entry);
     }
+    let manifest = manifest();
+    let bytes = manifest.encode();
+    found.push_str(&format!("snapshot manifest: {}\n", hex::encode(&bytes)));
+    assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
     let expected = include_str!("golden.txt");
     assert!(
         found == expected,

@@ -145,6 +145,8 @@ struct Inner {
     first: Family<ChainLabels, Gauge>,
     joining: Family<ChainStateLabels, Gauge>,
     storage: Family<KindLabels, Gauge>,
+    tier_files: Family<KindLabels, Gauge>,
+    tier: Family<KindLabels, Counter>,
     behind: Family<ChainLabels, Gauge>,
     behind_rate: Family<ChainLabels, Gauge>,
     behind_left: Family<ChainLabels, Gauge>,
@@ -229,6 +231,16 @@ impl Metrics {
                 "storage",
                 "Chain data on the disk, by kind of file and column of the key-value store",
                 Unit::Bytes,
+            ),
+            tier_files: add(
+                r,
+                "tier_files",
+                "Files of chain data in the object store (kind remote)",
+            ),
+            tier: add(
+                r,
+                "tier",
+                "What was done with the object store: cache hits, chunks fetched, bytes of them, failed reads, files uploaded, bytes of them, failed uploads",
             ),
             round: add(r, "consensus_round", "Present round of agreement"),
             validators: add(r, "validators", "Validators in the committee"),
@@ -527,6 +539,29 @@ impl ChainMetrics {
         }
     }
 
+    /// Files in the object store.
+    pub fn set_tier_files(&self, kinds: impl IntoIterator<Item = (&'static str, u64)>) {
+        for (kind, count) in kinds {
+            let labels = KindLabels {
+                chain: self.chain.0,
+                kind,
+            };
+            let gauge = self.metrics.0.tier_files.get_or_create_owned(&labels);
+            gauge.set(signed(count));
+        }
+    }
+
+    /// What was done with the object store since the start, by kind.
+    pub fn set_tier(&self, kinds: impl IntoIterator<Item = (&'static str, u64)>) {
+        for (kind, total) in kinds {
+            let labels = KindLabels {
+                chain: self.chain.0,
+                kind,
+            };
+            raise(&self.metrics.0.tier.get_or_create_owned(&labels), total);
+        }
+    }
+
     /// Present round of agreement.
     pub fn set_round(&self, round: Round) {
         self.round.set(i64::from(round.0));
@@ -735,6 +770,8 @@ mod tests {
         chain.set_joining(1, 2);
         chain.set_catch_up(11, 12, 13, 2);
         chain.set_storage([("blocks", 10)]);
+        chain.set_tier_files([("remote", 3)]);
+        chain.set_tier([("fetched", 4)]);
         chain.set_round(Round(1));
         chain.set_validators(4);
         chain.set_pool(5, 6);
@@ -758,6 +795,8 @@ mod tests {
             "hawser_catch_up_blocks{chain=\"7\"} 11",
             "hawser_catch_up_left_seconds{chain=\"7\"} 13",
             "hawser_storage_bytes{chain=\"7\",kind=\"blocks\"} 10",
+            "hawser_tier_files{chain=\"7\",kind=\"remote\"} 3",
+            "hawser_tier_total{chain=\"7\",kind=\"fetched\"} 4",
             "hawser_pool_transactions{chain=\"7\",state=\"queued\"} 6",
             "hawser_rejected_total{chain=\"7\",source=\"client\",reason=\"nonce_too_low\"} 1",
             "hawser_chain_sent_bytes_total{chain=\"7\",kind=\"agreement\"} 300",

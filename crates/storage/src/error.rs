@@ -3,6 +3,8 @@ use std::io;
 use hawser_crypto::cipher::CipherError;
 use thiserror::Error;
 
+use crate::TierError;
+
 /// Why a key-value store could not do what it was asked.
 #[derive(Debug, Error)]
 pub enum KvError {
@@ -75,9 +77,23 @@ pub enum DiskError {
         /// Why.
         source: CipherError,
     },
+    /// The file was moved to an object store and cannot be had from there now.
+    #[error(transparent)]
+    Tier(#[from] TierError),
     /// The name is not a plain file name of 1 to 128 letters, digits, `.`, `_` and `-`.
     #[error("'{0}' is not a plain file name")]
     Name(String),
+}
+
+impl LogError {
+    /// What is wrong with a file that was moved to an object store, if it is that.
+    #[must_use]
+    pub const fn tier(&self) -> Option<&TierError> {
+        match self {
+            Self::Disk(DiskError::Tier(error)) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl DiskError {

@@ -4,7 +4,8 @@
 //! disk before a vote leaves, [`Segments`] the blocks, [`PageStore`] pages that are replaced again and
 //! again. All of them run on seams ([`Kv`], [`Disk`])
 //! with a real implementation ([`FjallKv`], [`OsDisk`]) and one for simulation with injectable
-//! faults ([`MemKv`], [`MemDisk`]). [`SealedKv`] and [`SealedDisk`] encrypt what passes through them.
+//! faults ([`MemKv`], [`MemDisk`]). [`SealedKv`] and [`SealedDisk`] encrypt what passes through them;
+//! [`TieredDisk`] shows files that [`Tier`] moved to an object store ([`ObjectStore`]).
 //! Not for: what the bytes mean.
 //!
 //! Entry types: [`Kv`], [`SyncedLog`], [`Segments`], [`PageStore`].
@@ -31,6 +32,7 @@ mod record;
 mod sealed;
 mod seed;
 mod segments;
+mod tier;
 
 pub use disk::{Disk, DiskFaults, DiskFile, MemDisk, OsDisk, TrialDisk};
 pub use error::{DiskError, KvError, LogError};
@@ -46,5 +48,11 @@ pub use pages::{
 pub use record::TornTail;
 pub use sealed::{KeyForm, SEALED_BYTES, SealedDisk, SealedKv, Sealer};
 pub use segments::{
-    ItemPlace, SegmentFault, SegmentOptions, SegmentRecovery, Segments, SegmentsCheck,
+    ItemPlace, SealedSegment, SegmentFault, SegmentOptions, SegmentRecovery, Segments,
+    SegmentsCheck,
+};
+pub use tier::{
+    CHUNK_BYTES, CHUNKS_MAX, COLD_READS_MAX, ColdEntry, ColdFile, MemObjects, ObjectError,
+    ObjectFault, ObjectStore, PutError, Tier, TierDigest, TierError, TierHash, TierOptions,
+    TierStats, TieredDisk, Upload,
 };

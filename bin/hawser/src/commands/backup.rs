@@ -1,11 +1,13 @@
 //! `hawser backup`: a node's chain with all its blocks, as files elsewhere.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use hawser_node::peers::PeerChanges;
 
 use super::snapshot::{self, NodeArgs};
-use crate::exit::{Code, Result, fail};
+use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::output::{self, Output};
 
@@ -25,7 +27,8 @@ Example:
   hawser backup create --config node.toml --to /mnt/backup/2026-11-22
 
 A backup holds the state after one block, every block and receipt that the node keeps, and the proof that
-they are final. It holds no keys: back those up apart (`hawser keys export`). Encrypted data stays
+they are final, and the peers that were admitted and removed since the configuration was written. It
+holds no keys: back those up apart (`hawser keys export`). Encrypted data stays
 encrypted, and its wrapped key data.key comes along.")]
 pub(crate) struct CreateArgs {
     #[command(flatten)]
@@ -59,9 +62,23 @@ pub(crate) fn run(command: &BackupCommand, output: Output, lang: Lang) -> Result
         BackupCommand::Restore(args) => {
             let place = args.node.place()?;
             let restored = snapshot::restore(&place, Some(&args.from), None, lang)?;
+            let peers = PeerChanges::FILE;
+            let there = place.config.node.data_dir.join(peers);
+            // What the node knows by now is newer than any backup.
+            if !there.exists() {
+                copy(&args.from.join(peers), &there)?;
+            }
             output.print(&restored, |restored| snapshot::told(restored, lang))
         }
     }
+}
+
+/// Copies a small file, if it is there.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if from.exists() {
+        fs::copy(from, to).context(Code::Failed, from.display())?;
+    }
+    Ok(())
 }
 
 fn create(args: &CreateArgs, output: Output, lang: Lang) -> Result<()> {
@@ -77,6 +94,11 @@ fn create(args: &CreateArgs, output: Output, lang: Lang) -> Result<()> {
     }
     let place = args.node.place()?;
     let facts = snapshot::make(&place, Some(&args.to), true, lang)?;
+    let peers = PeerChanges::FILE;
+    copy(
+        &place.config.node.data_dir.join(peers),
+        &args.to.join(peers),
+    )?;
     output.print(&facts, |facts| {
         let rows = [
             (

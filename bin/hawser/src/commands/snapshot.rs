@@ -183,9 +183,14 @@ impl Place {
         shelves::shelf(&dir, sealer, self.genesis.suite)
     }
 
+    /// What opens encrypted data with the passphrase of the node's keys; empty where nothing asks for it.
+    pub(crate) fn data_passphrase(&self) -> Result<Passphrase> {
+        folder_passphrase(&self.config, &self.passphrase)
+    }
+
     /// The folder and the key-value store of the stopped node.
     fn open_stores(&self) -> Result<(Arc<dyn Disk>, Arc<dyn Kv>)> {
-        let passphrase = folder_passphrase(&self.config, &self.passphrase)?;
+        let passphrase = self.data_passphrase()?;
         open_stores(&self.config, &self.section, &self.genesis, &passphrase)
     }
 
@@ -232,7 +237,7 @@ pub(crate) fn make(
     let _held = place.hold()?;
     let (disk, kv) = place.open_stores()?;
     let natives = hawser_services::registry().or_fail(Code::Failed)?;
-    let options = place.config.storage.store_options();
+    let options = place.config.store_options();
     let sealer = disk.sealer();
     let genesis = Arc::clone(&place.genesis);
     let store = ChainStore::open(disk, kv, genesis, natives, options, &mut |_, _| {});
@@ -430,7 +435,7 @@ pub(crate) fn restore(
     let height = chosen(&shelf, height, lang)?;
     let (disk, kv) = place.open_stores()?;
     let natives = hawser_services::registry().or_fail(Code::Failed)?;
-    let options = place.config.storage.store_options();
+    let options = place.config.store_options();
     // The mark first: from here on the folder is one that forgot votes.
     let guard = VoteGuard::unknown(GuardReason::Restored);
     let empty = snapshot::is_empty(disk.as_ref()).or_fail(Code::Failed)?;

@@ -10,6 +10,7 @@ mod observe;
 mod record;
 pub(crate) mod run;
 pub(crate) mod snapshots;
+mod tiering;
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
-//! `hawser storage`: encrypted chain data.
+//! `hawser storage`: encrypted chain data, and files in an object store.
 
 mod convert;
+mod tier;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,9 @@ pub(crate) enum StorageCommand {
     Encrypt(convert::EncryptArgs),
     /// Lay the encrypted data of a node open; the node has to be stopped
     Decrypt(convert::DecryptArgs),
+    /// Old blocks and receipts in an object store: status, push, fetch, verify
+    #[command(subcommand)]
+    Tier(tier::TierCommand),
 }
 
 /// Arguments of `storage rewrap`.
@@ -55,6 +59,7 @@ pub(crate) fn run(command: &StorageCommand, output: Output, lang: Lang) -> Resul
         StorageCommand::Rewrap(args) => args,
         StorageCommand::Encrypt(args) => return convert::encrypt(args, output, lang),
         StorageCommand::Decrypt(args) => return convert::decrypt(args, output, lang),
+        StorageCommand::Tier(command) => return tier::run(command, output, lang),
     };
     let what = args.folder.display().to_string();
     let old = match &args.key_file {

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crossbeam_channel::Sender;
 use hawser_ledger::VerifiedTransaction;
 use hawser_network::{Lane, NetworkHandle, PeerId};
-use hawser_primitives::{B256, Bytes, encode};
+use hawser_primitives::{B256, Bytes, Height, encode};
 use hawser_storage::Disk;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -17,6 +18,7 @@ use super::{
     ChainError, ChainObserver, Command, Convictions, Input, SubmitError, Verified, VoteLog,
     check::CheckJob,
     clock::Clock,
+    cold::ColdJob,
     conduct::{Conduct, DEAF_MS},
     explain,
     handle::Remarks,
@@ -29,7 +31,7 @@ use crate::{
     blackbox::{DiskFile, Noted, Tap},
     light::LightPeers,
     peers::PeerNames,
-    replica::{Action, Boot, Event, Filing, Replica, Report, To, kind_of},
+    replica::{Action, Boot, Event, Filing, PeerMessage, Replica, Report, To, kind_of},
     store::{ChainStore, StoreError},
 };
 
@@ -51,6 +53,8 @@ pub(super) struct Parts {
     pub(super) light: LightPeers,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) remarks: Remarks,
+    /// Where requests for blocks go that lie in an object store; `None` where none can.
+    pub(super) cold: Option<Sender<ColdJob>>,
 }
 
 type Reply = oneshot::Sender<Result<B256, SubmitError>>;
@@ -69,6 +73,7 @@ pub(super) struct Driver {
     light: LightPeers,
     disk: Arc<dyn Disk>,
     remarks: Remarks,
+    cold: Option<Sender<ColdJob>>,
     timers: Timers,
     clock: Clock,
     conduct: Conduct,
@@ -167,6 +172,7 @@ impl Driver {
             light: parts.light,
             disk: parts.disk,
             remarks: parts.remarks,
+            cold: parts.cold,
             timers: Timers::default(),
             clock,
             conduct: Conduct::default(),
@@ -334,6 +340,10 @@ impl Driver {
                 let _ = self.jobs.commit.send((block, certificate));
             }
             Action::Serve { to, from, count } => {
+                if self.is_cold(from)? {
+                    self.serve_cold(to, from, count);
+                    return Ok(());
+                }
                 let bytes = match self.store.serve_encoded(from, count) {
                     Ok(bytes) => bytes,
                     Err(StoreError::Pruned { first, .. }) => {
@@ -347,6 +357,34 @@ impl Driver {
             Action::Report(report) => self.report(&report),
         }
         Ok(())
+    }
+
+    /// Whether reading a block may take a while.
+    fn is_cold(&self, height: Height) -> Result<bool, ChainError> {
+        match self.cold {
+            Some(_) => Ok(self.store.is_cold(height)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Leaves a request to the thread that may wait for the object store. Where too many wait there, the
+    /// peer is told that there is nothing to be had, and asks another one.
+    fn serve_cold(&self, to: PeerId, from: Height, count: u32) {
+        let refusal = self.replica.no_blocks(to, from);
+        let job = ColdJob {
+            to,
+            from,
+            count,
+            refusal,
+        };
+        let sent = self
+            .cold
+            .as_ref()
+            .is_some_and(|cold| cold.try_send(job).is_ok());
+        if !sent {
+            let nothing = PeerMessage::Blocks(Vec::new());
+            self.send(To::Peer(to), false, Bytes::from(encode(&nothing)));
+        }
     }
 
     fn send(&self, to: To, urgent: bool, bytes: Bytes) {

@@ -2,10 +2,12 @@
 //! links.
 //!
 //! Threads per chain: one runs the replica and its vote log, one executes final blocks, one writes
-//! state out, one gathers submissions, a few verify signatures. Channels between them are bounded, or bounded by what may be in flight.
+//! state out, one gathers submissions, one answers peers with blocks from an object store where there is one, a few
+//! verify signatures. Channels between them are bounded, or bounded by what may be in flight.
 
 mod check;
 mod clock;
+mod cold;
 mod conduct;
 mod convictions;
 mod driver;
@@ -234,6 +236,16 @@ impl Chain {
             stopped.clone(),
             setup.verifiers.max(1),
         )?;
+        let mut threads = workers;
+        let cold = match store.tier() {
+            Some(_) => {
+                let (jobs, thread) =
+                    cold::spawn(Arc::clone(&store), network.clone(), fail.clone())?;
+                threads.push(thread);
+                Some(jobs)
+            }
+            None => None,
+        };
         let driver = driver::Driver::new(driver::Parts {
             boot,
             log,
@@ -248,8 +260,8 @@ impl Chain {
             light,
             disk: setup.disk,
             remarks: Arc::clone(&handle.remarks),
+            cold,
         });
-        let mut threads = workers;
         threads.push(driver::spawn(
             driver,
             inputs_rx,

@@ -9,7 +9,9 @@ use toml::de::{DeTable, DeValue};
 use super::check::{Item, Value, check, nearest, shorten};
 use super::error::{ConfigError, Problem, Source};
 use super::keys::{KEYS, Kind, find};
-use super::sections::{ClientsKind, CredentialKind, Encryption, NodeConfig, StorageMode};
+use super::sections::{
+    ClientsKind, CredentialKind, Encryption, NodeConfig, NodeMode, StorageMode, TierStore,
+};
 
 /// Largest configuration file read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -353,6 +355,21 @@ fn relations(config: &NodeConfig, settings: &BTreeMap<&'static str, Setting>) ->
         ),
     );
     rule(
+        config.tier.store == TierStore::None || storage.mode == StorageMode::Archive,
+        "tier.store",
+        "none where storage.mode is pruned: what is dropped is not moved".to_owned(),
+    );
+    rule(
+        config.tier.store == TierStore::None || config.node.mode == NodeMode::Full,
+        "tier.store",
+        "none where node.mode is light: a light node keeps no blocks".to_owned(),
+    );
+    rule(
+        plain_prefix(&config.tier.prefix),
+        "tier.prefix",
+        "letters, digits, '.', '_', '-' and single slashes between them".to_owned(),
+    );
+    rule(
         storage.encryption != Encryption::KeyFile || storage.encryption_key_file.is_some(),
         "storage.encryption_key_file",
         "a file, because storage.encryption is key-file".to_owned(),
@@ -372,6 +389,14 @@ fn relations(config: &NodeConfig, settings: &BTreeMap<&'static str, Setting>) ->
         "another address than rpc.http and network.listen".to_owned(),
     );
     problems
+}
+
+/// Whether this can stand before the key of an object without any quoting.
+fn plain_prefix(prefix: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let part =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && part.bytes().all(plain);
+    prefix.split('/').all(part)
 }
 
 /// A value from text that has no TOML quoting, as variables and flags give it.

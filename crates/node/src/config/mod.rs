@@ -24,5 +24,6 @@ pub use sections::{
     AuditSection, ChainSection, ClientsKind, ConsensusSection, CredentialKind, Encryption,
     LogFormat, LogSection, MetricsSection, NetworkSection, NodeConfig, NodeKind, NodeMode,
     NodeSection, PeerSection, PoolSection, ReadsMode, RevocationKind, RpcSection, SnapshotSection,
-    SnapshotServe, StorageMode, StorageSection, SyncMode, SyncSection,
+    SnapshotServe, StorageMode, StorageSection, SyncMode, SyncSection, TierAddressing, TierSection,
+    TierStore,
 };

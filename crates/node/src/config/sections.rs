@@ -12,7 +12,7 @@ use hawser_storage::SegmentOptions;
 
 use crate::{
     pool::PoolLimits,
-    store::{StoreOptions, keep_blocks_min},
+    store::{StoreOptions, TierRules, keep_blocks_min},
 };
 
 /// Size of a file of blocks or receipts on a pruned node.
@@ -33,6 +33,8 @@ pub struct NodeConfig {
     pub rpc: RpcSection,
     /// What is kept in memory and on disk.
     pub storage: StorageSection,
+    /// The object store that old files are moved to.
+    pub tier: TierSection,
     /// How a new node comes to the chain's state.
     pub sync: SyncSection,
     /// Snapshots of the chain's state.
@@ -293,6 +295,73 @@ pub struct StorageSection {
     pub encryption_key_file: Option<PathBuf>,
 }
 
+/// The object store that old files are moved to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TierSection {
+    /// Whether there is one.
+    pub store: TierStore,
+    /// Its address.
+    pub endpoint: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What keys begin with.
+    pub prefix: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Where the bucket stands in an address.
+    pub addressing: TierAddressing,
+    /// What requests are signed with; `None` for the environment.
+    #[serde(deserialize_with = "optional_path")]
+    pub credentials_file: Option<PathBuf>,
+    /// Authorities that are believed; `None` for those of the system.
+    #[serde(deserialize_with = "optional_path")]
+    pub ca_file: Option<PathBuf>,
+    /// Blocks behind the checkpoint after which a file is moved …
+    pub after_blocks: u64,
+    /// … and seconds.
+    pub after_s: u64,
+    /// Size of files while there is a store, in KiB.
+    pub segment_kib: u64,
+    /// What is kept of what was read, in MiB per chain.
+    pub cache_mib: u64,
+    /// Rate of uploads, in MiB per second; 0 for as fast as it goes.
+    pub mib_per_s: u64,
+    /// Bound of a request, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Kinds of stores that files are moved to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TierStore {
+    /// None: everything stays here.
+    None,
+    /// An S3-compatible one.
+    S3,
+}
+
+/// Where the bucket stands in an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TierAddressing {
+    /// In the path.
+    Path,
+    /// Before the host.
+    VirtualHost,
+}
+
+impl TierSection {
+    /// Which files are moved.
+    #[must_use]
+    pub const fn rules(&self) -> TierRules {
+        TierRules {
+            after_blocks: self.after_blocks,
+            after_ms: self.after_s.saturating_mul(1_000),
+        }
+    }
+}
+
 /// What of the past a node keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -463,6 +532,16 @@ impl NodeConfig {
             Some(dir) => dir.clone(),
             None => self.node.data_dir.join("audit"),
         }
+    }
+
+    /// Options of a chain's store.
+    #[must_use]
+    pub fn store_options(&self) -> StoreOptions {
+        let mut options = self.storage.store_options();
+        if self.tier.store != TierStore::None {
+            options.segments.segment_bytes = self.tier.segment_kib.saturating_mul(1024);
+        }
+        options
     }
 
     /// Who may query a chain.

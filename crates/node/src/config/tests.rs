@@ -238,6 +238,38 @@ fn keys_that_depend_on_each_other_are_checked_together() {
     assert!(refused("[storage]\nencryption = \"key-file\"").contains("a file, because"));
     let both = "[storage]\nencryption = \"key-file\"\nencryption_key_file = \"data.secret\"";
     assert!(read(both).is_ok());
+    assert!(read("[tier]\nstore = \"s3\"").is_ok());
+    let dropped = "[tier]\nstore = \"s3\"\n[storage]\nmode = \"pruned\"";
+    assert!(refused(dropped).contains("none where storage.mode is pruned"));
+    let light = "[tier]\nstore = \"s3\"\n[node]\nmode = \"light\"";
+    assert!(refused(light).contains("none where node.mode is light"));
+    for (prefix, good) in [
+        ("a/b-1.2_c", true),
+        ("/a", false),
+        ("a/", false),
+        ("a//b", false),
+        ("a/../b", false),
+        ("a b", false),
+        ("ä", false),
+    ] {
+        let text = format!("[tier]\nprefix = \"{prefix}\"");
+        assert_eq!(read(&text).is_ok(), good, "{prefix}");
+    }
+    let sized = "[tier]\nsegment_kib = 64\n";
+    let bytes = |text: &str| {
+        read(text)
+            .unwrap()
+            .config
+            .store_options()
+            .segments
+            .segment_bytes
+    };
+    assert_eq!(
+        bytes(sized),
+        64 << 20,
+        "without a store files are as large as ever"
+    );
+    assert_eq!(bytes(&format!("{sized}store = \"s3\"")), 64 << 10);
     assert!(refused("[metrics]\nlisten = \"127.0.0.1:8545\"").contains("another address"));
 }
 

@@ -252,6 +252,12 @@ fn unread(error: StoreError) -> Refused {
         StoreError::Pruned { .. } | StoreError::PerhapsPruned { .. } => {
             (LightRefusal::NotHere, error.to_string())
         }
+        other if other.tier().is_some() => {
+            tracing::warn!(error = %other, "answering a light node");
+            let text =
+                "it lies in an object store that this node cannot read now; ask another node";
+            (LightRefusal::NotHere, text.to_owned())
+        }
         other => failed(&other),
     }
 }

@@ -3,7 +3,7 @@ use hawser_ledger::{
     GenesisError, SettingsError, TransactionError, ValidatorSetError, state::StateError,
 };
 use hawser_primitives::{B256, DecodeError, Height};
-use hawser_storage::{KvError, LogError};
+use hawser_storage::{KvError, LogError, TierError};
 use thiserror::Error;
 
 /// Why a chain's store cannot do what is asked.
@@ -121,6 +121,12 @@ pub enum StoreError {
         /// First stored block.
         first: Height,
     },
+    /// Files in an object store, and a configuration that would drop them.
+    #[error(
+        "old blocks lie in an object store, and storage.mode is pruned: run \
+         `hawser storage tier fetch --all` first, or set storage.mode to archive again"
+    )]
+    TieredAndPruned,
     /// Changes of the committee that cannot all be shown.
     #[error("changes of the committee: {0}")]
     Changes(String),
@@ -144,4 +150,15 @@ pub enum StoreError {
         /// Executed so far.
         head: Height,
     },
+}
+
+impl StoreError {
+    /// What is wrong with a file that was moved to an object store, if it is that.
+    #[must_use]
+    pub const fn tier(&self) -> Option<&TierError> {
+        match self {
+            Self::Segments(error) => error.tier(),
+            _ => None,
+        }
+    }
 }

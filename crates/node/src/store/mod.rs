@@ -15,6 +15,7 @@ mod index;
 mod prune;
 mod read;
 mod settings;
+mod tier;
 mod unordered;
 
 use std::{
@@ -59,6 +60,8 @@ pub const VOTE_GUARD: &str = "votes.guard";
 pub const CONVICTIONS_LOG: &str = "attesters.log";
 pub use read::{Position, ProofError, StateAt};
 pub use settings::COMMITTEE_CHANGES_MAX;
+use tier::has_cold;
+pub use tier::{MovedFile, TIER_AFTER_BLOCKS_MIN, TierRules};
 use unordered::UnorderedWindow;
 
 use crate::{
@@ -225,6 +228,9 @@ impl ChainStore {
         let (blocks, _) = Segments::open(Arc::clone(&disk), SEGMENTS[0], options.segments)?;
         let (receipts, _) = Segments::open(Arc::clone(&disk), SEGMENTS[1], options.segments)?;
         let (headers, _) = Segments::open(Arc::clone(&disk), SEGMENTS[2], options.segments)?;
+        if options.keep_blocks.is_some() && (has_cold(&blocks)? || has_cold(&receipts)?) {
+            return Err(StoreError::TieredAndPruned);
+        }
         let state = StateStore::open_any(
             Arc::clone(&kv),
             Arc::clone(&disk),

@@ -6,10 +6,10 @@
 //! files that hold nothing of use any more are removed. What a crash leaves undone, the next step
 //! does: headers that are there are not written again, and files are removed by the first height.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use hawser_primitives::{Height, encode};
-use hawser_storage::Batch;
+use hawser_storage::{Batch, LogError};
 
 use super::{ChainStore, StoreError, index, unordered::UnorderedWindow};
 use crate::replica::CertifiedBlock;
@@ -34,9 +34,10 @@ pub fn keep_blocks_min(history_blocks: u64, overlay_blocks: u64) -> u64 {
 /// Bytes of a kind of data, for people and monitors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KindBytes {
-    /// `blocks`, `receipts`, `headers`, `state`, `votes`, `other`, or `kv:` and the column.
+    /// `blocks`, `receipts`, `headers`, `state`, `votes`, `other`, or the column of the key-value store; with an
+    /// object store `cache` as well, and `remote` for what lies there and not here.
     pub kind: &'static str,
-    /// Bytes on the disk.
+    /// Bytes.
     pub bytes: u64,
 }
 
@@ -108,7 +109,19 @@ impl ChainStore {
     pub fn usage(&self) -> Result<Vec<KindBytes>, StoreError> {
         let mut kinds = ["blocks", "receipts", "headers", "state", "votes", "other"]
             .map(|kind| KindBytes { kind, bytes: 0 });
-        for (name, len) in self.disk.list().map_err(hawser_storage::LogError::from)? {
+        let mut all = Vec::new();
+        let mut cold = BTreeSet::new();
+        if let Some(tier) = self.tier() {
+            let files = tier.files().map_err(LogError::from)?.into_iter();
+            cold.extend(files.filter(|file| !file.is_local).map(|file| file.file));
+            let stats = tier.stats().map_err(LogError::from)?;
+            let tiered = [("remote", stats.bytes), ("cache", stats.cache_bytes)];
+            all.extend(tiered.map(|(kind, bytes)| KindBytes { kind, bytes }));
+        }
+        for (name, len) in self.disk.list().map_err(LogError::from)? {
+            if cold.contains(&name) {
+                continue;
+            }
             let word = name.split(['-', '.']).next().unwrap_or_default();
             let known = kinds.iter().position(|one| one.kind == word);
             let at = known.unwrap_or(kinds.len().saturating_sub(1));
@@ -116,7 +129,7 @@ impl ChainStore {
                 kind.bytes = kind.bytes.saturating_add(len);
             }
         }
-        let mut all = kinds.to_vec();
+        all.extend(kinds);
         for column in index::columns() {
             if let Some(bytes) = self.kv.column_bytes(column)? {
                 all.push(KindBytes {

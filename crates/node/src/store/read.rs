@@ -326,6 +326,10 @@ impl ChainStore {
             if height < first {
                 return Err(StoreError::Pruned { height, first });
             }
+            // Whoever asks here must not wait for an object store.
+            if !items.is_empty() && self.blocks.is_cold(height.0)? {
+                break;
+            }
             let item = self.blocks.get(height.0)?;
             let item = item.ok_or_else(|| self.absent(height))?;
             bytes = bytes.saturating_add(item.len());

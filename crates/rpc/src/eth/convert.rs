@@ -35,7 +35,13 @@ impl From<StoreError> for ErrorObject {
             StoreError::Pruned { first, .. } | StoreError::PerhapsPruned { first } => {
                 Self::pruned(first.0, &error.to_string())
             }
-            other => internal(&other),
+            other => match other.tier().map(|cold| cold.word()) {
+                Some(why) => {
+                    tracing::warn!(error = %other, "a request for old blocks");
+                    Self::cold(why)
+                }
+                None => internal(&other),
+            },
         }
     }
 }

@@ -17,7 +17,8 @@ pub(crate) mod code {
     pub(crate) const INTERNAL: i32 = -32603;
     /// The request is understood and cannot be fulfilled (geth's default).
     pub(crate) const SERVER: i32 = -32000;
-    /// The chain is stopped here (EIP-1474: resource unavailable).
+    /// The chain is stopped here, or an object store does not give old blocks (EIP-1474: resource
+    /// unavailable).
     pub(crate) const UNAVAILABLE: i32 = -32002;
     /// The answer is larger than allowed (geth's `errcodeResponseTooLarge`).
     pub(crate) const RESPONSE_TOO_LARGE: i32 = -32003;
@@ -85,6 +86,26 @@ impl ErrorObject {
             format!("pruned history unavailable: {message}"),
         );
         error.data = Some(serde_json::json!({ "firstHeight": format!("{first:#x}") }));
+        error
+    }
+
+    /// What is asked for was moved to an object store, which does not give it now, for this reason in
+    /// one word. Where the store is, is for the operator only.
+    pub(crate) fn cold(why: &str) -> Self {
+        let remedy = match why {
+            "wrong" | "missing" | "marker" | "not_configured" => {
+                "ask another archive node, and tell this node's operator"
+            }
+            _ => "ask again in a while, or another archive node",
+        };
+        let mut error = Self::new(
+            code::UNAVAILABLE,
+            format!(
+                "cold history unavailable: it was moved to an object store, which does not give it \
+                 now ({why}); {remedy}"
+            ),
+        );
+        error.data = Some(serde_json::json!({ "reason": why }));
         error
     }
 

@@ -6,7 +6,7 @@ mod trial;
 
 use std::sync::Arc;
 
-use crate::{DiskError, Sealer};
+use crate::{DiskError, Sealer, Tier};
 
 pub use memory::{DiskFaults, MemDisk};
 pub use os::OsDisk;
@@ -40,6 +40,11 @@ pub trait Disk: Send + Sync {
 
     /// What records on this disk are encrypted with; `None` for not at all.
     fn sealer(&self) -> Option<Arc<Sealer>> {
+        None
+    }
+
+    /// What moves files of this disk to an object store; `None` where none may lie there.
+    fn tier(&self) -> Option<Arc<Tier>> {
         None
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Disk, DiskFile, check_name};
-use crate::{DiskError, Sealer};
+use crate::{DiskError, Sealer, Tier};
 
 /// A folder that is looked at and not changed: changes go to memory and are forgotten.
 ///
@@ -116,6 +116,10 @@ impl Disk for TrialDisk {
 
     fn sealer(&self) -> Option<Arc<Sealer>> {
         self.inner.sealer()
+    }
+
+    fn tier(&self) -> Option<Arc<Tier>> {
+        self.inner.tier()
     }
 }
 

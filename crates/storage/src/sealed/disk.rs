@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::Sealer;
-use crate::{Disk, DiskError, DiskFile};
+use crate::{Disk, DiskError, DiskFile, Tier};
 
 /// A folder whose logs and segments are encrypted, record by record.
 ///
@@ -49,5 +49,9 @@ impl Disk for SealedDisk {
 
     fn sealer(&self) -> Option<Arc<Sealer>> {
         Some(Arc::clone(&self.sealer))
+    }
+
+    fn tier(&self) -> Option<Arc<Tier>> {
+        self.inner.tier()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Segments;
 use super::files::{Files, gap_reason};
 use crate::record::{End, MAGIC_BYTES, Scanner};
-use crate::{Disk, LogError, TornTail};
+use crate::{Disk, LogError, TierError, TornTail};
 
 /// Where an item stands.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,11 @@ pub struct SegmentsCheck {
     pub torn: Option<TornTail>,
     /// What is damaged, in order.
     pub faults: Vec<SegmentFault>,
+    /// First and last items of files that lie in an object store which is not to be asked: they were
+    /// not looked at.
+    pub cold: Vec<(u64, u64)>,
+    /// Files that lie in an object store and are missing there, or are not what was uploaded.
+    pub remote: Vec<SegmentFault>,
 }
 
 impl SegmentsCheck {
@@ -55,6 +60,14 @@ impl SegmentsCheck {
             reason: reason.into(),
             item,
         });
+    }
+
+    /// Goes on after a file whose items could not be looked at.
+    fn skip(&mut self, first: u64, last: u64) {
+        self.first = self.first.or(Some(first));
+        if !self.is_broken() {
+            self.last = Some(last);
+        }
     }
 
     fn is_broken(&self) -> bool {
@@ -89,8 +102,29 @@ impl Segments {
                 let reason = gap_reason(expected, first);
                 found.fault(name.clone(), 0, Some(expected), reason);
             }
+            if is_unread(&files, first)?
+                && let Some(last) = last_by_index(&files, first)?
+            {
+                found.skip(first, last);
+                found.cold.push((first, last));
+                continue;
+            }
             let before = found.faults.len();
-            let end = one(&files, first, item_bytes_max, &mut found, visit)?;
+            let end = match one(&files, first, item_bytes_max, &mut found, visit) {
+                Err(error) if error.tier().is_some_and(TierError::is_of_object) => {
+                    if let Some(last) = last_by_index(&files, first)? {
+                        found.skip(first, last);
+                    }
+                    found.remote.push(SegmentFault {
+                        file: name,
+                        offset: 0,
+                        reason: error.to_string(),
+                        item: Some(first),
+                    });
+                    continue;
+                }
+                other => other?,
+            };
             if before == found.faults.len() && Some(first) != newest && end.torn > 0 {
                 let next = found.last.map_or(first, |last| last.saturating_add(1));
                 let reason = "a later file exists, but this one ends early";
@@ -176,6 +210,22 @@ fn listed(files: &Files) -> Result<(Vec<u64>, Vec<u64>), LogError> {
     }
     data.sort_unstable();
     Ok((data, indexes))
+}
+
+/// Whether a file lies in an object store that is not to be asked.
+fn is_unread(files: &Files, first: u64) -> Result<bool, LogError> {
+    let Some(tier) = files.disk.tier().filter(|tier| !tier.is_configured()) else {
+        return Ok(false);
+    };
+    Ok(tier.is_cold(&files.data_name(first))?)
+}
+
+/// The last item of a file, as its index tells.
+fn last_by_index(files: &Files, first: u64) -> Result<Option<u64>, LogError> {
+    let index = files.open_index(first)?;
+    let len = index.map(|index| index.len()).transpose()?.unwrap_or(0);
+    let count = Files::index_count(len);
+    Ok(count.map(|count| first.saturating_add(count).saturating_sub(1)))
 }
 
 fn truncate(files: &Files, first: u64, len: u64) -> Result<(), LogError> {

@@ -64,6 +64,17 @@ pub struct SegmentRecovery {
     pub rebuilt: Vec<String>,
 }
 
+/// A file to which nothing is appended any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedSegment {
+    /// Number of its first item.
+    pub first: u64,
+    /// Number of its last item.
+    pub last: u64,
+    /// Its name.
+    pub file: String,
+}
+
 /// An append-only store of items numbered without gaps: the blocks of a chain.
 ///
 /// All methods take `&self`; reads run beside appends. An item can be read once its append
@@ -202,6 +213,41 @@ impl Segments {
     #[must_use]
     pub fn last(&self) -> Option<u64> {
         self.state.read().last()
+    }
+
+    /// The files that are sealed, in order, up to the one with an item above `last`.
+    #[must_use]
+    pub fn sealed_before(&self, last: u64) -> Vec<SealedSegment> {
+        let state = self.state.read();
+        let whole = state.sealed.iter().take_while(|(_, end)| **end <= last);
+        let sealed = |(first, end): (&u64, &u64)| SealedSegment {
+            first: *first,
+            last: *end,
+            file: self.files.data_name(*first),
+        };
+        whole.map(sealed).collect()
+    }
+
+    /// Whether the file of a sealed item lies in an object store only.
+    pub fn is_cold(&self, number: u64) -> Result<bool, LogError> {
+        let Some(tier) = self.files.disk.tier() else {
+            return Ok(false);
+        };
+        let first = {
+            let state = self.state.read();
+            let found = state.sealed.range(..=number).next_back();
+            match found {
+                Some((first, last)) if number <= *last => *first,
+                _ => return Ok(false),
+            }
+        };
+        Ok(tier.is_cold(&self.files.data_name(first))?)
+    }
+
+    /// Closes the file of a sealed segment, if it is open for reading, so that its space is given
+    /// back once it is removed. The next read opens it again.
+    pub fn close(&self, first: u64) {
+        self.open.lock().pop(&first);
     }
 
     /// Adds the item that follows [`Self::last`]. An empty store takes any number as its first.

@@ -23,6 +23,7 @@ use crate::local::{pidfile::PidFile, read_genesis};
 use crate::output::Output;
 use crate::passphrase::{self, Passphrase, PassphraseArgs};
 use crate::progress::Progress;
+use crate::tiering;
 
 /// Memory for the caches of a key-value store that is checked.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -48,9 +49,12 @@ pub(crate) enum DbCommand {
 Examples:
   hawser db check --config node.toml
   hawser db check --config node.toml --all --output json
+  hawser db check --config node.toml --remote
 
 Reads every block with its certificate from the genesis on, receipts, pages of the state, headers of
 dropped blocks, the vote log, and index rows of one block in 64 (all with --all). Nothing is changed.
+What was moved to an object store is read from there with --remote, each MiB compared with its digest;
+without it, it is named and the check cannot tell.
 Ends with 0 when all is sound, 1 when something is damaged, 2 when that cannot be told.")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
@@ -58,6 +62,9 @@ pub(crate) struct CheckArgs {
     /// Look at the index rows of every block
     #[arg(long)]
     all: bool,
+    /// Read what lies in the object store as well
+    #[arg(long)]
+    remote: bool,
 }
 
 /// Arguments of `db repair`.
@@ -166,9 +173,16 @@ impl Chain {
             .map_err(|failure| Failure::new(UNKNOWN, failure.message))
     }
 
-    fn disk(&self, sealer: Option<Arc<Sealer>>) -> Result<Arc<dyn Disk>> {
+    fn disk(
+        &self,
+        node: &Stopped,
+        sealer: Option<Arc<Sealer>>,
+        remote: bool,
+    ) -> Result<Arc<dyn Disk>> {
         let path = self.dir.join("log");
-        let disk = Arc::new(OsDisk::new(&path).context(UNKNOWN, path.display())?);
+        let disk = OsDisk::new(&path).context(UNKNOWN, path.display())?;
+        let disk = tiering::disk(&node.config, &self.dir, disk, &self.genesis, !remote)
+            .map_err(|failure| Failure::new(UNKNOWN, failure.message))?;
         Ok(match sealer {
             Some(sealer) => Arc::new(SealedDisk::new(disk, sealer)),
             None => disk,
@@ -207,7 +221,7 @@ impl Chain {
     fn check(
         &self,
         node: &Stopped,
-        sample: u64,
+        (sample, remote): (u64, bool),
         lang: Lang,
     ) -> Result<Option<(Arc<dyn Disk>, CheckReport)>> {
         if !self.dir.join("log").exists() {
@@ -215,7 +229,7 @@ impl Chain {
         }
         let sealer = self.sealer(node)?;
         let kv = self.kv(sealer.clone(), lang)?;
-        let disk = self.disk(sealer)?;
+        let disk = self.disk(node, sealer, remote)?;
         let list = disk.list().or_fail(UNKNOWN)?;
         let bytes = list.iter().map(|(_, bytes)| *bytes).sum();
         let text = words::checking(self.genesis.chain_id.0, lang);
@@ -247,13 +261,13 @@ fn run_check(args: &CheckArgs, output: Output, lang: Lang) -> Result<()> {
     let (mut damaged, mut unclear) = (false, false);
     let (mut values, mut text) = (Vec::new(), String::new());
     for chain in &node.chains {
-        let Some((_, report)) = chain.check(&node, sample, lang)? else {
+        let Some((_, report)) = chain.check(&node, (sample, args.remote), lang)? else {
             text.push_str(&words::no_data(&chain.dir, lang));
             continue;
         };
         let plan = report.plan(false);
         damaged |= !report.is_sound();
-        unclear |= !report.unclear.is_empty();
+        unclear |= !report.unclear.is_empty() || !report.cold.is_empty();
         values.push(value(chain, &report, &plan, lang));
         text.push_str(&words::report(&chain.dir, &report, lang));
         text.push_str(&words::plan(&plan, &report, chain.has_key, lang));
@@ -270,7 +284,7 @@ fn run_repair(args: &RepairArgs, output: Output, lang: Lang) -> Result<()> {
     let node = args.node.open(lang)?;
     let mut values = Vec::new();
     for chain in &node.chains {
-        let Some((disk, report)) = chain.check(&node, 1, lang)? else {
+        let Some((disk, report)) = chain.check(&node, (1, false), lang)? else {
             continue;
         };
         let plan = report.plan(args.forget_votes);
@@ -384,6 +398,11 @@ fn value(chain: &Chain, report: &CheckReport, plan: &Plan, lang: Lang) -> Value 
         "findings": findings.collect::<Vec<_>>(),
         "furtherFindings": report.more,
         "unclear": report.unclear,
+        "notRead": report.cold.iter().map(|(part, first, last)| json!({
+            "part": words::part(*part, Lang::En),
+            "first": first,
+            "last": last,
+        })).collect::<Vec<_>>(),
         "repair": steps.iter().map(|step| words::step(step, report, lang)).collect::<Vec<_>>(),
         "repairable": !matches!(plan, Plan::Impossible { .. }),
     })

@@ -24,6 +24,8 @@ pub(super) const fn part(part: Part, lang: Lang) -> &'static str {
         (Part::Votes, Lang::Zh) => "投票日志",
         (Part::Evidence, Lang::En) => "evidence against validators",
         (Part::Evidence, Lang::Zh) => "针对验证节点的证据",
+        (Part::Object, Lang::En) => "object in the object store",
+        (Part::Object, Lang::Zh) => "对象存储中的对象",
     }
 }
 
@@ -52,6 +54,13 @@ const fn meaning(part: Part, lang: Lang) -> &'static str {
             "a copy of evidence is lost; move the file away, peers send theirs again"
         }
         (Part::Evidence, Lang::Zh) => "丢失一份证据副本；请移走该文件，对等节点会重新发送",
+        (Part::Object, Lang::En) => {
+            "these blocks or receipts cannot be read on this node until the object is restored in the \
+             store; its peers have them"
+        }
+        (Part::Object, Lang::Zh) => {
+            "在对象存储中恢复该对象之前，本节点无法读取这些区块或回执；对等节点仍有"
+        }
     }
 }
 
@@ -131,6 +140,18 @@ pub(super) fn report(dir: &Path, report: &CheckReport, lang: Lang) -> String {
             Lang::Zh => format!(
                 "提示  {file} 在第 {offset} 字节之后有 {bytes} 字节因崩溃而不完整。这些内容从未被确认，\
                  下次启动时会截去\n"
+            ),
+        });
+    }
+    for (kind, first, last) in &report.cold {
+        let kind = part(*kind, lang);
+        text.push_str(&match lang {
+            Lang::En => format!(
+                "unclear  {kind} {first} to {last} lie in an object store and were not read; \
+                 `--remote` reads them there\n"
+            ),
+            Lang::Zh => format!(
+                "无法判定  {kind} {first} 至 {last} 位于对象存储中，未读取；加 `--remote` 可从那里读取\n"
             ),
         });
     }

@@ -237,6 +237,7 @@ impl Stock {
             (Sort::RevokedReaders, &rpc.revoked_readers),
             (Sort::Secret, &config.node.passphrase_file),
             (Sort::Secret, &config.storage.encryption_key_file),
+            (Sort::Secret, &config.tier.credentials_file),
         ];
         let given = given.into_iter();
         files.extend(given.filter_map(|(sort, path)| Some((sort, path.clone()?))));

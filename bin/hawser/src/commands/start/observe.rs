@@ -14,6 +14,7 @@ use hawser_node::store::ExecutedBlock;
 use hawser_ops::audit::{Refusal as Refused, RefusalSink};
 use hawser_ops::{ChainMetrics, Metrics, Readiness, RpcOutcome};
 use hawser_rpc::{CallOutcome, Refusal, RpcObserver};
+use hawser_storage::TierStats;
 use parking_lot::{Mutex, RwLock};
 
 /// A chain's numbers on their way into the metrics.
@@ -244,6 +245,20 @@ pub(super) struct Health {
     measured: Arc<Mutex<Option<Instant>>>,
 }
 
+/// Notes what was done with the object store.
+fn note_tier(chain: &ChainMetrics, stats: &TierStats) {
+    chain.set_tier_files([("remote", stats.files)]);
+    chain.set_tier([
+        ("hits", stats.hits),
+        ("fetched", stats.fetched),
+        ("fetched_bytes", stats.fetched_bytes),
+        ("read_failures", stats.read_failures),
+        ("uploads", stats.uploads),
+        ("upload_bytes", stats.upload_bytes),
+        ("upload_failures", stats.upload_failures),
+    ]);
+}
+
 /// How often the folders are measured, which reads the length of every file.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
@@ -270,8 +285,12 @@ impl Health {
         }
         for (handle, chain) in chains {
             let store = Arc::clone(handle.store());
-            let usage = tokio::task::spawn_blocking(move || store.usage()).await;
-            match usage {
+            let measured = move || (store.usage(), store.tier().map(|tier| tier.stats()));
+            let usage = tokio::task::spawn_blocking(measured).await;
+            if let Ok((_, Some(Ok(stats)))) = &usage {
+                note_tier(chain, stats);
+            }
+            match usage.map(|(usage, _)| usage) {
                 Ok(Ok(kinds)) => {
                     chain.set_storage(kinds.into_iter().map(|one| (one.kind, one.bytes)));
                 }

@@ -23,11 +23,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::guard::Guard;
 use super::observe::{Blackbox, Calls, Health, Observer, Phase};
 use super::snapshots::Keeper;
+use super::tiering::{self, Mover};
 use super::{Keys, admission, joining, light, machine, snapshots};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::local::read_genesis;
 use crate::passphrase::Passphrase;
-use crate::{datafolder, files};
+use crate::{datafolder, files, tiering as object_store};
 
 /// Runs a node until a signal or a failure.
 pub(super) fn run(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
@@ -319,8 +320,11 @@ fn network_numbers(metrics: &Metrics, network: &NetworkHandle) {
     }
 }
 
-/// Chains that run, and what makes their snapshots.
-type Started = (Vec<(ChainHandle, ChainMetrics)>, Vec<Keeper>);
+/// Chains that run, and what makes their snapshots and moves their old files.
+type Started = (
+    Vec<(ChainHandle, ChainMetrics)>,
+    Vec<(Keeper, Option<Mover>)>,
+);
 
 async fn start_chains(
     config: &NodeConfig,
@@ -381,7 +385,7 @@ async fn start_chains(
         };
         node.serve_light(id, service).or_fail(Code::Failed)?;
         let (shelf, keeper) = snapshots::start(&handle, &config.snapshot, &dir, sealer)?;
-        keepers.push(keeper);
+        keepers.push((keeper, tiering::start(&handle, config.tier.rules())?));
         if config.snapshot.serve == SnapshotServe::Peers {
             let limits = SnapshotLimits::default();
             let service = SnapshotService { shelf, limits };
@@ -506,12 +510,13 @@ pub(crate) fn open_stores(
         open(&reason)
     };
     let kv = FjallKv::open(&dir.join("kv"), &columns, cache).map_err(kv_error)?;
+    let disk = object_store::disk(config, &dir, disk, genesis, false)?;
     let (disk, kv): (Arc<dyn Disk>, Arc<dyn Kv>) = match sealer {
         Some(sealer) => (
-            Arc::new(SealedDisk::new(Arc::new(disk), Arc::clone(&sealer))),
+            Arc::new(SealedDisk::new(disk, Arc::clone(&sealer))),
             Arc::new(SealedKv::open(Arc::new(kv), sealer, &store::key_forms()).map_err(kv_error)?),
         ),
-        None => (Arc::new(disk), Arc::new(kv)),
+        None => (disk, Arc::new(kv)),
     };
     Ok((disk, kv))
 }
@@ -535,7 +540,7 @@ fn setup(
         pool: config.pool.limits(),
         store: store::StoreOptions {
             threads: threads.clone(),
-            ..config.storage.store_options()
+            ..config.store_options()
         },
         disk,
         kv,

@@ -105,7 +105,9 @@ impl NodeArgs {
         let mut chains = Vec::new();
         for section in &config.chains {
             let genesis = read_genesis(&section.genesis)?;
-            chains.push((chain_dir(&config, section, genesis.chain_id), genesis));
+            let dir = chain_dir(&config, section, genesis.chain_id);
+            refuse_tiered(&dir)?;
+            chains.push((dir, genesis));
         }
         Ok(Stopped {
             config,
@@ -114,6 +116,24 @@ impl NodeArgs {
             _held: held,
         })
     }
+}
+
+/// Files in an object store are what they were uploaded as: they have to be here to be written anew.
+fn refuse_tiered(dir: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(dir.join("log")) else {
+        return Ok(());
+    };
+    let mut names = entries.flatten().map(|entry| entry.file_name());
+    if names.any(|name| name.to_string_lossy().ends_with(".cold")) {
+        return fail(
+            Code::Config,
+            Lang::current().pick(
+                "files of this chain lie in an object store; bring them back first: `hawser storage tier fetch --all`",
+                "该链有文件位于对象存储中；请先执行 `hawser storage tier fetch --all` 取回",
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// Runs `storage encrypt`.

@@ -19,7 +19,7 @@ fn at_one() -> (Replica, CertifiedBlock) {
         hash,
         transactions: Arc::default(),
     };
-    replica.commit(block, certificate).unwrap();
+    replica.commit(block, certificate, false).unwrap();
     replica.actions.clear();
     (replica, other)
 }
@@ -89,7 +89,7 @@ fn the_own_block_again_is_no_fork() {
         hash: own.certificate.block_hash,
         transactions: Arc::default(),
     };
-    replica.commit(block, own.certificate.clone()).unwrap();
+    replica.commit(block, own.certificate.clone(), false).unwrap();
     replica.actions.clear();
     let actions = tell(&mut replica, 2, &PeerMessage::Blocks(vec![own]));
     assert_eq!(served(&actions), 0);

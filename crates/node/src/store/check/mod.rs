@@ -46,6 +46,8 @@ pub enum Part {
     Votes,
     /// Evidence against validators: peers have it as well.
     Evidence,
+    /// An object of blocks or receipts in an object store: whoever runs the store has to restore it.
+    Object,
 }
 
 /// Something that is not what was written.
@@ -84,6 +86,9 @@ pub struct CheckReport {
     pub state: Option<Height>,
     /// Whether every certificate was verified from the genesis on.
     pub from_genesis: bool,
+    /// What lies in an object store that could not be asked, by first and last block: it was not looked
+    /// at.
+    pub cold: Vec<(Part, Height, Height)>,
     /// Blocks, headers of dropped blocks, receipts of blocks, pages, index rows and votes looked at.
     pub counts: Counts,
 }
@@ -149,6 +154,21 @@ impl CheckReport {
     /// Takes over what reading a store of segments gave.
     fn take(&mut self, part: Part, check: SegmentsCheck) {
         self.torn.extend(check.torn);
+        let cold = check.cold.into_iter();
+        let cold = cold.map(|(first, last)| (part, Height(first), Height(last)));
+        self.cold.extend(cold);
+        for SegmentFault {
+            file, reason, item, ..
+        } in check.remote
+        {
+            self.find(Finding {
+                part: Part::Object,
+                file,
+                offset: None,
+                height: item.map(Height),
+                reason,
+            });
+        }
         for SegmentFault {
             file,
             offset,
@@ -369,7 +389,12 @@ impl Checker<'_> {
         });
         let suite = self.suite;
         let mut blocks = 0u64;
+        let mut expected = begin;
         let visit = &mut |number: u64, item: &[u8], _: ItemPlace<'_>| {
+            if expected != Some(number) {
+                walk.jump();
+            }
+            expected = Some(number.saturating_add(1));
             let CertifiedBlock { block, certificate } =
                 decode_exact(item, ITEM_BYTES_MAX).map_err(|error| error.to_string())?;
             block.check_body(suite).map_err(|error| error.to_string())?;

@@ -49,6 +49,12 @@ impl<'a> Walk<'a> {
         walk
     }
 
+    /// Goes on at a later block: those between are not here to be followed.
+    pub(super) fn jump(&mut self) {
+        self.whole = false;
+        (self.parent, self.committee) = (None, None);
+    }
+
     pub(super) const fn is_whole(&self) -> bool {
         self.whole
     }
