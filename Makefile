@@ -76,6 +76,10 @@ test: build clients-setup ## All tests: Rust, and real clients against the real 
 clients-setup: ## Install the pinned client libraries into tests/clients
 	scripts/clients-setup
 
+.PHONY: peers-setup
+peers-setup: ## Install what hawser bench --against hardhat runs into benchmarks/peers/hardhat
+	scripts/peers-setup
+
 rust-test: need-cargo need-cc ## Rust tests without the end-to-end ones
 	$(CARGO) test $(CARGO_FLAGS) --workspace --exclude hawser-e2e
 

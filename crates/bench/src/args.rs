@@ -31,12 +31,22 @@ impl SuiteChoice {
     }
 }
 
+/// What Hawser is compared with, all by the same transactions and the same code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
+    /// Foundry's development node.
+    Anvil,
+    /// Hardhat's development node (`hardhat node`).
+    Hardhat,
+}
+
 /// Arguments of `hawser bench`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   hawser bench                                 both suites, three pairs with anvil
   hawser bench --quick                         a trial of the instrument, not a measurement
+  hawser bench --against anvil,hardhat --throughput --pairs 5
   hawser bench --list                          the workloads
   hawser bench --workload erc20 --nodes 7 --fault crash-one
   hawser bench --workload all --suite sm --class all
@@ -47,7 +57,7 @@ pub struct BenchArgs {
     /// Folder for the report; the networks' data lies in it meanwhile
     #[arg(long, value_name = "DIR", default_value = "hawser-bench")]
     pub out: PathBuf,
-    /// How many times Hawser and anvil are run in turns
+    /// How many times Hawser and what it is compared with are run in turns
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=20))]
     pub pairs: u32,
     /// Length of the steady part of a throughput run, in seconds [default: 20; with --workload 60]
@@ -62,6 +72,12 @@ pub struct BenchArgs {
     /// Program of anvil; `auto` looks in tests/clients and PATH, `none` measures without it
     #[arg(long, value_name = "PATH|auto|none", default_value = "auto")]
     pub anvil: String,
+    /// What it is compared with; `hardhat` needs `make peers-setup`
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "anvil")]
+    pub against: Vec<Peer>,
+    /// Folder with Hardhat in its node_modules; `auto` looks for benchmarks/peers/hardhat
+    #[arg(long, value_name = "DIR|auto", default_value = "auto")]
+    pub hardhat: String,
     /// Short runs and one pair: tries the instrument, measures nothing
     #[arg(long)]
     pub quick: bool,
@@ -92,6 +108,11 @@ impl BenchArgs {
     /// The suites to measure.
     pub(crate) fn suites(&self) -> &'static [Suite] {
         self.suite.unwrap_or(SuiteChoice::Both).suites()
+    }
+
+    /// Whether Hawser is compared with this one.
+    pub(crate) fn is_against(&self, peer: Peer) -> bool {
+        self.against.contains(&peer)
     }
 }
 
@@ -146,18 +167,18 @@ impl Plan {
 
     /// About how long everything takes, in seconds: the parts of known length, and what starting,
     /// signing, draining and checking took on a two-core machine.
-    pub(crate) fn expected_s(&self, suites: u64, anvil: bool) -> u64 {
+    pub(crate) fn expected_s(&self, suites: u64, peers: u64) -> u64 {
         let load = self.ramp_s + self.seconds;
         let latency = u64::from(self.latency_samples + self.latency_warmup) * 7 / 10;
         let beside = 45 + load + self.ramp_s + self.evidence_s + latency + self.open_loop_s;
         let hawser = 30 + load + if self.throughput { 0 } else { beside };
-        let reference = if anvil { load + 15 } else { 0 };
+        let reference = peers * (load + 15);
         suites * (30 + self.rest_s + self.idle_s + u64::from(self.pairs) * (hawser + reference))
     }
 
     /// After how long everything is stopped, in seconds.
-    pub(crate) fn limit_s(&self, suites: u64, anvil: bool) -> u64 {
-        self.expected_s(suites, anvil) * 3 + 300
+    pub(crate) fn limit_s(&self, suites: u64, peers: u64) -> u64 {
+        self.expected_s(suites, peers) * 3 + 300
     }
 }
 
@@ -170,6 +191,8 @@ pub(crate) fn test_args(quick: bool) -> BenchArgs {
         accounts: 8,
         suite: None,
         anvil: "none".to_owned(),
+        against: vec![Peer::Anvil],
+        hardhat: "auto".to_owned(),
         quick,
         window: 20_000,
         batch: 100,
@@ -202,6 +225,7 @@ mod tests {
             &["x", "--out", "a", "--accounts", "7"],
             &["x", "--out", "a", "--batch", "1001"],
             &["x", "--out", "a", "--suite", "klingon"],
+            &["x", "--out", "a", "--against", "everyone"],
         ] {
             assert!(Line::try_parse_from(bad).is_err(), "{bad:?}");
         }
@@ -210,10 +234,21 @@ mod tests {
     }
 
     #[test]
+    fn without_being_told_it_is_compared_with_anvil_alone() {
+        let parse = |line: &[&str]| Line::try_parse_from(line).unwrap().bench;
+        let plain = parse(&["x"]);
+        assert!(plain.is_against(Peer::Anvil) && !plain.is_against(Peer::Hardhat));
+        let both = parse(&["x", "--against", "hardhat,anvil"]);
+        assert!(both.is_against(Peer::Anvil) && both.is_against(Peer::Hardhat));
+        let one = parse(&["x", "--against", "hardhat"]);
+        assert!(!one.is_against(Peer::Anvil));
+    }
+
+    #[test]
     fn the_limit_leaves_room_over_what_is_expected_and_quick_is_quick() {
         let (full, quick) = (Plan::of(&test_args(false)), Plan::of(&test_args(true)));
-        assert!(full.limit_s(2, true) > full.expected_s(2, true));
-        assert!(quick.expected_s(1, true) < 240);
-        assert!(full.expected_s(2, true) > full.expected_s(1, true));
+        assert!(full.limit_s(2, 1) > full.expected_s(2, 1));
+        assert!(quick.expected_s(1, 1) < 240);
+        assert!(full.expected_s(2, 1) > full.expected_s(1, 1));
     }
 }

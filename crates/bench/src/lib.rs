@@ -3,8 +3,8 @@
 //! For: [`BenchArgs`] (its arguments) and [`run`]. Not for: tests of correctness (though every run voids its own result
 //! when a check fails), or simulated worlds.
 //!
-//! Two things can be asked for. Without a workload, `compare` runs four validators and anvil in turns with the same
-//! transactions. With one, `measure` puts a network under every kind of load: `work` knows the workloads, `drive` sends
+//! Two things can be asked for. Without a workload, `compare` runs four validators and anvil or another development node in
+//! turns with the same transactions. With one, `measure` puts a network under every kind of load: `work` knows the workloads, `drive` sends
 //! them open-loop, `faults` kills validators, `sample` looks at processes, and `report` writes it all down. Both share
 //! `network`, which starts and ends processes, `probe`, which sends what must be refused, and `seed`.
 //!
@@ -28,6 +28,7 @@ mod compare;
 mod drive;
 mod error;
 mod faults;
+mod hardhat;
 mod lanes;
 mod measure;
 mod network;
@@ -47,7 +48,7 @@ mod work;
 
 use std::{io::Write, path::PathBuf};
 
-pub use args::{BenchArgs, EnvelopeChoice, MeasureArgs, SuiteChoice};
+pub use args::{BenchArgs, EnvelopeChoice, MeasureArgs, Peer, SuiteChoice};
 pub use compare::{
     latency::OpenLoop,
     load::Counters,

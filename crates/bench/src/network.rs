@@ -285,7 +285,8 @@ fn kill_all(dir: &Path) {
     }
 }
 
-fn work_dir(out: &Path) -> Result<TempDir> {
+/// A folder of this run within the report's folder, removed when it is dropped.
+pub(crate) fn work_dir(out: &Path) -> Result<TempDir> {
     let absolute = fs::canonicalize(out).map_err(BenchError::io(out.display().to_string()))?;
     tempfile::Builder::new()
         .prefix(".running-")
@@ -298,7 +299,7 @@ fn work_dir(out: &Path) -> Result<TempDir> {
 
 /// The first of `count` ports in a row that are free at this moment, below the range that the
 /// system gives to outgoing connections.
-fn free_ports(count: u16) -> Result<u16> {
+pub(crate) fn free_ports(count: u16) -> Result<u16> {
     const FROM: u16 = 20_000;
     const TO: u16 = 32_000;
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();

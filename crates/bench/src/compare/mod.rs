@@ -1,6 +1,6 @@
-//! Hawser and anvil in turns: the same transactions by the same generator, in a closed window.
+//! Hawser and development nodes (anvil, Hardhat's) in turns: the same transactions by the same generator, in a closed window.
 //!
-//! `session` holds the order of events; `setup` puts the token on the chain; `workload` signs
+//! `session` holds the order of events; `reference` runs the others; `setup` puts the token on the chain; `workload` signs
 //! everything before the clock starts; `load` sends and `follow` reads the blocks; `verify` compares
 //! blocks, receipts and balances; `latency` measures single transactions; `report` and `text` write
 //! it down.
@@ -8,6 +8,7 @@
 mod follow;
 pub(crate) mod latency;
 pub(crate) mod load;
+mod reference;
 pub(crate) mod report;
 mod session;
 mod setup;
@@ -22,8 +23,9 @@ use std::{
 };
 
 use crate::{
-    args::{BenchArgs, Plan},
+    args::{BenchArgs, Peer, Plan},
     error::BenchError,
+    hardhat::{self, Hardhat},
     network::{self, Anvil},
     proc::Machine,
     progress,
@@ -47,24 +49,30 @@ pub(crate) use text::number;
 pub(crate) async fn run(args: BenchArgs, binary: PathBuf) -> Result<(), BenchError> {
     session::make_out(&args.out)?;
     let plan = Plan::of(&args);
-    let anvil = network::find_anvil(&args.anvil, &binary)?;
+    let anvil = if args.is_against(Peer::Anvil) {
+        network::find_anvil(&args.anvil, &binary)?
+    } else {
+        None
+    };
+    let hardhat = args
+        .is_against(Peer::Hardhat)
+        .then(|| hardhat::Program::find(&args.hardhat, &binary))
+        .transpose()?;
     let progress = progress::Progress::new();
-    if anvil.is_none() && args.anvil == "auto" {
+    if anvil.is_none() && args.anvil == "auto" && args.is_against(Peer::Anvil) {
         progress
-            .say("anvil was not found, so nothing is compared (`make clients-setup` installs it)");
+            .say("anvil was not found, so it is not compared (`make clients-setup` installs it)");
     }
     let suites = args.suites().len() as u64;
-    let (expected, limit) = (
-        plan.expected_s(suites, anvil.is_some()),
-        plan.limit_s(suites, anvil.is_some()),
-    );
+    let peers = u64::from(anvil.is_some()) + u64::from(hardhat.is_some());
+    let (expected, limit) = (plan.expected_s(suites, peers), plan.limit_s(suites, peers));
     progress.say(&format!(
         "This takes about {} min and is stopped after {} min. Leave the machine alone meanwhile.",
         expected.div_ceil(60),
         limit.div_ceil(60)
     ));
     let started = Instant::now();
-    let mut report = first_page(&args, &plan, &binary, anvil.as_deref())?;
+    let mut report = first_page(&args, &plan, &binary, (anvil.as_deref(), hardhat.as_ref()))?;
     if report.machine.filesystem == "tmpfs" {
         progress.say("the report's folder is in memory: nothing measured there is durable");
     }
@@ -74,6 +82,7 @@ pub(crate) async fn run(args: BenchArgs, binary: PathBuf) -> Result<(), BenchErr
         plan,
         binary,
         anvil,
+        hardhat,
         progress,
     };
     let signals = Signals::listen()?;
@@ -92,7 +101,7 @@ fn first_page(
     args: &BenchArgs,
     plan: &Plan,
     binary: &Path,
-    anvil: Option<&Path>,
+    (anvil, hardhat): (Option<&Path>, Option<&hardhat::Program>),
 ) -> Result<Report, BenchError> {
     let started = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -101,6 +110,7 @@ fn first_page(
     let directory =
         std::fs::canonicalize(&args.out).map_err(BenchError::io(args.out.display().to_string()))?;
     let anvil_arguments = Anvil::arguments(ChainId(0), 0, Path::new("DIR")).join(" ");
+    let hardhat_arguments = Hardhat::arguments(ChainId(0), 0).join(" ");
     Ok(Report {
         valid: false,
         void_because: None,
@@ -110,6 +120,7 @@ fn first_page(
         machine: Machine::inspect(&directory)?,
         hawser_version: version(binary),
         anvil_version: anvil.map(version),
+        hardhat_version: hardhat.map(hardhat::Program::version),
         command: arguments.join(" "),
         settings: Settings {
             validators: session::NODES,
@@ -122,15 +133,18 @@ fn first_page(
             connections: args.connections,
             seed: args.seed,
             durability: "Hawser: every validator syncs its log to the disk per block (fsync: yes); \
-                         anvil: memory only",
+                         anvil, Hardhat: memory only",
             signatures: "every transaction is signed by its account beforehand and verified by every \
-                         validator; anvil verifies once",
+                         validator; anvil and Hardhat verify once",
             latency_method: format!(
                 "from before the request leaves until the transaction is in a block, asked for every {} ms; at \
                  half the rate from the moment a transaction is due until its block is visible",
                 latency::POLL.as_millis()
             ),
             anvil: format!("anvil {anvil_arguments}"),
+            hardhat: format!(
+                "hardhat {hardhat_arguments}; hardhat.config.js: a block per second, no base fee"
+            ),
         },
         suites: Vec::new(),
     })

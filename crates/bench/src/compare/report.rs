@@ -91,7 +91,7 @@ pub struct Beside {
     pub records_per_second: f64,
 }
 
-/// A network and the anvil that ran right after it.
+/// A network and what ran right after it by the same transactions.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pair {
     /// The network.
@@ -100,6 +100,10 @@ pub struct Pair {
     pub anvil: Option<LoadReport>,
     /// Hawser's ERC-20 rate over anvil's.
     pub ratio: Option<f64>,
+    /// The same transactions on Hardhat's node.
+    pub hardhat: Option<LoadReport>,
+    /// Hawser's ERC-20 rate over Hardhat's.
+    pub ratio_hardhat: Option<f64>,
 }
 
 /// Figures over all pairs.
@@ -153,6 +157,8 @@ pub struct Settings {
     pub latency_method: String,
     /// How anvil is set.
     pub anvil: String,
+    /// How Hardhat's node is set.
+    pub hardhat: String,
 }
 
 /// The whole report.
@@ -174,6 +180,8 @@ pub struct Report {
     pub hawser_version: String,
     /// `anvil --version`.
     pub anvil_version: Option<String>,
+    /// Versions of Hardhat and of the Node.js that runs it.
+    pub hardhat_version: Option<String>,
     /// The command line.
     pub command: String,
     /// How everything was set.
@@ -199,7 +207,7 @@ impl SuiteReport {
 
     fn sum_up(&self) -> Vec<Figure> {
         type Of = fn(&Pair) -> Option<f64>;
-        let all: [(&'static str, &'static str, Of); 20] = [
+        let all: [(&'static str, &'static str, Of); 23] = [
             ("ERC-20, Ethereum envelope", "tx/s", |p| {
                 Some(p.hawser.erc20.steady.tps)
             }),
@@ -207,6 +215,10 @@ impl SuiteReport {
                 Some(p.anvil.as_ref()?.steady.tps)
             }),
             ("ERC-20, Hawser ÷ anvil", "", |p| p.ratio),
+            ("ERC-20 on Hardhat", "tx/s", |p| {
+                Some(p.hardhat.as_ref()?.steady.tps)
+            }),
+            ("ERC-20, Hawser ÷ Hardhat", "", |p| p.ratio_hardhat),
             ("ERC-20, native envelope", "tx/s", |p| {
                 Some(p.hawser.beside.as_ref()?.native.steady.tps)
             }),
@@ -242,6 +254,9 @@ impl SuiteReport {
             }),
             ("processor per ERC-20 transfer, anvil", "µs", |p| {
                 Some(p.anvil.as_ref()?.cpu_us_per_transaction)
+            }),
+            ("processor per ERC-20 transfer, Hardhat", "µs", |p| {
+                Some(p.hardhat.as_ref()?.cpu_us_per_transaction)
             }),
             ("disk per ERC-20 transfer and node", "bytes", |p| {
                 Some(p.hawser.disk_bytes_per_transaction)

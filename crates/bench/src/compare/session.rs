@@ -20,7 +20,8 @@ use super::{
 use crate::{
     args::{BenchArgs, Plan},
     error::{BenchError, Result},
-    network::{Anvil, Hawser},
+    hardhat,
+    network::Hawser,
     probe::{Ground, Probes},
     proc,
     progress::Progress,
@@ -40,12 +41,13 @@ pub(crate) struct Session {
     pub(crate) plan: Plan,
     pub(crate) binary: PathBuf,
     pub(crate) anvil: Option<PathBuf>,
+    pub(crate) hardhat: Option<hardhat::Program>,
     pub(crate) progress: Progress,
 }
 
 /// Transactions signed once for all pairs of a suite.
-struct Prepared {
-    ethereum: Arc<Workload>,
+pub(super) struct Prepared {
+    pub(super) ethereum: Arc<Workload>,
     native: Arc<Workload>,
 }
 
@@ -67,13 +69,17 @@ impl Session {
                 ));
                 let (hawser, chain) = self.hawser(*suite, pair == 0, &mut prepared).await?;
                 let anvil = self.anvil(chain, prepared.as_ref()).await?;
+                let hardhat = self.hardhat(chain, prepared.as_ref()).await?;
                 let rate = hawser.erc20.steady.tps;
-                let ratio = anvil.as_ref().map(|anvil| rate / anvil.steady.tps);
+                let over = |other: &Option<LoadReport>| Some(rate / other.as_ref()?.steady.tps);
+                let (ratio, ratio_hardhat) = (over(&anvil), over(&hardhat));
                 if let Some(last) = report.suites.last_mut() {
                     last.add(Pair {
                         hawser,
                         anvil,
                         ratio,
+                        hardhat,
+                        ratio_hardhat,
                     });
                 }
             }
@@ -96,7 +102,7 @@ impl Session {
     }
 
     /// Transactions signed for one load, which fill the window as well, and those kept for the run at half the rate.
-    fn totals(&self) -> (u64, u64) {
+    pub(super) fn totals(&self) -> (u64, u64) {
         let load = self.plan.ramp_s.saturating_add(self.plan.seconds);
         let rate = self.args.rate_max;
         let window = u64::from(self.args.window);
@@ -124,7 +130,7 @@ impl Session {
         })
     }
 
-    fn drive(&self, urls: &[String], each_max: usize) -> Drive {
+    pub(super) fn drive(&self, urls: &[String], each_max: usize) -> Drive {
         Drive {
             urls: urls.to_vec(),
             connections: self.args.connections as usize,
@@ -336,7 +342,7 @@ impl Session {
         Ok((made, sent.per_account))
     }
 
-    async fn drive_load(
+    pub(super) async fn drive_load(
         &self,
         drive: &Drive,
         workload: &Workload,
@@ -371,48 +377,6 @@ impl Session {
             probes: Vec::new(),
         };
         Ok((made, sent))
-    }
-
-    /// The ERC-20 run on a fresh anvil, by the same transactions and the same code.
-    async fn anvil(
-        &self,
-        chain: ChainId,
-        prepared: Option<&Prepared>,
-    ) -> Result<Option<LoadReport>> {
-        let (Some(program), Some(prepared)) = (&self.anvil, prepared) else {
-            return Ok(None);
-        };
-        self.anvil_run(program, chain, &prepared.ethereum)
-            .await
-            .map(Some)
-    }
-
-    pub(crate) async fn anvil_run(
-        &self,
-        program: &Path,
-        chain: ChainId,
-        workload: &Workload,
-    ) -> Result<LoadReport> {
-        let anvil = Anvil::start(program, &self.args.out, chain).await?;
-        let url = anvil.urls.first().map(String::as_str).unwrap_or_default();
-        let seed = self.args.seed;
-        setup::fund_on_anvil(url, seed, &workload.addresses).await?;
-        setup::deploy(url, seed, chain).await?;
-        setup::mint(url, seed, chain, &workload.addresses).await?;
-        let (load, _) = self.totals();
-        let each = load.div_ceil(u64::from(self.args.accounts));
-        let drive = self.drive(&anvil.urls, usize::try_from(each).unwrap_or(usize::MAX));
-        let none = async { Ok(0) };
-        let (mut made, sent) = self
-            .drive_load(&drive, workload, &anvil.pids(), none)
-            .await?;
-        made.workload = "ERC-20 transfers on anvil";
-        let before = vec![0; workload.lanes.len()];
-        let probes = Probes::default();
-        made.checked = verify::verify(&anvil.urls, workload, &before, &sent, &probes).await?;
-        let accounts = workload.addresses.len() as u64;
-        verify::check_supply(&anvil.urls, workload.spec.token, accounts).await?;
-        Ok(made)
     }
 }
 

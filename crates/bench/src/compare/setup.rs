@@ -83,14 +83,15 @@ pub(crate) async fn deploy(url: &str, seed: u64, chain: ChainId) -> Result<()> {
     Ok(())
 }
 
-/// Gives the accounts of an anvil a balance, which its pool may ask for even at a price of zero.
-pub(crate) async fn fund_on_anvil(url: &str, seed: u64, accounts: &[Address]) -> Result<()> {
+/// Gives the accounts of a development node a balance, which its pool may ask for even at a price of zero. `method` is
+/// what that node calls it.
+pub(crate) async fn fund(url: &str, method: &str, seed: u64, accounts: &[Address]) -> Result<()> {
     let client = Client::new(url)?;
     let deployer = deployer(seed)?.address();
     let all = accounts.iter().chain(std::iter::once(&deployer));
     let params = all
         .map(|address| json!([address, "0xde0b6b3a7640000"]))
         .collect();
-    client.call_all("anvil_setBalance", params).await?;
+    client.call_all(method, params).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::compare::report::{Figure, Report, SuiteReport};
+use crate::compare::report::{Figure, LoadReport, Report, SuiteReport};
 
 /// Four significant digits at most, thousands with a thin mark.
 pub(crate) fn number(value: f64) -> String {
@@ -102,14 +102,19 @@ fn suite_section(out: &mut String, suite: &SuiteReport) {
             figure.spread.runs
         );
     }
-    out.push_str("\n| pair | Hawser, tx/s | anvil, tx/s | ratio | Hawser by the blocks' own times |\n|---|---:|---:|---:|---:|\n");
+    out.push_str("\n| pair | Hawser, tx/s | anvil, tx/s | ratio | Hardhat, tx/s | ratio | Hawser by the blocks' own times |\n|---|---:|---:|---:|---:|---:|---:|\n");
     for (i, pair) in suite.pairs.iter().enumerate() {
         let steady = &pair.hawser.erc20.steady;
         let or_dash = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
-        let anvil = pair.anvil.as_ref().map(|anvil| anvil.steady.tps);
+        let rate = |run: &Option<LoadReport>| or_dash(run.as_ref().map(|run| run.steady.tps));
         let own = or_dash(steady.tps_by_block_time);
-        let (tps, anvil, ratio) = (number(steady.tps), or_dash(anvil), or_dash(pair.ratio));
-        let _ = writeln!(out, "| {} | {tps} | {anvil} | {ratio} | {own} |", i + 1);
+        let (tps, anvil, ratio) = (number(steady.tps), rate(&pair.anvil), or_dash(pair.ratio));
+        let (hardhat, over) = (rate(&pair.hardhat), or_dash(pair.ratio_hardhat));
+        let _ = writeln!(
+            out,
+            "| {} | {tps} | {anvil} | {ratio} | {hardhat} | {over} | {own} |",
+            i + 1
+        );
     }
     if let Some(first) = suite.pairs.first() {
         out.push_str("\nRefused in every run, as it has to be:\n\n");
@@ -139,6 +144,7 @@ fn machine_section(out: &mut String, report: &Report) {
         },
     );
     let anvil = report.anvil_version.as_deref().unwrap_or("not run");
+    let hardhat = report.hardhat_version.as_deref().unwrap_or("not run");
     let rows = [
         (
             "processor",
@@ -153,6 +159,7 @@ fn machine_section(out: &mut String, report: &Report) {
         ("load before the start", number(machine.load_before)),
         ("hawser", report.hawser_version.clone()),
         ("anvil", format!("{anvil}; {}", set.anvil)),
+        ("Hardhat", format!("{hardhat}; {}", set.hardhat)),
         (
             "validators",
             format!(
