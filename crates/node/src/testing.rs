@@ -32,7 +32,7 @@ pub(crate) fn signed(
         ordering,
         gas_limit,
         calls: vec![Call::Call {
-            to: Address::repeat_byte(9),
+            to: Address::ZERO,
             value: U256::ZERO,
             input,
         }],

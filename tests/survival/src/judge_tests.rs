@@ -226,7 +226,7 @@ fn a_deletion_excuses_going_back_once_and_only_between_the_two_looks() {
             at_us: 800,
         });
         for (at, number) in [(1_000, 2), (1_100, 1)] {
-            let mut again = run.seen[3].clone();
+            let mut again = run.seen[3];
             (again.at_us, again.number) = (at, number);
             run.seen.push(again);
         }

@@ -112,14 +112,14 @@ fn bytes_of(path: &Path) -> Result<Vec<u8>, ReadError> {
 impl Recording {
     fn add(&mut self, path: &Path, bytes: &[u8], last: bool) {
         let contents = parse(bytes);
-        let identities = contents
+        let mut identities = contents
             .entries
             .iter()
             .filter_map(|entry| match &entry.what {
                 What::Identity(identity) => Some(identity),
                 _ => None,
             });
-        if let Some(identity) = identities.last() {
+        if let Some(identity) = identities.next_back() {
             self.identity = Some(identity.clone());
         }
         self.entries.extend(contents.entries);

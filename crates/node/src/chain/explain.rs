@@ -253,7 +253,10 @@ fn catching_up(tip: Height, state: &CatchUp) -> Words {
         }
         Some(seconds) => {
             let hours = seconds.div_ceil(3_600);
-            (format!("about {hours} h left"), format!("约剩 {hours} 小时"))
+            (
+                format!("about {hours} h left"),
+                format!("约剩 {hours} 小时"),
+            )
         }
         None => (
             "time left not known yet".to_owned(),

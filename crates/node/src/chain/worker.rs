@@ -262,8 +262,11 @@ struct Queues {
     audits: Receiver<Audit>,
 }
 
-/// Verifies signatures: blocks under agreement first, then clients, then peers' gossip, then samples
-/// of what others vouch for.
+/// Messages of peers that are verified before a batch of clients.
+const PEERS_FIRST: usize = 8;
+
+/// Verifies signatures: blocks under agreement first, then clients, before each of their batches some of
+/// what peers passed on, since that may be proposed next, then samples of what others vouch for.
 fn verify(context: &Context, queues: &Queues) {
     loop {
         let input = select_biased! {
@@ -272,7 +275,14 @@ fn verify(context: &Context, queues: &Queues) {
                 Err(_) => return,
             },
             recv(queues.ingresses) -> batch => match batch {
-                Ok(batch) => submitted(context, batch),
+                Ok(batch) => {
+                    for gossip in queues.gossips.try_iter().take(PEERS_FIRST) {
+                        if context.inputs.blocking_send(gossiped(context, gossip)).is_err() {
+                            return;
+                        }
+                    }
+                    submitted(context, batch)
+                }
                 Err(_) => return,
             },
             recv(queues.gossips) -> gossip => match gossip {

@@ -82,7 +82,7 @@ impl Replica {
         }
         let (hash, block) = (held.hash, Arc::clone(&held.block));
         // Nothing to be found in an empty pool, and looking costs a hash for each transaction.
-        let known = if self.pool.len() == 0 {
+        let known = if self.pool.is_empty() {
             Vec::new()
         } else {
             let found = self.known(&block).into_iter();

@@ -89,7 +89,9 @@ fn the_own_block_again_is_no_fork() {
         hash: own.certificate.block_hash,
         transactions: Arc::default(),
     };
-    replica.commit(block, own.certificate.clone(), false).unwrap();
+    replica
+        .commit(block, own.certificate.clone(), false)
+        .unwrap();
     replica.actions.clear();
     let actions = tell(&mut replica, 2, &PeerMessage::Blocks(vec![own]));
     assert_eq!(served(&actions), 0);
