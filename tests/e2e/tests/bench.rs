@@ -75,14 +75,15 @@ async fn workloads(names: &str, suite: &str) -> Value {
 
 #[tokio::test]
 async fn workloads_run_on_intl_and_their_effects_are_right() {
-    let report = workloads("erc20,smallbank,evidence-100", "intl").await;
-    assert_eq!(report["runs"].as_array().unwrap().len(), 3);
+    // ERC-20 runs with faults below; all of them with `make long-tests`.
+    let report = workloads("smallbank,evidence-100", "intl").await;
+    assert_eq!(report["runs"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn workloads_run_on_sm_and_their_effects_are_right() {
-    let report = workloads("transfer,ycsb-a", "sm").await;
-    assert_eq!(report["runs"].as_array().unwrap().len(), 2);
+    let report = workloads("transfer", "sm").await;
+    assert_eq!(report["runs"].as_array().unwrap().len(), 1);
     assert_eq!(report["runs"][0]["envelope"], "native, sm2");
 }
 
