@@ -5,17 +5,16 @@
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    process::{Command, Stdio},
+    time::Duration,
 };
 
 use hawser_primitives::ChainId;
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::{
     error::{BenchError, Result},
-    network::{free_ports, work_dir},
+    network::{DevNode, free_ports, work_dir},
     rpc::Client,
 };
 
@@ -101,13 +100,8 @@ impl Program {
     }
 }
 
-/// A running node.
-pub(crate) struct Hardhat {
-    child: Child,
-    /// Its caches, which it would otherwise put into the user's home.
-    _dir: TempDir,
-    pub(crate) urls: Vec<String>,
-}
+/// Its node.
+pub(crate) struct Hardhat;
 
 impl Hardhat {
     /// The arguments under which it is compared; the rest is in `hardhat.config.js`.
@@ -126,55 +120,19 @@ impl Hardhat {
         .into()
     }
 
-    pub(crate) async fn start(program: &Program, out: &Path, chain: ChainId) -> Result<Self> {
-        let port = free_ports(1)?;
-        let dir = work_dir(out)?;
-        let child = program
-            .command(dir.path())
-            .args(Self::arguments(chain, port))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(BenchError::io(format!(
-                "cannot run {}",
-                program.node.display()
-            )))?;
-        let url = format!("http://127.0.0.1:{port}");
-        let mut node = Self {
-            child,
-            _dir: dir,
-            urls: vec![url.clone()],
-        };
-        let client = Client::new(&url)?;
-        let start = Instant::now();
-        while client.height().await.is_err() {
-            let ended = node.child.try_wait().ok().flatten();
-            if ended.is_some() || start.elapsed() > LIMIT {
-                return Err(BenchError::Target(
-                    "Hardhat's node does not answer; `npx hardhat node` in its folder says why"
-                        .to_owned(),
-                ));
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    pub(crate) async fn start(program: &Program, out: &Path, chain: ChainId) -> Result<DevNode> {
+        let (port, dir) = (free_ports(1)?, work_dir(out)?);
+        let mut command = program.command(dir.path());
+        command.args(Self::arguments(chain, port));
+        let silent = "Hardhat's node does not answer; `npx hardhat node` in its folder says why";
+        let node = DevNode::start(command, dir, port, LIMIT, silent).await?;
         // It would print every request.
-        client
-            .call("hardhat_setLoggingEnabled", json!([false]))
-            .await?;
+        for url in &node.urls {
+            Client::new(url)?
+                .call("hardhat_setLoggingEnabled", json!([false]))
+                .await?;
+        }
         Ok(node)
-    }
-
-    pub(crate) fn pids(&self) -> Vec<i32> {
-        i32::try_from(self.child.id()).into_iter().collect()
-    }
-}
-
-impl Drop for Hardhat {
-    fn drop(&mut self) {
-        // It keeps nothing that would need a clean end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

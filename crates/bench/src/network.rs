@@ -311,13 +311,64 @@ pub(crate) fn free_ports(count: u16) -> Result<u16> {
         .ok_or_else(|| BenchError::Target(format!("no {count} free ports in a row")))
 }
 
-/// Foundry's development node: one process, no consensus, state in memory only.
-pub(crate) struct Anvil {
+/// A running development node: one process, no consensus, state in memory only.
+pub(crate) struct DevNode {
     child: Child,
-    /// Its cache, which it would otherwise put into the user's home.
+    /// Its caches, which it would otherwise put into the user's home.
     _dir: TempDir,
     pub(crate) urls: Vec<String>,
 }
+
+impl DevNode {
+    /// Starts `command`, which keeps its files in `dir` and listens on `port`, and waits until it answers; `silent` says
+    /// that it does not within `limit`.
+    pub(crate) async fn start(
+        mut command: Command,
+        dir: TempDir,
+        port: u16,
+        limit: Duration,
+        silent: &str,
+    ) -> Result<Self> {
+        let program = Path::new(command.get_program()).display().to_string();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(BenchError::io(format!("cannot run {program}")))?;
+        let url = format!("http://127.0.0.1:{port}");
+        let mut node = Self {
+            child,
+            _dir: dir,
+            urls: vec![url.clone()],
+        };
+        let client = Client::new(&url)?;
+        let start = Instant::now();
+        while client.height().await.is_err() {
+            let ended = node.child.try_wait().ok().flatten();
+            if ended.is_some() || start.elapsed() > limit {
+                return Err(BenchError::Target(silent.to_owned()));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(node)
+    }
+
+    pub(crate) fn pids(&self) -> Vec<i32> {
+        i32::try_from(self.child.id()).into_iter().collect()
+    }
+}
+
+impl Drop for DevNode {
+    fn drop(&mut self) {
+        // It keeps nothing that would need a clean end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Foundry's development node.
+pub(crate) struct Anvil;
 
 impl Anvil {
     /// The options under which it is compared.
@@ -352,43 +403,11 @@ impl Anvil {
         .into()
     }
 
-    pub(crate) async fn start(binary: &Path, out: &Path, chain: ChainId) -> Result<Self> {
-        let port = free_ports(1)?;
-        let dir = work_dir(out)?;
-        let child = Command::new(binary)
-            .args(Self::arguments(chain, port, dir.path()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(BenchError::io(format!("cannot run {}", binary.display())))?;
-        let url = format!("http://127.0.0.1:{port}");
-        let anvil = Self {
-            child,
-            _dir: dir,
-            urls: vec![url.clone()],
-        };
-        let client = Client::new(&url)?;
-        let start = Instant::now();
-        while client.height().await.is_err() {
-            if start.elapsed() > ANVIL_LIMIT {
-                return Err(BenchError::Target("anvil does not answer".to_owned()));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(anvil)
-    }
-
-    pub(crate) fn pids(&self) -> Vec<i32> {
-        i32::try_from(self.child.id()).into_iter().collect()
-    }
-}
-
-impl Drop for Anvil {
-    fn drop(&mut self) {
-        // It keeps nothing that would need a clean end.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub(crate) async fn start(binary: &Path, out: &Path, chain: ChainId) -> Result<DevNode> {
+        let (port, dir) = (free_ports(1)?, work_dir(out)?);
+        let mut command = Command::new(binary);
+        command.args(Self::arguments(chain, port, dir.path()));
+        DevNode::start(command, dir, port, ANVIL_LIMIT, "anvil does not answer").await
     }
 }
 

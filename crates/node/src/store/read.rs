@@ -300,10 +300,8 @@ impl ChainStore {
     /// # Errors
     /// [`StoreError::Pruned`] where the first of them is not kept.
     pub fn serve(&self, from: Height, count: u32) -> Result<Vec<CertifiedBlock>, StoreError> {
-        let items = (from.0..).zip(self.stored_items(from, count)?);
-        items
-            .map(|(height, item)| self.decode_stored(Height(height), &item))
-            .collect()
+        let items = self.stored_items(from, count, &|height| self.is_here(height))?;
+        self.decode_items(from, &items)
     }
 
     /// The same as an encoded [`crate::replica::PeerMessage::Blocks`]: they are stored as they are sent.
@@ -311,10 +309,34 @@ impl ChainStore {
     /// # Errors
     /// [`StoreError::Pruned`] where the first of them is not kept.
     pub fn serve_encoded(&self, from: Height, count: u32) -> Result<Bytes, StoreError> {
-        Ok(blocks_message(&self.stored_items(from, count)?))
+        let items = self.stored_items(from, count, &|height| self.is_here(height))?;
+        Ok(blocks_message(&items))
     }
 
-    fn stored_items(&self, from: Height, count: u32) -> Result<Vec<Vec<u8>>, StoreError> {
+    /// Whoever asks here must not wait for an object store.
+    fn is_here(&self, height: Height) -> Result<bool, StoreError> {
+        Ok(!self.blocks.is_cold(height.0)?)
+    }
+
+    pub(super) fn decode_items(
+        &self,
+        from: Height,
+        items: &[Vec<u8>],
+    ) -> Result<Vec<CertifiedBlock>, StoreError> {
+        let items = (from.0..).zip(items);
+        items
+            .map(|(height, item)| self.decode_stored(Height(height), item))
+            .collect()
+    }
+
+    /// Blocks as they are stored, until a number or a size is reached, or `goes_on` says no, which is asked before each
+    /// but the first. What an object store does not give ends them as well, unless it is the first.
+    pub(super) fn stored_items(
+        &self,
+        from: Height,
+        count: u32,
+        goes_on: &dyn Fn(Height) -> Result<bool, StoreError>,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
         let (mut items, mut bytes) = (Vec::new(), 0usize);
         let last = self.stored_height();
         for height in from.0..from.0.saturating_add(u64::from(count)) {
@@ -326,12 +348,13 @@ impl ChainStore {
             if height < first {
                 return Err(StoreError::Pruned { height, first });
             }
-            // Whoever asks here must not wait for an object store.
-            if !items.is_empty() && self.blocks.is_cold(height.0)? {
+            if !items.is_empty() && !goes_on(height)? {
                 break;
             }
-            let item = self.blocks.get(height.0)?;
-            let item = item.ok_or_else(|| self.absent(height))?;
+            let item = match self.blocks.get(height.0) {
+                Err(error) if error.tier().is_some() && !items.is_empty() => break,
+                other => other?.ok_or_else(|| self.absent(height))?,
+            };
             bytes = bytes.saturating_add(item.len());
             // One block always fits a frame; more only together.
             if bytes > SYNC_BYTES && !items.is_empty() {

@@ -9,7 +9,7 @@ use hawser_primitives::{Height, Time};
 use hawser_storage::{LogError, Segments, Tier};
 
 use super::{ChainStore, StoreError};
-use crate::replica::{CertifiedBlock, SYNC_BYTES};
+use crate::replica::CertifiedBlock;
 
 /// Fewest blocks behind the checkpoint that stay: a start reads 257 of them.
 pub const TIER_AFTER_BLOCKS_MIN: u64 = 300;
@@ -113,26 +113,8 @@ impl ChainStore {
         count: u32,
         late: &dyn Fn() -> bool,
     ) -> Result<Vec<CertifiedBlock>, StoreError> {
-        let (mut blocks, mut bytes) = (Vec::new(), 0usize);
-        let end = from.0.saturating_add(count.into());
-        let end = end.min(self.stored_height().0.saturating_add(1));
-        for height in (from.0..end).map(Height) {
-            if !blocks.is_empty() && late() {
-                break;
-            }
-            let found = self.blocks.get(height.0);
-            let item = match found {
-                // What was read so far is an answer.
-                Err(error) if error.tier().is_some() && !blocks.is_empty() => break,
-                other => other?.ok_or_else(|| self.absent(height))?,
-            };
-            bytes = bytes.saturating_add(item.len());
-            if bytes > SYNC_BYTES && !blocks.is_empty() {
-                break;
-            }
-            blocks.push(self.decode_stored(height, &item)?);
-        }
-        Ok(blocks)
+        let items = self.stored_items(from, count, &|_| Ok(!late()))?;
+        self.decode_items(from, &items)
     }
 }
 
