@@ -1,12 +1,5 @@
 //! The repository against its own rules, and the rules against made-up crates that break them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
 use std::collections::BTreeMap;
 use std::fs;
 

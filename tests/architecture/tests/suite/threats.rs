@@ -1,5 +1,4 @@
 //! The threat model names the test that shows each defence: every one of them exists.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
