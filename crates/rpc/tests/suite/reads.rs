@@ -1,13 +1,4 @@
 //! A chain whose reads are signed, over real sockets: who is let in, who is not, and the record.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::{
     borrow::Cow,
@@ -16,8 +7,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use crate::common::*;
 use alloy_primitives::Address;
-use common::*;
 use futures_util::StreamExt;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_rpc::{
@@ -536,7 +527,7 @@ async fn an_open_chain_asks_nobody_who_they_are() {
 }
 
 /// Not a test of anything: prints what proving who reads costs, in one run so that figures compare.
-/// `cargo test --release -p hawser-rpc --test reads -- --ignored --nocapture`
+/// `cargo test --release -p hawser-rpc --test suite -- --ignored --nocapture`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn what_an_authenticated_read_costs() {

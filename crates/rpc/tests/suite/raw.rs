@@ -1,18 +1,9 @@
 //! `POST /raw`: transactions as bytes, good and bad.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::sync::{Arc, Mutex};
 
+use crate::common::*;
 use alloy_primitives::{Address, Bytes, TxKind};
-use common::*;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_primitives::limits::TRANSACTION_BYTES_MAX;
 use hawser_rpc::{

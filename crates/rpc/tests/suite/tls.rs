@@ -1,19 +1,11 @@
 //! The interface over TLS: OpenSSL's client asks, with and without a certificate.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{DEADLINE, Solo};
+use crate::common::{DEADLINE, Solo};
 use hawser_crypto::keystore::Params;
 use hawser_network::{CertificateFiles, ListenerTls, Probe, ProbeSuite, probe};
 use hawser_pki::{

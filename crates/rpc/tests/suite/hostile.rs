@@ -1,18 +1,9 @@
 //! What must not hurt: malformed, oversized, deep, slow and never-ending input.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::*;
 use alloy_primitives::{Address, B256, TxKind, hex};
-use common::*;
 use futures_util::{SinkExt, StreamExt};
 use hawser_crypto::Suite;
 use hawser_rpc::RpcLimits;

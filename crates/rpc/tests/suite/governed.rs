@@ -1,23 +1,14 @@
 //! Signed reads on a governed chain: the chain's own law decides, names its rule, and inspections are
 //! on the record.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::{
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
+use crate::common::*;
 use alloy_primitives::{Address, Bytes, TxKind};
 use alloy_sol_types::SolCall;
-use common::*;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_governance::{ADDRESS, Change, IGovernance, Resource, query};
 use hawser_ledger::{AccountMode, GenesisGovernance, GenesisMember, GenesisOrganisation};

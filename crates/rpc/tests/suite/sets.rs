@@ -1,17 +1,8 @@
 //! Evidence sets over a real chain of one validator: found, and proved to someone who has nothing but
 //! the genesis.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
-mod common;
-
+use crate::common::*;
 use alloy_primitives::{Address, B256, Bytes, U256};
-use common::*;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::{
     Call, CertifiedHeader, LightClient, Ordering, UnsignedNative,

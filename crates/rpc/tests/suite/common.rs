@@ -1,13 +1,4 @@
 //! A chain of one validator with its interface, in this process, on real sockets and disks.
-#![allow(
-    missing_docs,
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use std::{
     path::Path,

@@ -1,16 +1,7 @@
 //! The interface over a real chain of one validator.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
-mod common;
-
+use crate::common::*;
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
-use common::*;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::{
     Call, CertifiedHeader, LightClient, Ordering, Receipt, UnsignedNative,
