@@ -1,5 +1,4 @@
 //! Full nodes, light nodes and strangers in one process, over real sockets and disks.
-#![allow(dead_code)]
 
 use std::{
     net::{SocketAddr, TcpListener},

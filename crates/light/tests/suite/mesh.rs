@@ -1,17 +1,8 @@
 //! Light nodes beside full ones, honest and lying, over real sockets.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{CHAIN, Mesh, TARGET, change, transfer, until};
+use crate::common::{CHAIN, Mesh, TARGET, change, transfer, until};
 use hawser_crypto::Suite;
 use hawser_ledger::state::{Account, StateKey, StateProof};
 use hawser_light::{LightHandle, ReadError};
