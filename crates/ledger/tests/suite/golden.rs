@@ -1,12 +1,5 @@
 //! Golden vectors: what is encoded and signed today must be so tomorrow. A change here is a change
 //! of protocol and needs a protocol version.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use std::collections::BTreeMap;
 
@@ -274,7 +267,7 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn encodings_are_what_they_were() {
-    let expected = include_str!("golden.txt");
+    let expected = include_str!("../golden.txt");
     let found: String = vectors()
         .iter()
         .map(|(name, bytes)| format!("{name}: {}\n", hex::encode(bytes)))

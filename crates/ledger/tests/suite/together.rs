@@ -1,11 +1,4 @@
 //! Transactions that are verified together get the answers that each gets alone.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::{Call, NativeTransaction, Ordering, Transaction, UnsignedNative};

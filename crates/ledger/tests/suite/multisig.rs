@@ -1,11 +1,4 @@
 //! Accounts that several keys sign for.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use hawser_crypto::{PublicKey, Scheme, SecretKey, Suite};
 use hawser_ledger::{

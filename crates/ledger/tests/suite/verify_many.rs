@@ -1,11 +1,4 @@
 //! Checking transactions together gives what checking them one by one gives.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use alloy_consensus::{EthereumTxEnvelope, SignableTransaction, TxEip1559, TxEip4844, TxLegacy};
 use alloy_eips::eip2718::Encodable2718;
