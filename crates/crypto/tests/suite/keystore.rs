@@ -1,10 +1,4 @@
 //! Key files: published vectors, round trips, and files that are wrong in each way that matters.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing
-)]
 
 use hawser_crypto::keystore::{
     self, FILE_BYTES_MAX, KeystoreError, PBKDF2_ITERATIONS_MAX, Params, ScryptCost, decrypt,

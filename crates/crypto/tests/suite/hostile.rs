@@ -1,10 +1,4 @@
 //! Constructed inputs that a careless decoder or verifier accepts, and inputs without shape.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing
-)]
 
 use hawser_crypto::{
     KeyError, PublicKey, Scheme, SecretKey, Signature, SignatureError, VerifyError, der, keystore,

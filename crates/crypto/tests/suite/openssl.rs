@@ -1,11 +1,5 @@
 //! Agreement with the OpenSSL command line, which shares no code with this crate. Where there is
 //! no `openssl`, the tests say so and pass.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing
-)]
 
 use std::{path::Path, process::Command};
 

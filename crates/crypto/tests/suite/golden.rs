@@ -1,10 +1,4 @@
 //! Encodings are contracts: these bytes do not change without a new protocol version.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing
-)]
 
 use hawser_crypto::{PublicKey, Scheme, SecretKey, Signature, Suite};
 

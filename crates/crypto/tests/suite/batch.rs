@@ -1,10 +1,4 @@
 //! Signatures that are verified together get the answers that each gets alone.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing
-)]
 
 use hawser_crypto::{Check, PublicKey, Scheme, SecretKey, Signature, VerifyError, verify_many};
 

@@ -1,5 +1,4 @@
 //! The suites' ciphers against published examples, and their edges.
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use hawser_crypto::Suite;
 use hawser_crypto::cipher::{Aead, Cipher, CipherError, Sm4};

@@ -1,10 +1,4 @@
 //! Published test vectors of the standards that the suites are made of.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing
-)]
 
 use hawser_crypto::{PublicKey, Scheme, SecretKey, Signature, Suite, secp};
 use hawser_primitives::{Address, B256, Domain, address, b256};

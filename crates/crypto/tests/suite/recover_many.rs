@@ -1,12 +1,5 @@
 //! Recovery of many keys gives exactly what recovery one by one gives, on every path, whatever the
 //! hints say and whatever the cache of keys holds.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use hawser_crypto::{
     Scheme, SecretKey, SignatureError, VerifyError,
