@@ -1,17 +1,9 @@
 //! The folder of an authority: what it refuses, what survives, and what is bounded.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{NOW, PASSPHRASE, chain, issue, issue_at, root, template};
+use crate::common::{NOW, PASSPHRASE, chain, issue, issue_at, root, template};
 use hawser_crypto::keystore::Params;
 use hawser_pki::limits::{CERTIFICATE_BYTES_MAX, CRL_BYTES_MAX};
 use hawser_pki::{

@@ -1,5 +1,4 @@
 //! Authorities in temporary folders.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::path::Path;
 

@@ -1,17 +1,9 @@
 //! OpenSSL's command line believes what we make, and we believe what it makes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
-use common::{below, chain, issue_at};
+use crate::common::{below, chain, issue_at};
 use hawser_crypto::keystore::Params;
 use hawser_pki::{
     Algorithm, Authority, Certificate, Crl, Moment, PrivateKey, Profile, Purpose, Reason, Request,

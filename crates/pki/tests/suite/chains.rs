@@ -1,14 +1,6 @@
 //! Which chains are believed, and why the others are not.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
-mod common;
-
-use common::{NOW, below, chain, issue, issue_at, root, template, trust};
+use crate::common::{self, NOW, below, chain, issue, issue_at, root, template, trust};
 use hawser_pki::{
     Algorithm, Certificate, Distrust, Moment, PkiError, PrivateKey, Profile, Purpose, Reason,
     Request, Subject, Trust,
