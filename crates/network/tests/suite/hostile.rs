@@ -1,17 +1,9 @@
 //! Strangers, impostors, and admitted peers that misbehave.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-mod rogue;
 
 use std::time::Duration;
 
-use common::{Node, Relay, any_port, node, nowhere, ordered_pair, peer, until};
+use crate::common::{Node, Relay, any_port, node, nowhere, ordered_pair, peer, until};
+use crate::rogue;
 use hawser_network::{Bytes, DownReason, Lane, Limits, NetworkEvent, NodeIdentity, RefusalReason};
 use hawser_primitives::ChainId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

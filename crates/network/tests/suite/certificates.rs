@@ -1,19 +1,11 @@
 //! Links with X.509 certificates: both suites, everything that is refused, and what changes while
 //! links are up.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
-mod rogue;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{Node, any_port, nowhere, peer, until};
+use crate::common::{Node, any_port, nowhere, peer, until};
+use crate::rogue;
 use hawser_crypto::keystore::Params;
 use hawser_network::{
     Bytes, CertificateFiles, DownReason, Lane, Limits, ListenerTls, NetworkConfig, NetworkEvent,

@@ -1,16 +1,8 @@
 //! How links come up, carry frames, and go down, between honest nodes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Node, Relay, any_port, node, nowhere, one_way, ordered_pair, peer, until};
+use crate::common::{Node, Relay, any_port, node, nowhere, one_way, ordered_pair, peer, until};
 use hawser_network::{
     Bytes, Direction, DownReason, Lane, Limits, NetworkConfig, NetworkError, NetworkEvent,
     NodeIdentity, SendError, start,

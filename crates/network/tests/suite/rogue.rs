@@ -1,11 +1,4 @@
 //! A client that speaks the protocol by hand, so that it can break it.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,12 +1,4 @@
 //! Nodes on loopback sockets, and waiting for conditions with a deadline.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

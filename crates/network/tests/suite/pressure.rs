@@ -1,16 +1,8 @@
 //! Queues, lanes and slow consumers.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Node, one_way, ordered_pair, until};
+use crate::common::{Node, one_way, ordered_pair, until};
 use hawser_network::{Bytes, Lane, Limits, NetworkEvent, SendError};
 use hawser_primitives::ChainId;
 
