@@ -1,10 +1,7 @@
 //! The encodings of what the contract keeps, by the Keccak-256 of each: a change of one is a change of
 //! the protocol.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hawser_governance::{
     AccountWord, Change, Effect, ProposalKind, Resource, Rule, Status, Subject, Target, Threshold,
     action::{Action, Actions, Role, Roles},

@@ -1,9 +1,6 @@
 //! The pool, execution and queries give one answer.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hawser_governance::{
     Change, Effect, Lang, Laws, NATIVE_ASSET, NO_EXPIRY, Resource, Rule, Subject, Target,
     action::{Action, Actions, Roles},

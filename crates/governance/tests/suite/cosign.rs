@@ -1,12 +1,9 @@
 //! Co-signatures of several parties: who may give one, for how long, how often, and what is missing.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::sync::Arc;
 
+use crate::common::*;
 use alloy_sol_types::SolCall;
-use common::*;
 use hawser_execution::GateState;
 use hawser_governance::{
     ADDRESS, Case, Change, IGovernance, PolicyMode, RuleOutcome, Ruling, Supervisor,

@@ -1,9 +1,6 @@
 //! What the gate lets through, door by door.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hawser_crypto::{Scheme, SecretKey};
 use hawser_execution::{CallOutcome, CallRequest, NoHashes, TransactionRequest};
 use hawser_governance::{

@@ -1,9 +1,6 @@
 //! Proposals, guard, recovery, dry runs, the audit trail.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hawser_governance::{
     ADDRESS, CHANGES_MAX, Change, Effect, IGovernance, Lang, ProposalKind, ProposalStatus,
     Resource, Rule, Status, Subject, Threshold, VoteBasis,

@@ -1,14 +1,6 @@
 //! What people look at: standing freezes, scripts, the newest entries of the trail.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
-mod common;
-
-use common::{Chain, who};
+use crate::common::{Chain, who};
 use hawser_governance::{
     Change, IGovernance, NO_EXPIRY, Target,
     audit::{EntryKind, Filter},

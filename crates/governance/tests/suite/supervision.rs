@@ -1,11 +1,8 @@
 //! A supervisor at the gate: what it denies, flags, shadows and wants co-signed.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod common;
 
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use hawser_execution::GateState;
 use hawser_governance::{
     Case, Change, IGovernance, PolicyMode, RuleOutcome, Ruling, Supervisor, audit::EntryKind,
