@@ -1,5 +1,4 @@
 //! What the tests compare with: libsecp256k1, and signatures made at will.
-#![allow(dead_code, unreachable_pub)]
 
 use std::sync::LazyLock;
 

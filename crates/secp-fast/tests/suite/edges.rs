@@ -3,17 +3,8 @@
 //!
 //! A refusal is never wrong by the contract; an acceptance must be what libsecp256k1 says. Where a
 //! case is known not to be exceptional, the engine must also accept.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
-mod common;
-
-use common::{crafted, key, reference, scalar, signed, xy};
+use crate::common::{crafted, key, reference, scalar, signed, xy};
 use hawser_secp_fast::{Engine, PreparedKey, Signature};
 use k256::{
     ProjectivePoint, Scalar,

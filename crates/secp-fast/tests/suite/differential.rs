@@ -1,17 +1,8 @@
 //! The engine against libsecp256k1 and k256 on random signatures, good and bad.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{bytes, key, reference, signed};
+use crate::common::{bytes, key, reference, signed};
 use hawser_secp_fast::{Engine, PreparedKey, Signature};
 use k256::ecdsa::{RecoveryId, VerifyingKey};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
@@ -79,7 +70,7 @@ fn a_hundred_thousand_random_signatures_give_what_libsecp256k1_gives() {
     });
 }
 
-/// `cargo test --release -p hawser-secp-fast --test differential -- --ignored --nocapture`, some minutes.
+/// `cargo test --release -p hawser-secp-fast --test suite -- --ignored --nocapture`, some minutes.
 #[test]
 #[ignore = "takes minutes"]
 fn ten_million_random_signatures_give_what_libsecp256k1_gives() {
