@@ -1,5 +1,4 @@
 //! The rules under `examples/policy` say what their cases expect.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{fs, path::Path};
 

@@ -1,11 +1,8 @@
 //! What expressions and statements mean. The expected values are those of the Starlark specification
 //! (<https://github.com/bazelbuild/starlark/blob/master/spec.md>), except where the dialect differs
 //! and says so.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{body, run, value};
+use crate::common::{body, run, value};
 use hawser_policy::{Failure, Verdict};
 
 /// Expressions and what `repr` shows of them.

@@ -1,12 +1,9 @@
 //! The same script on the same facts says the same and costs the same: again, on other threads, with
 //! another engine, and with whatever else was compiled before.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
 
 use std::{fs, path::Path, sync::Arc};
 
-use common::largest;
+use crate::common::{self, largest};
 use hawser_crypto::Suite;
 use hawser_policy::{Budget, Cases, Engine, Mode, OnExceed, Rule, RuleSet, facts::Facts};
 use hawser_primitives::encode;

@@ -1,18 +1,11 @@
 //! Scripts that try to take more time, memory, stack or output than they are given. Each must stop
 //! within its budget, with the same defined outcome every time.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    clippy::disallowed_types
-)]
 
-mod common;
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::time::{Duration, Instant};
 
-use common::{largest, limit, run, run_on};
+use crate::common::{largest, limit, run, run_on};
 use hawser_crypto::Suite;
 use hawser_policy::{Budget, CompileError, Engine, Failure, Limit, facts::Facts};
 

@@ -1,5 +1,4 @@
 //! Runs scripts for tests.
-#![allow(dead_code)]
 
 use hawser_crypto::Suite;
 use hawser_policy::{Budget, Engine, Failure, Limit, Report, Verdict, facts::Facts};
