@@ -1,20 +1,11 @@
 //! The evidence contract through whole blocks.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
-
-#[path = "../../execution/tests/common/mod.rs"]
-mod common;
-mod sets;
 
 use std::sync::Arc;
 
+use crate::common::*;
+use crate::sets::{chain, query, refused, send, spoiled};
 use alloy_primitives::hex;
 use alloy_sol_types::{SolCall, SolError, SolValue, sol};
-use common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::CallOutcome;
 use hawser_ledger::{ChainParameters, Ordering, Outcome, state::StateRead};
@@ -23,7 +14,6 @@ use hawser_services::evidence::{
     self, ADDRESS, Algorithm, DESCRIPTION_BYTES_MAX, Evidence, IEvidence, MEDIA_TYPE_BYTES_MAX,
     Record, SEALED_OWNER_BYTES_MAX, decode_ids, encode_register, registered,
 };
-use sets::{chain, query, refused, send, spoiled};
 
 sol! {
     function record(bytes32 digest, string description) returns (bytes32);
@@ -378,7 +368,7 @@ fn money_is_not_taken_and_gas_can_run_out() {
 }
 
 fn notary(chain: &mut Chain) -> Address {
-    let code = hex::decode(include_str!("solidity/Notary.hex").trim()).unwrap();
+    let code = hex::decode(include_str!("../solidity/Notary.hex").trim()).unwrap();
     let key = eth_key(7);
     let output = chain.advance(&[call_tx(&key, 0, None, 0, code, 5_000_000)]);
     output.receipts[0].contract_address.unwrap()

@@ -1,19 +1,10 @@
 //! Sets of evidence: what is refused, on both sides of each limit, and what it costs.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
-
-#[path = "../../execution/tests/common/mod.rs"]
-mod common;
-mod sets;
 
 use std::sync::Arc;
 
+use crate::common::*;
+use crate::sets::*;
 use alloy_sol_types::{SolCall, SolError};
-use common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::{BLOB_BYTE_GAS, BLOB_GAS, CallOutcome};
 use hawser_ledger::{ChainParameters, Ordering, Outcome};
@@ -23,7 +14,6 @@ use hawser_services::evidence::{
     IEvidence, MEDIA_TYPE_BYTES_MAX, PATH_GAS, RECORD_GAS, SEALED_OWNER_BYTES_MAX,
     encode_register_set, get_set,
 };
-use sets::*;
 
 fn n(n: usize) -> U256 {
     U256::from(n)

@@ -1,18 +1,9 @@
 //! Sets of evidence: what is registered, and what proves a member.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
 
-#[path = "../../execution/tests/common/mod.rs"]
-mod common;
-mod sets;
-
+use crate::common::*;
+use crate::sets::{self, *};
 use alloy_primitives::{hex, keccak256};
 use alloy_sol_types::{SolCall, SolError, SolValue, sol};
-use common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::CallOutcome;
 use hawser_ledger::{Ordering, Outcome, merkle};
@@ -21,7 +12,6 @@ use hawser_services::evidence::{
     self, ADDRESS, Algorithm, IEvidence, Record, StoredSet, encode_register, encode_register_set,
     get_set, set_exists, set_id, set_leaf, set_registered,
 };
-use sets::*;
 
 sol! {
     function keep(bytes digests, string description) returns (bytes32);
@@ -348,7 +338,7 @@ fn a_digest_may_be_in_a_set_twice_and_is_proved_at_each_place() {
 }
 
 fn keeper(chain: &mut Chain) -> Address {
-    let code = hex::decode(include_str!("solidity/SetKeeper.hex").trim()).unwrap();
+    let code = hex::decode(include_str!("../solidity/SetKeeper.hex").trim()).unwrap();
     let key = eth_key(7);
     let output = chain.advance(&[call_tx(&key, 0, None, 0, code, 5_000_000)]);
     output.receipts[0].contract_address.unwrap()
