@@ -1,12 +1,5 @@
 //! Golden vectors of what validators send one another and write into their vote logs. A change here
 //! splits running chains and needs a protocol version.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use hawser_consensus::{
     CertificateKind, Message, PolkaCertificate, Proposal, Record, RoundCertificate, RoundSignature,
@@ -140,7 +133,7 @@ fn encodings_are_what_they_were_and_decode_to_what_they_are() {
         found.push_str(&format!("{name}: {}\n", hex::encode(&bytes)));
         assert_eq!(decode_exact::<Record>(&bytes, 1 << 16).unwrap(), record);
     }
-    let expected = include_str!("golden.txt");
+    let expected = include_str!("../golden.txt");
     assert!(
         found == expected,
         "an encoding changed: that is a change of protocol\nfound\n{found}\nexpected\n{expected}"

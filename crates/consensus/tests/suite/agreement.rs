@@ -1,11 +1,4 @@
 //! Agreement of four validators without a network: what one sends is handed to the others.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use std::sync::Arc;
 
