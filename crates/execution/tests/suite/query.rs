@@ -1,14 +1,6 @@
 //! Calls, estimates, access lists, simulations and traces.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::{
     BlockHashes, BlockInput, CallOutcome, CallRequest, ExecutionError, GethDebugTracingOptions,

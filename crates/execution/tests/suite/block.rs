@@ -1,14 +1,6 @@
 //! Blocks of Ethereum transactions under the zero-fee rules.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hawser_crypto::Suite;
 use hawser_execution::{HISTORY_ADDRESS, HISTORY_WINDOW};
 use hawser_ledger::{

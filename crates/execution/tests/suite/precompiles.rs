@@ -1,17 +1,9 @@
 //! The precompiles of national cryptography, and P-256.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::sync::Arc;
 
+use crate::common::*;
 use alloy_primitives::hex;
-use common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::{
     CallEnv, CallOutcome, CallRequest, CallResult, NativeContract, NativeRegistry, NativeResult,
@@ -112,7 +104,7 @@ fn no() -> Option<Bytes> {
 fn p256_gives_what_the_vectors_of_eip_7951_say() {
     let chain = chain(Suite::Sm);
     let (mut good, mut bad) = (0, 0);
-    for line in include_str!("vectors/eip7951.txt").lines() {
+    for line in include_str!("../vectors/eip7951.txt").lines() {
         let Some((input, expected)) = line.split_once(' ').filter(|_| !line.starts_with('#'))
         else {
             continue;

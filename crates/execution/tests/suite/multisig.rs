@@ -1,14 +1,6 @@
 //! Accounts that several keys sign for, in blocks.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_execution::{COSIGNATURE_GAS, POLICY_KEY_GAS, SM2_SIGNATURE_GAS};
 use hawser_ledger::{

@@ -1,16 +1,8 @@
 //! The native envelope and native contracts.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::expect_used
-)]
-
-mod common;
 
 use std::sync::Arc;
 
-use common::*;
+use crate::common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::{
     CallEnv, NativeContract, NativeFailure, NativeRegistry, NativeResult, NativeState,

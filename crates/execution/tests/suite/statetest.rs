@@ -1,5 +1,4 @@
 //! Ethereum's own vectors; `tests/vectors/README.md` names their source.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{fs, path::Path};
 
