@@ -1,23 +1,14 @@
 //! Folders with damage: what a check says of them, and what a repair makes of them.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod maker;
 
 use std::sync::Arc;
 
+use crate::maker::{self, genesis, grow, open, options};
 use hawser_node::store::{
     ChainStore, KEEP_BLOCKS_MIN, VOTE_LOG,
     check::{CheckReport, Part, Plan, Step, check, repair},
 };
 use hawser_primitives::Height;
 use hawser_storage::{Batch, Column, Disk, Kv, LogOptions, MemDisk, MemKv, SyncedLog};
-use maker::{genesis, grow, open, options};
 
 const SEGMENT_BYTES: u64 = 16 * 1024;
 

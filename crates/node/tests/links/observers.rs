@@ -1,13 +1,4 @@
 //! Observers serve others: a node that knows no validator catches up from them, over real links.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod maker;
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -15,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::maker::{self, grow, open};
 use hawser_consensus::Timeouts;
 use hawser_execution::NativeRegistry;
 use hawser_network::{NetworkConfig, NodeIdentity, PeerAddress};
@@ -25,7 +17,6 @@ use hawser_node::{
     store::StoreOptions,
 };
 use hawser_storage::{Kv, MemDisk, MemKv};
-use maker::{grow, open};
 
 const LENGTH: u64 = 400;
 

@@ -1,11 +1,4 @@
 //! A committee that changes while nodes run, over real sockets and disks.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use std::{
     net::{SocketAddr, TcpListener},

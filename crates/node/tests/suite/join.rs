@@ -1,20 +1,11 @@
 //! Joining by a snapshot from peers of which some lie, stall or vanish, in virtual time.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod chain;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use chain::*;
+use crate::chain::*;
 use hawser_crypto::Suite;
 use hawser_network::PeerId;
 use hawser_node::snapshot::{

@@ -1,20 +1,12 @@
 //! Catching up by certified blocks from peers of which some lie, stall or keep only a part, over links of
 //! a given rate, in virtual time. The replica and the store are those of a node.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod maker;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, OnceLock},
 };
 
+use crate::maker::{CHAIN, add, client, open};
 use hawser_consensus::Timeouts;
 use hawser_ledger::{Call, Certificate, Ordering, UnsignedNative};
 use hawser_network::PeerId;
@@ -28,7 +20,6 @@ use hawser_node::{
 };
 use hawser_primitives::{Address, Bytes, Height, Time, U256, decode_exact, encode, limits};
 use hawser_storage::{MemDisk, MemKv};
-use maker::{CHAIN, add, client, open};
 
 /// Blocks of the chain, each with one transaction of about this many bytes.
 const LENGTH: u64 = 600;

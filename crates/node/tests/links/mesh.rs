@@ -1,11 +1,4 @@
 //! Nodes in one process over real sockets and disks.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use std::{
     net::{SocketAddr, TcpListener},

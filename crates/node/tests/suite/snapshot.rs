@@ -1,18 +1,9 @@
 //! Snapshots: made from a chain, checked, served piece by piece to a node that trusts nobody, and made into
 //! a folder that goes on as the others do.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod chain;
 
 use std::{cell::Cell, sync::Arc};
 
-use chain::*;
+use crate::chain::*;
 use hawser_crypto::Suite;
 use hawser_ledger::{Outcome, SkipReason};
 use hawser_node::snapshot::{

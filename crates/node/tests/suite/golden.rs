@@ -1,12 +1,5 @@
 //! Golden vectors of what nodes send one another and write into their vote logs. A change here
 //! splits running networks and needs a protocol version.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use hawser_consensus::{Message, Record, SignedVote, Vote};
 use hawser_crypto::{Scheme, SecretKey};
@@ -444,7 +437,7 @@ fn encodings_are_what_they_were_and_decode_to_what_they_are() {
     let bytes = manifest.encode();
     found.push_str(&format!("snapshot manifest: {}\n", hex::encode(&bytes)));
     assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
-    let expected = include_str!("golden.txt");
+    let expected = include_str!("../golden.txt");
     assert!(
         found == expected,
         "an encoding changed: that is a change of protocol\nfound\n{found}\nexpected\n{expected}"

@@ -1,16 +1,8 @@
 //! Pruning while running, on disks that lose what was not synced at every point.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod maker;
 
 use std::sync::Arc;
 
+use crate::maker::{add, grow, open, options, transaction_of};
 use hawser_crypto::Suite;
 use hawser_ledger::Transaction;
 use hawser_node::{
@@ -19,7 +11,6 @@ use hawser_node::{
 };
 use hawser_primitives::{Height, encode};
 use hawser_storage::{Disk, Kv, MemDisk, MemKv};
-use maker::{add, grow, open, options, transaction_of};
 
 const LENGTH: u64 = 1_700;
 const SEGMENT_BYTES: u64 = 32 * 1024;

@@ -1,6 +1,5 @@
 //! A chain made block by block, without links: every block is certified by the validators whose keys are
 //! at hand.
-#![allow(dead_code)]
 
 use std::sync::Arc;
 

@@ -1,17 +1,9 @@
 //! Old files in an object store: which ones go, that everything is answered as before, and what is said
 //! when the store does not give them.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
-
-mod maker;
 
 use std::sync::Arc;
 
+use crate::maker::{genesis, grow, open, transaction_of};
 use hawser_crypto::Suite;
 use hawser_ledger::{Transaction, state::StateOptions};
 use hawser_node::light::{LightAsk, LightReads, LightRefusal, LightReply, answer};
@@ -24,7 +16,6 @@ use hawser_storage::{
     Disk, Kv, MemDisk, MemKv, MemObjects, ObjectFault, ObjectStore, SegmentOptions, Tier, TierHash,
     TierOptions, TieredDisk,
 };
-use maker::{genesis, grow, open, transaction_of};
 
 const LENGTH: u64 = 900;
 const RULES: TierRules = TierRules {
