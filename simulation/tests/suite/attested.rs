@@ -1,5 +1,4 @@
 //! Attesters that lie, collude, keep silent: what must hold on a chain that takes a quorum's word.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use hawser_crypto::Suite;
 use hawser_ledger::Verification;

@@ -1,5 +1,4 @@
 //! Several chains on the same nodes: each holds what it must, and none takes what was said on another.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 

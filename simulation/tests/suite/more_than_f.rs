@@ -1,6 +1,5 @@
 //! More than a third of the validators lies. Nothing can be promised then but that every correct node
 //! notices, says what happened and who signed, and stops.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
 //! What nodes send for a block, at sizes that no machine here runs as processes.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use hawser_crypto::Suite;
 use hawser_simulation::{Faults, Load, Outcome, Plan, World};

@@ -1,11 +1,5 @@
 //! One validator is stopped at every place at which something becomes durable or leaves, one place
 //! after another, and everything must still hold.
-#![allow(
-    missing_docs,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 use hawser_simulation::{CrashPoint, Faults, Outcome, Places, Plan, World};
 

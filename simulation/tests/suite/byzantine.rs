@@ -1,5 +1,4 @@
 //! Validators that lie: up to a third of them changes nothing.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use hawser_simulation::{Faults, Misdeed, Misdeeds, Outcome, Plan, World};
 

@@ -1,5 +1,4 @@
 //! Seeds that every change must pass, and proofs that a run is a function of its seed.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use hawser_simulation::{Faults, Outcome, Plan, World, minimise, simulate};
 
