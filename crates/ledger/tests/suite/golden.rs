@@ -14,7 +14,9 @@ use hawser_ledger::{
     state::{Account, StateKey},
     transactions_root, vote_message,
 };
-use hawser_primitives::{Address, B256, Bytes, ChainId, Height, Round, Time, U256, encode};
+use hawser_primitives::{
+    Address, B256, Bytes, ChainId, Height, Round, Time, U256, decode_exact, encode,
+};
 
 fn key(i: u8) -> SecretKey {
     SecretKey::from_seed(Scheme::Ed25519, &[i; 32]).unwrap()
@@ -282,5 +284,37 @@ fn encodings_are_what_they_were() {
             }
         }
         panic!("an encoding changed: that is a change of protocol");
+    }
+}
+
+/// Accounts, or places of an account's storage, in another order or twice are no other encoding of the same genesis.
+#[test]
+fn a_genesis_whose_maps_do_not_ascend_is_refused() {
+    let mut genesis = genesis();
+    let account = GenesisAccount {
+        storage: BTreeMap::from([1, 2].map(|n| (B256::repeat_byte(n), B256::repeat_byte(9)))),
+        ..GenesisAccount::default()
+    };
+    let accounts = [3, 4].map(|n| (Address::repeat_byte(n), account.clone()));
+    genesis.accounts = BTreeMap::from(accounts.clone());
+    let bytes = encode(&genesis);
+    let read = |bytes: &[u8]| decode_exact::<Genesis>(bytes, 1 << 16);
+    assert_eq!(read(&bytes).unwrap(), genesis);
+
+    let places: Vec<_> = account.storage.iter().map(|place| encode(&place)).collect();
+    let accounts: Vec<_> = accounts.iter().map(encode).collect();
+    for pair in [places, accounts] {
+        let [first, second] = [&pair[0], &pair[1]];
+        let right = [&first[..], second].concat();
+        let at = bytes
+            .windows(right.len())
+            .position(|part| part == right)
+            .unwrap();
+        for wrong in [[&second[..], first], [&first[..], first]] {
+            let mut bytes = bytes.clone();
+            bytes[at..at + right.len()].copy_from_slice(&wrong.concat());
+            let error = read(&bytes).unwrap_err().to_string();
+            assert!(error.contains("do not ascend"), "{error}");
+        }
     }
 }
