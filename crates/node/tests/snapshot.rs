@@ -10,7 +10,11 @@
 
 mod chain;
 
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chain::*;
 use hawser_crypto::Suite;
@@ -423,4 +427,41 @@ fn content_that_only_other_content_names_comes_along() {
     let alone = [content(&script)];
     let refused = Contents::of(suite, &leaves).check(&part(&alone), 0, &encode(&alone[..]));
     assert!(refused.is_err());
+}
+
+#[test]
+fn a_snapshot_waits_for_syncs_that_are_late_and_ends_all_the_same() {
+    let suite = Suite::Intl;
+    let chain = TestChain::new(suite);
+    chain.grow(20);
+    let gate = Arc::clone(chain.store.gate());
+    let pace = || Pace::behind(Arc::clone(&gate), 1 << 20);
+    let timed = |pace| {
+        let (_, shelf) = shelf(suite);
+        let began = Instant::now();
+        let manifest = snapshot::create(
+            &chain.store,
+            &shelf,
+            &mut CreateOptions {
+                height: None,
+                all_blocks: false,
+                pace,
+                progress: &mut |_, _| {},
+                stop: &|| false,
+            },
+        )
+        .unwrap();
+        snapshot::verify(&shelf, manifest.height(), &chain.genesis, &mut |_, _| {}).unwrap();
+        (began.elapsed(), manifest.chunk_count())
+    };
+    // A sync that never ends, as on a disk that is stuck.
+    let stuck = gate.sync_begins();
+    let (took, chunks) = timed(pace());
+    drop(stuck);
+    // The first sync is not late at once; every piece after it waits a quarter of a second.
+    assert!(
+        took >= Duration::from_millis(200) * (chunks as u32 - 1),
+        "{took:?} for {chunks}"
+    );
+    assert!(took < Duration::from_secs(120), "{took:?} for {chunks}");
 }

@@ -66,6 +66,7 @@ use unordered::UnorderedWindow;
 
 use crate::{
     Rules,
+    gate::Gate,
     replica::{CertifiedBlock, CheckedBlock},
 };
 
@@ -91,6 +92,8 @@ pub struct StoreOptions {
     /// Blocks kept behind the last certified one that is flushed, at least [`KEEP_BLOCKS_MIN`];
     /// `None`, the default, keeps all.
     pub keep_blocks: Option<u64>,
+    /// What leaves the disk to the chain's syncs: the same for all chains of a node.
+    pub gate: Arc<Gate>,
 }
 
 impl Default for StoreOptions {
@@ -101,6 +104,7 @@ impl Default for StoreOptions {
             program_version: PROTOCOL_VERSION,
             threads: Threads::default(),
             keep_blocks: None,
+            gate: Arc::default(),
         }
     }
 }
@@ -197,6 +201,7 @@ pub struct ChainStore {
     /// Height of the state that a restart finds.
     durable: AtomicU64,
     pruning: Mutex<()>,
+    gate: Arc<Gate>,
 }
 
 impl ChainStore {
@@ -307,6 +312,7 @@ impl ChainStore {
             first: AtomicU64::new(first.0),
             durable: AtomicU64::new(flushed.0),
             pruning: Mutex::default(),
+            gate: options.gate,
         };
         store.resume(flushed, progress)?;
         Ok(store)
@@ -365,6 +371,12 @@ impl ChainStore {
             height = height.back(1);
         }
         Ok(())
+    }
+
+    /// What work that nobody waits for asks before it writes to the disk.
+    #[must_use]
+    pub const fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// Stores a final block; durable after [`Self::sync_blocks`]. Blocks come in order of height; one
