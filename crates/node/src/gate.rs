@@ -23,8 +23,7 @@ use parking_lot::Mutex;
 const MIB: u64 = 1024 * 1024;
 const SECOND_US: u64 = 1_000_000;
 
-/// What background work may write whatever the disk does, in bytes per second, where it does not have to wait
-/// for a sync that is under way: half of it where it does.
+/// What background work may write whatever the disk does, in bytes per second.
 pub const FLOOR_BYTES_PER_S: u64 = MIB;
 /// The rate with which it begins while syncs go on …
 const FIRST_BYTES_PER_S: u64 = 4 * MIB;

@@ -215,14 +215,17 @@ impl SyncedLog {
     }
 
     /// Starts an empty log. A crash leaves either all old records or none.
-    pub fn reset(&mut self) -> Result<(), LogError> {
+    ///
+    /// Returns the old file, which has no name any more. The system gives its space back when it is dropped: of
+    /// a large file that takes hundreds of milliseconds on some file systems, so do it where nobody waits.
+    pub fn reset(&mut self) -> Result<Arc<dyn DiskFile>, LogError> {
         self.usable()?;
         let created = create(&*self.disk, &self.name, &self.keeping);
-        self.file = self.durable(created)?;
+        let created = self.durable(created)?;
         self.len = MAGIC_BYTES;
         self.synced = MAGIC_BYTES;
         self.next_tag = 0;
-        Ok(())
+        Ok(std::mem::replace(&mut self.file, created))
     }
 
     /// Size of the file in bytes.

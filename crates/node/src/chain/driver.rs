@@ -289,7 +289,11 @@ impl Driver {
         for action in actions {
             self.act(action)?;
         }
-        self.log.rotate(&self.store)
+        if let Some(old) = self.log.rotate(&self.store)? {
+            // Should there be no thread to be had, it is dropped here.
+            let _ = thread::Builder::new().spawn(move || drop(old));
+        }
+        Ok(())
     }
 
     fn sync_votes(&mut self) -> Result<(), ChainError> {

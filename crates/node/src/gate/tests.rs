@@ -69,7 +69,7 @@ fn where_nobody_waits_for_the_disk_it_goes_as_fast_as_it_may() {
     world.valve.ended(world.now_ms * MS, Some(MS));
     world.pass(1_000, 0, Some(32 * MIB));
     let written = world.pass(1_000, 0, Some(32 * MIB));
-    assert!(written.abs_diff(32 * MIB) <= MIB, "{written}");
+    assert!(written.abs_diff(32 * MIB) <= 3 * MIB, "{written}");
 }
 
 #[test]
@@ -124,6 +124,9 @@ fn a_piece_waits_for_a_late_sync_that_is_under_way_but_not_for_ever() {
     let mut world = World::new();
     world.pass(3_000, 2, Some(32 * MIB));
     let now = world.now_ms * MS;
+    if world.sync.take().is_some() {
+        world.valve.ended(now, Some(2 * MS));
+    }
     world.valve.began(now);
     let on_time = world.valve.left_us(now + LATE_US_MIN, now);
     assert_eq!(on_time, 0, "it is not late yet");
@@ -141,9 +144,9 @@ fn work_ends_on_a_disk_whose_syncs_are_always_late() {
     world.pass(1_000, 2, None);
     // Each takes four seconds, and the next begins 10 ms later.
     let written = world.pass(60_000, 4_000, Some(32 * MIB));
-    let floor = 60 * FLOOR_BYTES_PER_S / 2;
-    assert!(written >= floor - 2 * PIECE, "{written} bytes in a minute");
-    assert!(written < 3 * floor, "{written} bytes in a minute");
+    let floor = 60 * FLOOR_BYTES_PER_S;
+    assert!(written >= floor - MIB, "{written} bytes in a minute");
+    assert!(written < 2 * floor, "{written} bytes in a minute");
 }
 
 #[test]

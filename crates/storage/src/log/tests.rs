@@ -237,7 +237,7 @@ fn a_log_written_whole_is_the_one_that_appending_makes() {
             .read_at(0, 1 << 20)
             .unwrap()
     };
-    for bytes in [0, 1, PIECE_BYTES - HEADER_BYTES, 2 * PIECE_BYTES + 7] {
+    for bytes in [1, PIECE_BYTES - HEADER_BYTES, 2 * PIECE_BYTES + 7] {
         let payload = vec![7u8; bytes];
         let mut turns = Vec::new();
         // Twice: the second takes the place of the first.
