@@ -117,12 +117,11 @@ impl Hawser {
         }
     }
 
-    /// Has a running node make a snapshot; gives its size in bytes.
-    pub(crate) async fn snapshot(&self, node: u16) -> Result<u64> {
+    /// Has a running node make a snapshot, the network's `n`th; gives its size in bytes. It stays until the
+    /// run ends: removing it would be a load on the disk that no node causes.
+    pub(crate) async fn snapshot(&self, node: u16, n: u64) -> Result<u64> {
         let config = self.home().join(format!("node{node}/node.toml"));
-        let to = self.dir.path().join("snapshot");
-        // The one before: each is a whole one.
-        let _ = fs::remove_dir_all(&to);
+        let to = self.dir.path().join(format!("snapshot-{n}"));
         let arguments = ["create", "--config"].map(str::to_owned);
         let paths = [config.display().to_string(), "--to".to_owned()];
         let all = [&arguments[..], &paths, &[to.display().to_string()]].concat();

@@ -17,6 +17,7 @@
 pub mod blackbox;
 pub mod chain;
 pub mod config;
+pub mod gate;
 pub mod light;
 mod node;
 pub mod peers;

@@ -7,6 +7,8 @@ use crate::{Disk, DiskError, DiskFile, LogError};
 mod tests;
 
 const MAGIC: [u8; 8] = *b"HWSLOG01";
+/// Most bytes that [`SyncedLog::write_whole`] hands to the disk at once.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// Bounds of a [`SyncedLog`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,44 @@ impl SyncedLog {
         }
     }
 
+    /// Puts a log of one record in place of whatever has the name, for large records that nobody waits
+    /// for. It is there whole or not at all: its content is durable before it has its name, and the name
+    /// is durable after the next [`Disk::sync`].
+    ///
+    /// `turn` is called before each piece of at most 256 KiB, with its bytes, and may wait. The disk begins to
+    /// write each piece at once, so that no sync of another file has to wait for many of them.
+    pub fn write_whole(
+        disk: &dyn Disk,
+        name: &str,
+        options: LogOptions,
+        payload: &[u8],
+        turn: &mut dyn FnMut(usize),
+    ) -> Result<(), LogError> {
+        let keeping = Keeping::of(disk, name);
+        let max = options.record_bytes_max;
+        let record = record::encode(&keeping, MAGIC_BYTES, 0, MAGIC_BYTES, payload, max)?;
+        if MAGIC_BYTES.saturating_add(record.len() as u64) > options.file_bytes_max {
+            return Err(LogError::Full {
+                file: name.to_owned(),
+                max: options.file_bytes_max,
+            });
+        }
+        let temporary = temporary(name);
+        let file = disk.create(&temporary)?;
+        file.append(&keeping.magic(MAGIC))?;
+        let mut offset = MAGIC_BYTES;
+        for piece in record.chunks(PIECE_BYTES) {
+            turn(piece.len());
+            file.append(piece)?;
+            let bytes = piece.len() as u64;
+            file.write_out(offset, bytes);
+            offset = offset.saturating_add(bytes);
+        }
+        file.sync()?;
+        disk.rename(&temporary, name)?;
+        Ok(())
+    }
+
     /// Adds a record. It is durable after the next [`Self::sync`].
     pub fn append(&mut self, payload: &[u8]) -> Result<(), LogError> {
         self.usable()?;
@@ -175,14 +215,17 @@ impl SyncedLog {
     }
 
     /// Starts an empty log. A crash leaves either all old records or none.
-    pub fn reset(&mut self) -> Result<(), LogError> {
+    ///
+    /// Returns the old file, which has no name any more. The system gives its space back when it is dropped: of
+    /// a large file that takes hundreds of milliseconds on some file systems, so do it where nobody waits.
+    pub fn reset(&mut self) -> Result<Arc<dyn DiskFile>, LogError> {
         self.usable()?;
         let created = create(&*self.disk, &self.name, &self.keeping);
-        self.file = self.durable(created)?;
+        let created = self.durable(created)?;
         self.len = MAGIC_BYTES;
         self.synced = MAGIC_BYTES;
         self.next_tag = 0;
-        Ok(())
+        Ok(std::mem::replace(&mut self.file, created))
     }
 
     /// Size of the file in bytes.

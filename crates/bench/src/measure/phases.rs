@@ -295,7 +295,7 @@ impl Phases<'_> {
                 if start.elapsed() >= end {
                     break;
                 }
-                bytes = network.snapshot(node).await?;
+                bytes = network.snapshot(node, made).await?;
                 made = made.saturating_add(1);
             }
             Ok((made, bytes))

@@ -283,16 +283,31 @@ impl Driver {
                 self.log.append(entry)?;
             }
         }
-        let started = Instant::now();
-        if actions.iter().any(Action::binds) && self.log.sync()? {
-            let took = started.elapsed();
-            self.observer.synced(took.as_secs_f64());
-            self.wrote(DiskFile::VoteLog, took);
+        if actions.iter().any(Action::binds) {
+            self.sync_votes()?;
         }
         for action in actions {
             self.act(action)?;
         }
-        self.log.rotate(&self.store)
+        if let Some(old) = self.log.rotate(&self.store)? {
+            // Should there be no thread to be had, it is dropped here.
+            let _ = thread::Builder::new().spawn(move || drop(old));
+        }
+        Ok(())
+    }
+
+    fn sync_votes(&mut self) -> Result<(), ChainError> {
+        let started = Instant::now();
+        let waiting = self.store.gate().sync_begins();
+        if !self.log.sync()? {
+            waiting.was_none();
+            return Ok(());
+        }
+        drop(waiting);
+        let took = started.elapsed();
+        self.observer.synced(took.as_secs_f64());
+        self.wrote(DiskFile::VoteLog, took);
+        Ok(())
     }
 
     fn act(&mut self, action: Action) -> Result<(), ChainError> {
@@ -334,6 +349,7 @@ impl Driver {
                 let started = Instant::now();
                 self.store.append(&block.block, &certificate)?;
                 if filing == Filing::Now {
+                    let _waiting = self.store.gate().sync_begins();
                     self.store.sync_blocks()?;
                 }
                 self.wrote(DiskFile::Blocks, started.elapsed());

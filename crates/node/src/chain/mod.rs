@@ -43,6 +43,7 @@ pub use timers::Timers;
 pub use verify::Verifier;
 pub use voteguard::{read_vote_guard, write_vote_guard};
 pub use votelog::VoteLog;
+pub use worker::work_in_background;
 
 use room::Room;
 use voteguard::clear_vote_guard;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use hawser_consensus::Record;
 use hawser_ledger::Block;
 use hawser_primitives::{Height, decode_exact, encode, limits::FRAME_BYTES_MAX};
-use hawser_storage::{Disk, LogError, LogOptions, SyncedLog};
+use hawser_storage::{Disk, DiskFile, LogError, LogOptions, SyncedLog};
 
 use super::ChainError;
 use crate::{
@@ -100,14 +100,15 @@ impl VoteLog {
     }
 
     /// Begins a new log if this one has grown large and all its heights are stored, which is made
-    /// durable first.
-    pub fn rotate(&mut self, store: &ChainStore) -> Result<(), ChainError> {
-        if self.bytes > ROTATE_BYTES && self.highest <= store.stored_height() {
-            store.sync_blocks()?;
-            self.log.reset()?;
-            (self.bytes, self.dirty) = (0, false);
+    /// durable first. Returns the old file, to be dropped where nobody waits ([`SyncedLog::reset`]).
+    pub fn rotate(&mut self, store: &ChainStore) -> Result<Option<Arc<dyn DiskFile>>, ChainError> {
+        if self.bytes <= ROTATE_BYTES || self.highest > store.stored_height() {
+            return Ok(None);
         }
-        Ok(())
+        store.sync_blocks()?;
+        let old = self.log.reset()?;
+        (self.bytes, self.dirty) = (0, false);
+        Ok(Some(old))
     }
 }
 

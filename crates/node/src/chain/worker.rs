@@ -25,12 +25,15 @@ use crate::{
 /// Agreement and execution hold up every transaction, verification only new ones: were they equal,
 /// a load near the limit would delay votes.
 const VERIFY_NICE: i32 = 5;
-/// Writing out can wait longest.
+/// Writing out can wait longest, and so can snapshots. Not at the very end: who waits for a lock that such a
+/// thread holds waits for its turn.
 const FLUSH_NICE: i32 = 10;
 
 /// Between two steps of pruning that no flush asks for: a backlog goes at five hundred blocks a
 /// second, and everything else has the disk in between.
 const PRUNE_PAUSE: Duration = Duration::from_millis(500);
+/// Such steps that are put off, one after the other, while the disk is late with syncs.
+const PRUNE_PUT_OFF_MAX: u32 = 8;
 
 /// Submissions verified before the results are handed on.
 const BATCH: usize = 256;
@@ -155,6 +158,11 @@ impl Workers {
     }
 }
 
+/// Lowers the priority of the calling thread, for work that nobody waits for.
+pub fn work_in_background() {
+    step_back(FLUSH_NICE);
+}
+
 /// Lowers the priority of the calling thread, below what the process has.
 fn step_back(nice: i32) {
     // On Linux a thread has a priority of its own, and "the calling process" is the thread.
@@ -235,7 +243,7 @@ fn collect(
 /// not kept any more: a step after each flush, and a step each so often while there is more and
 /// nothing else to do.
 fn flush(context: &Context, due: &Receiver<Height>) {
-    let mut more = true;
+    let (mut more, mut put_off) = (true, 0u32);
     loop {
         let next = if more {
             due.recv_timeout(PRUNE_PAUSE)
@@ -244,9 +252,16 @@ fn flush(context: &Context, due: &Receiver<Height>) {
         };
         let flushed = match next {
             Ok(height) => context.store.flush_to(height),
+            Err(RecvTimeoutError::Timeout)
+                if put_off < PRUNE_PUT_OFF_MAX && context.store.gate().is_strained() =>
+            {
+                put_off = put_off.saturating_add(1);
+                continue;
+            }
             Err(RecvTimeoutError::Timeout) => Ok(()),
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        put_off = 0;
         match flushed.and_then(|()| context.store.prune()) {
             Ok(left) => more = left,
             Err(error) => return (context.fail)(error.to_string()),

@@ -569,7 +569,7 @@ pub const KEYS: &[Key] = &[
         "snapshot.mib_per_s",
         Kind::Integer(0, 1_048_576),
         "32",
-        "rate at which a snapshot or a backup is written, in MiB per second; 0: as fast as it goes",
+        "rate at which a snapshot or a backup is written, in MiB per second, less while votes wait for the disk; 0: as fast as it goes",
     ),
     key(
         "snapshot.serve",

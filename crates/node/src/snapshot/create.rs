@@ -1,9 +1,6 @@
 //! Making a snapshot while the chain runs.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hawser_ledger::{
     CertifiedHeader,
@@ -16,39 +13,34 @@ use super::{
     ChunkId, Content, ContentKind, ContentPart, FORMAT, Manifest, Shelf, SnapshotError, StatePart,
     StoredBlock, check::named_by,
 };
-use crate::store::ChainStore;
+use crate::{gate::Gate, store::ChainStore};
 
 /// Bytes of a word that may name content.
 const WORD_BYTES: usize = 32;
 
-/// Keeps work below a rate, so that it leaves the disk to others.
-#[derive(Clone, Copy, Debug)]
+/// Keeps work below a rate, and below what syncs that somebody waits for leave to it.
+#[derive(Clone, Debug)]
 pub struct Pace {
     bytes_per_s: u64,
-    started: Instant,
-    done: u64,
+    gate: Arc<Gate>,
 }
 
 impl Pace {
-    /// At most so many bytes per second; 0 for as fast as it goes.
+    /// At most so many bytes per second, 0 for as fast as it goes, where nobody else is on the disk.
     #[must_use]
     pub fn of(bytes_per_s: u64) -> Self {
-        Self {
-            bytes_per_s,
-            started: Instant::now(),
-            done: 0,
-        }
+        Self::behind(Arc::default(), bytes_per_s)
     }
 
-    /// Waits until so many more bytes are within the rate.
-    fn spend(&mut self, bytes: usize) {
-        self.done = self.done.saturating_add(bytes as u64);
-        let due_ms = self
-            .done
-            .saturating_mul(1_000)
-            .checked_div(self.bytes_per_s);
-        let due = self.started + Duration::from_millis(due_ms.unwrap_or(0));
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    /// The same where a node's chains are, whose gate it is.
+    #[must_use]
+    pub const fn behind(gate: Arc<Gate>, bytes_per_s: u64) -> Self {
+        Self { bytes_per_s, gate }
+    }
+
+    /// Waits until so many more bytes may be written; not once `stop` says so.
+    pub fn turn(&self, bytes: usize, stop: &dyn Fn() -> bool) {
+        self.gate.turn(bytes, self.bytes_per_s, stop);
     }
 }
 
@@ -100,7 +92,8 @@ pub fn create(
     };
     let made = creation.run();
     if made.is_err() {
-        shelf.remove(wanted)?;
+        let CreateOptions { pace, stop, .. } = options;
+        shelf.remove(wanted, &mut |bytes| pace.turn(bytes, stop))?;
     }
     made
 }
@@ -167,8 +160,9 @@ impl Creation<'_, '_> {
                 "a chunk is larger than the format allows",
             ));
         }
-        self.shelf.put_chunk(self.height, id, bytes)?;
-        self.options.pace.spend(bytes.len());
+        let CreateOptions { pace, stop, .. } = &*self.options;
+        let turn = &mut |bytes| pace.turn(bytes, stop);
+        self.shelf.add_chunk(self.height, id, bytes, turn)?;
         self.done = self.done.saturating_add(1);
         (self.options.progress)(self.done, self.all.max(self.done));
         Ok(u32::try_from(bytes.len()).unwrap_or(u32::MAX))

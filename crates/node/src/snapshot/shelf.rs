@@ -14,6 +14,10 @@ use super::{CHUNK_BYTES_MAX, ChunkId, MANIFEST_BYTES_MAX, Manifest, SnapshotErro
 
 const MANIFEST: &str = ".manifest";
 const CHUNK: &str = ".chunk";
+/// A file that is not whole yet.
+const NEW: &str = ".new";
+/// What removing a file counts as, in bytes written: it costs the disk about as much.
+const REMOVAL_BYTES: usize = 256 * 1024;
 
 /// What is known of a snapshot without reading its chunks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,7 +72,8 @@ impl Shelf {
         let shelf = Self::of(disk, suite);
         let whole = shelf.heights()?;
         for (name, _) in shelf.disk.list().map_err(LogError::from)? {
-            if name.ends_with(CHUNK) && height_of(&name).is_none_or(|one| !whole.contains(&one)) {
+            let orphan = || height_of(&name).is_none_or(|one| !whole.contains(&one));
+            if name.ends_with(NEW) || name.ends_with(CHUNK) && orphan() {
                 shelf.disk.remove(&name).map_err(LogError::from)?;
             }
         }
@@ -123,32 +128,47 @@ impl Shelf {
         self.put(&id.file(height), bytes)
     }
 
+    /// The same for one of many: it has its name for good once the manifest is written. `turn` is called
+    /// before each piece of it, with its bytes, and may wait.
+    pub fn add_chunk(
+        &self,
+        height: Height,
+        id: ChunkId,
+        bytes: &[u8],
+        turn: &mut dyn FnMut(usize),
+    ) -> Result<(), SnapshotError> {
+        let name = id.file(height);
+        SyncedLog::write_whole(&*self.disk, &name, options(), bytes, turn)?;
+        Ok(())
+    }
+
     /// Writes the manifest durably. Its chunks are there before.
     pub fn put_manifest(&self, manifest: &Manifest) -> Result<(), SnapshotError> {
         let bytes = manifest.encode();
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(SnapshotError::TooLarge(manifest.chunk_count()));
         }
+        // The names of the chunks first: a manifest says that they are there.
+        self.disk.sync().map_err(LogError::from)?;
         self.put(&manifest_name(manifest.height()), &bytes)
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), SnapshotError> {
-        // A torn file would be taken for a log to go on with.
-        self.disk.remove(name).map_err(LogError::from)?;
-        let (mut log, _) = SyncedLog::open(Arc::clone(&self.disk), name, options())?;
-        log.append(bytes)?;
-        log.sync()?;
-        Ok(())
+        SyncedLog::write_whole(&*self.disk, name, options(), bytes, &mut |_| {})?;
+        Ok(self.disk.sync().map_err(LogError::from)?)
     }
 
     /// Removes a snapshot, or what there is of one. Its manifest first, so that nothing that is left
-    /// after a crash looks like a snapshot.
-    pub fn remove(&self, height: Height) -> Result<(), SnapshotError> {
+    /// after a crash looks like a snapshot. `turn` is called before each file, with what removing it counts as in
+    /// bytes, and may wait.
+    pub fn remove(&self, height: Height, turn: &mut dyn FnMut(usize)) -> Result<(), SnapshotError> {
         let failed = |error| SnapshotError::from(LogError::from(error));
         self.disk.remove(&manifest_name(height)).map_err(failed)?;
         self.disk.sync().map_err(failed)?;
         for (name, _) in self.disk.list().map_err(failed)? {
-            if name.ends_with(CHUNK) && height_of(&name) == Some(height) {
+            let ends = name.ends_with(CHUNK) || name.ends_with(NEW);
+            if ends && height_of(&name) == Some(height) {
+                turn(REMOVAL_BYTES);
                 self.disk.remove(&name).map_err(failed)?;
             }
         }
@@ -166,17 +186,21 @@ impl Shelf {
         heights.dedup();
         heights
             .into_iter()
-            .try_for_each(|height| self.remove(height))
+            .try_for_each(|height| self.remove(height, &mut |_| {}))
     }
 
-    /// Keeps the newest snapshots and removes the others.
-    pub fn keep_newest(&self, count: usize) -> Result<(), SnapshotError> {
+    /// Keeps the newest snapshots and removes the others; `turn` as for [`Self::remove`].
+    pub fn keep_newest(
+        &self,
+        count: usize,
+        turn: &mut dyn FnMut(usize),
+    ) -> Result<(), SnapshotError> {
         let heights = self.heights()?;
         let surplus = heights.len().saturating_sub(count.max(1));
         heights
             .into_iter()
             .take(surplus)
-            .try_for_each(|height| self.remove(height))
+            .try_for_each(|height| self.remove(height, turn))
     }
 
     /// What is known of a snapshot.

@@ -54,17 +54,31 @@ impl ChainStore {
             Ok(found.ok_or(StoreError::NoBlock(height))?.0.time)
         };
         let now = time(height)?;
-        let mut first = Height(height.back(RECENT_HASHES).0.max(1));
-        while first > Height(1) && !UnorderedWindow::is_past(time(first)?, now) {
-            first = first.back(1);
+        let kept = self.first_height();
+        let newest = Height(height.back(RECENT_HASHES).0.max(1));
+        let gone = |height| StoreError::Pruned {
+            height,
+            first: kept,
+        };
+        if newest < kept {
+            return Err(gone(newest));
         }
-        match self.first_height() {
-            kept if first < kept => Err(StoreError::Pruned {
-                height: first,
-                first: kept,
-            }),
-            _ => Ok(first),
+        if !UnorderedWindow::is_past(time(kept)?, now) {
+            return match kept {
+                Height(1) => Ok(kept),
+                _ => Err(gone(kept.back(1))),
+            };
         }
+        // Times rise with heights, so the last block that is past is found by reading a few.
+        let (mut past, mut end) = (kept, newest.next());
+        while past.next() < end {
+            let middle = Height(past.0.midpoint(end.0));
+            match UnorderedWindow::is_past(time(middle)?, now) {
+                true => past = middle,
+                false => end = middle,
+            }
+        }
+        Ok(past)
     }
 
     /// Takes hold of the state after a block.

@@ -66,6 +66,7 @@ use unordered::UnorderedWindow;
 
 use crate::{
     Rules,
+    gate::Gate,
     replica::{CertifiedBlock, CheckedBlock},
 };
 
@@ -91,6 +92,8 @@ pub struct StoreOptions {
     /// Blocks kept behind the last certified one that is flushed, at least [`KEEP_BLOCKS_MIN`];
     /// `None`, the default, keeps all.
     pub keep_blocks: Option<u64>,
+    /// What leaves the disk to the chain's syncs: the same for all chains of a node.
+    pub gate: Arc<Gate>,
 }
 
 /// Least memory for transactions that were verified lately.
@@ -104,6 +107,7 @@ impl Default for StoreOptions {
             program_version: PROTOCOL_VERSION,
             threads: Threads::default(),
             keep_blocks: None,
+            gate: Arc::default(),
         }
     }
 }
@@ -201,6 +205,7 @@ pub struct ChainStore {
     /// Height of the state that a restart finds.
     durable: AtomicU64,
     pruning: Mutex<()>,
+    gate: Arc<Gate>,
 }
 
 impl ChainStore {
@@ -312,6 +317,7 @@ impl ChainStore {
             first: AtomicU64::new(first.0),
             durable: AtomicU64::new(flushed.0),
             pruning: Mutex::default(),
+            gate: options.gate,
         };
         store.resume(flushed, progress)?;
         Ok(store)
@@ -375,6 +381,12 @@ impl ChainStore {
     /// Memory for transactions that were verified lately, each half of them: as much as the cache of values.
     pub(crate) const fn verified_bytes(&self) -> usize {
         self.verified_bytes
+    }
+
+    /// What work that nobody waits for asks before it writes to the disk.
+    #[must_use]
+    pub const fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// Stores a final block; durable after [`Self::sync_blocks`]. Blocks come in order of height; one

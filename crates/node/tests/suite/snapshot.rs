@@ -1,7 +1,11 @@
 //! Snapshots: made from a chain, checked, served piece by piece to a node that trusts nobody, and made into
 //! a folder that goes on as the others do.
 
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::Cell,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::chain::*;
 use hawser_crypto::Suite;
@@ -414,4 +418,39 @@ fn content_that_only_other_content_names_comes_along() {
     let alone = [content(&script)];
     let refused = Contents::of(suite, &leaves).check(&part(&alone), 0, &encode(&alone[..]));
     assert!(refused.is_err());
+}
+
+#[test]
+fn a_snapshot_waits_for_syncs_that_are_late_and_ends_all_the_same() {
+    let suite = Suite::Intl;
+    let chain = TestChain::new(suite);
+    chain.grow(20);
+    let gate = Arc::clone(chain.store.gate());
+    let (_, shelf) = shelf(suite);
+    // A sync that never ends, as on a disk that is stuck.
+    let stuck = gate.sync_begins();
+    std::thread::sleep(Duration::from_millis(30));
+    let began = Instant::now();
+    let manifest = snapshot::create(
+        &chain.store,
+        &shelf,
+        &mut CreateOptions {
+            height: None,
+            all_blocks: false,
+            pace: Pace::behind(Arc::clone(&gate), 0),
+            progress: &mut |_, _| {},
+            stop: &|| false,
+        },
+    )
+    .unwrap();
+    let (took, chunks) = (began.elapsed(), manifest.chunk_count());
+    drop(stuck);
+    snapshot::verify(&shelf, manifest.height(), &chain.genesis, &mut |_, _| {}).unwrap();
+    // Each piece waits a quarter of a second for it, and no longer.
+    let least = Duration::from_millis(200) * chunks as u32;
+    assert!(took >= least, "{took:?} for {chunks} chunks");
+    assert!(
+        took < Duration::from_secs(120),
+        "{took:?} for {chunks} chunks"
+    );
 }

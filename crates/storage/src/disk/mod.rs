@@ -70,6 +70,14 @@ pub trait DiskFile: Send + Sync {
 
     /// Makes the content and the length durable.
     fn sync(&self) -> Result<(), DiskError>;
+
+    /// Begins to write a part of the content out without waiting for it, so that the next sync, of this file
+    /// or of another one on the same disk, finds little left to do. For what is not read again soon: the
+    /// system need not keep it in memory. Makes nothing durable; where the system knows nothing of the
+    /// kind, nothing happens.
+    fn write_out(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
 }
 
 fn check_name(name: &str) -> Result<(), DiskError> {

@@ -224,3 +224,81 @@ fn after_a_failed_append_or_sync_every_call_is_refused() {
         assert!(matches!(log.reset(), Err(LogError::Poisoned(_))));
     }
 }
+
+#[test]
+fn a_log_written_whole_is_the_one_that_appending_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(OsDisk::new(folder.path()).unwrap());
+    let options = LogOptions::default();
+    let read = |name: &str| {
+        disk.open(name)
+            .unwrap()
+            .unwrap()
+            .read_at(0, 1 << 20)
+            .unwrap()
+    };
+    for bytes in [1, PIECE_BYTES - HEADER_BYTES, 2 * PIECE_BYTES + 7] {
+        let payload = vec![7u8; bytes];
+        let mut turns = Vec::new();
+        // Twice: the second takes the place of the first.
+        for fill in [9u8, 7] {
+            turns.clear();
+            let payload = vec![fill; bytes];
+            let turn = &mut |bytes| turns.push(bytes);
+            SyncedLog::write_whole(&*disk, "whole", options, &payload, turn).unwrap();
+        }
+        assert!(turns.iter().all(|turn| *turn <= PIECE_BYTES), "{turns:?}");
+        assert_eq!(turns.iter().sum::<usize>(), bytes + HEADER_BYTES);
+        let whole = read("whole");
+        disk.remove("whole").unwrap();
+        let (mut log, _) = SyncedLog::open(disk.clone(), "whole", options).unwrap();
+        log.append(&payload).unwrap();
+        log.sync().unwrap();
+        assert_eq!(whole, read("whole"));
+        assert_eq!(disk.list().unwrap().len(), 1, "nothing is left beside it");
+    }
+}
+
+#[test]
+fn a_log_written_whole_is_there_whole_or_not_at_all_after_a_crash() {
+    let payload = vec![5u8; 3 * PIECE_BYTES];
+    for seed in 0..40 {
+        let disk = MemDisk::new(seed);
+        // The last calls are the sync of the file, its renaming, and the sync of the folder.
+        disk.fail_after(seed % 8);
+        let write =
+            SyncedLog::write_whole(&disk, "votes", LogOptions::default(), &payload, &mut |_| {})
+                .and_then(|()| Ok(disk.sync()?));
+        let disk = disk.crash(seed);
+        let there = disk.open("votes").unwrap().is_some();
+        assert!(there || write.is_err(), "what was durable is there");
+        let (_, found) = open(&disk).unwrap();
+        assert_eq!(found.torn, None);
+        match there {
+            true => assert_eq!(found.records, [payload.clone()]),
+            false => assert!(found.records.is_empty()),
+        }
+    }
+}
+
+#[test]
+fn both_sides_of_the_limits_of_a_log_written_whole() {
+    let disk = MemDisk::new(0);
+    let options = LogOptions {
+        record_bytes_max: 10,
+        file_bytes_max: MAGIC_BYTES + HEADER_BYTES as u64 + 8,
+    };
+    let write = |bytes: usize, options| {
+        SyncedLog::write_whole(&disk, "a", options, &vec![1; bytes], &mut |_| {})
+    };
+    write(8, options).unwrap();
+    let error = write(9, options).unwrap_err();
+    assert!(matches!(error, LogError::Full { .. }), "{error}");
+    let roomy = LogOptions {
+        file_bytes_max: 1_000,
+        ..options
+    };
+    write(10, roomy).unwrap();
+    let error = write(11, roomy).unwrap_err();
+    assert!(matches!(error, LogError::RecordSize { .. }), "{error}");
+}

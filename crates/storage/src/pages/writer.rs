@@ -245,7 +245,12 @@ impl<'a> PageWriter<'a> {
             return Ok(());
         }
         if let Some(active) = self.state.active {
-            self.segment(active)?.file.append(&self.buffer)?;
+            let file = Arc::clone(&self.segment(active)?.file);
+            file.append(&self.buffer)?;
+            // Now, and not all of it with the sync: votes are synced on the same disk.
+            let len = self.state.usage.get(&active).map_or(0, |usage| usage.len);
+            let bytes = self.buffer.len() as u64;
+            file.write_out(len.saturating_sub(bytes), bytes);
         }
         self.buffer.clear();
         Ok(())

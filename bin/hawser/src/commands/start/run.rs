@@ -8,6 +8,7 @@ use hawser_ledger::Genesis;
 use hawser_network::{ListenerTls, NetworkConfig, NetworkHandle};
 use hawser_node::chain::{ChainHandle, ChainSetup};
 use hawser_node::config::{ChainSection, Loaded, NodeConfig, NodeMode, ReadsMode, SnapshotServe};
+use hawser_node::gate::Gate;
 use hawser_node::light::{LightLimits, LightReads, LightService};
 use hawser_node::snapshot::{SnapshotLimits, SnapshotService};
 use hawser_node::{Node, store};
@@ -341,7 +342,7 @@ async fn start_chains(
     }
     let (mut chains, mut keepers) = (Vec::new(), Vec::new());
     // All chains share them.
-    let threads = Threads::new(config.execution.threads);
+    let (threads, gate) = (Threads::new(config.execution.threads), Arc::default());
     for (section, key) in config.chains.iter().zip(votes) {
         let genesis = Arc::new(read_genesis(&section.genesis)?);
         check_key(&genesis, section, key.as_ref())?;
@@ -360,7 +361,7 @@ async fn start_chains(
             section,
             &genesis,
             (key, passphrase),
-            &threads,
+            (&threads, &gate),
             Observer::new(metrics, chain.clone(), refusals.clone(), blackbox),
         )?;
         joining::join(config, (&setup, &dir), node, (health, &chain)).await?;
@@ -526,7 +527,7 @@ fn setup(
     section: &ChainSection,
     genesis: &Arc<Genesis>,
     (key, passphrase): (Option<hawser_crypto::SecretKey>, &Passphrase),
-    threads: &Threads,
+    (threads, gate): (&Threads, &Arc<Gate>),
     observer: Observer,
 ) -> Result<ChainSetup> {
     let (disk, kv) = open_stores(config, section, genesis, passphrase)?;
@@ -540,6 +541,7 @@ fn setup(
         pool: config.pool.limits(),
         store: store::StoreOptions {
             threads: threads.clone(),
+            gate: Arc::clone(gate),
             ..config.store_options()
         },
         disk,

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hawser_ledger::state::StateError;
-use hawser_node::chain::ChainHandle;
+use hawser_node::chain::{ChainHandle, work_in_background};
 use hawser_node::config::SnapshotSection;
 use hawser_node::snapshot::{CreateOptions, Manifest, Pace, Shelf, SnapshotError, create};
 use hawser_node::store::StoreError;
@@ -71,6 +71,7 @@ pub(super) fn start(
     };
     let name = format!("snapshot-{}", genesis.chain_id);
     let thread = thread::Builder::new().name(name).spawn(move || {
+        work_in_background();
         while !work.stop.load(Ordering::Acquire) {
             work.look();
             thread::sleep(LOOK);
@@ -99,7 +100,7 @@ impl Work {
         self.last = Height(due);
         let made = self.make(&self.shelf, Some(Height(due)), false, &mut |_, _| {});
         let kept = made.and_then(|manifest| {
-            self.shelf.keep_newest(self.section.keep)?;
+            self.keep_newest(&self.shelf)?;
             Ok(manifest)
         });
         match kept {
@@ -113,6 +114,17 @@ impl Work {
             }
             Err(error) => tracing::error!(height = due, %error, "a snapshot that was due"),
         }
+    }
+
+    fn pace(&self) -> Pace {
+        let gate = Arc::clone(self.handle.store().gate());
+        Pace::behind(gate, self.section.bytes_per_s())
+    }
+
+    /// Removes what is more than is kept.
+    fn keep_newest(&self, shelf: &Shelf) -> std::result::Result<(), SnapshotError> {
+        let (pace, stop) = (self.pace(), || self.stop.load(Ordering::Acquire));
+        shelf.keep_newest(self.section.keep, &mut |bytes| pace.turn(bytes, &stop))
     }
 
     /// Makes one and says so in the log.
@@ -131,7 +143,7 @@ impl Work {
             &mut CreateOptions {
                 height,
                 all_blocks,
-                pace: Pace::of(self.section.bytes_per_s()),
+                pace: self.pace(),
                 progress,
                 stop: &stop,
             },
@@ -160,7 +172,7 @@ impl Work {
             let made = self.make(&shelf, None, request.all_blocks, &mut progress);
             let made = made.or_fail(Code::Failed)?;
             if request.to.is_none() {
-                shelf.keep_newest(self.section.keep).or_fail(Code::Failed)?;
+                self.keep_newest(&shelf).or_fail(Code::Failed)?;
             }
             Ok(made)
         });

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use hawser_node::chain::ChainHandle;
+use hawser_node::chain::{ChainHandle, work_in_background};
 use hawser_node::store::TierRules;
 
 use crate::exit::{Code, OrFail, Result};
@@ -47,7 +47,10 @@ pub(super) fn start(handle: &ChainHandle, rules: TierRules) -> Result<Option<Mov
     let stop = Arc::new(AtomicBool::new(false));
     let (handle, stopping) = (handle.clone(), Arc::clone(&stop));
     let name = format!("tier-{id}");
-    let work = move || move_all(&handle, rules, &|| stopping.load(Ordering::Acquire));
+    let work = move || {
+        work_in_background();
+        move_all(&handle, rules, &|| stopping.load(Ordering::Acquire));
+    };
     let thread = thread::Builder::new().name(name).spawn(work);
     let thread = Some(thread.context(Code::Failed, "cannot start a thread")?);
     Ok(Some(Mover { stop, thread }))
