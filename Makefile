@@ -16,6 +16,7 @@ RPC_PORT   ?= 8545
 P2P_PORT   ?= 9545
 SEEDS      ?= 100
 HOURS      ?= 1
+EACH       ?= 10
 SEED       ?= 1
 SURVIVAL   ?= $(TARGET_DIR)/release/hawser-survival
 BENCH_OUT  ?= target/bench
@@ -31,7 +32,7 @@ help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  up takes SUITE=intl|sm NODES=$(NODES) RPC_PORT=$(RPC_PORT) P2P_PORT=$(P2P_PORT) HOME_DIR=$(HOME_DIR);"
-	@echo "  simulate takes SEEDS=n FROM=seed JOBS=n; faults takes SEED=s; soak takes HOURS=n SEED=s NEXT=program; fuzz takes HOURS=n; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
+	@echo "  simulate takes SEEDS=n FROM=seed JOBS=n; faults takes SEED=s; soak takes HOURS=n SEED=s NEXT=program; fuzz takes HOURS=n, fuzz-short EACH=seconds; bench takes BENCH_OUT=folder and BENCH_ARGS='--workload erc20 …'."
 
 need-cargo:
 	@command -v $(firstword $(CARGO)) >/dev/null || { echo "make: cargo is missing. Install Rust 1.95 or newer from https://rustup.rs and try again." >&2; exit 2; }
@@ -135,12 +136,22 @@ faults: survival-build ## Faults on real processes and links; writes docs/report
 soak: survival-build ## Load, faults, upgrades, pruning and membership for HOURS from SEED; writes docs/reports/soak.md
 	HAWSER_BIN="$(abspath $(HAWSER))" $(SURVIVAL) soak --hours $(HOURS) --seed $(SEED) $(if $(NEXT),--next "$(NEXT)")
 
-.PHONY: mutations fuzz sbom
+.PHONY: mutations fuzz fuzz-build fuzz-short fuzz-keep sbom
+# With the features of the whole workspace, so that crates of others are built once for all tests.
 mutations: need-cargo need-cc ## A million damaged inputs for each decoder
-	HAWSER_MUTATIONS=$${HAWSER_MUTATIONS:-1000000} $(CARGO) test $(CARGO_FLAGS) -p hawser-hostile --test mutations
+	HAWSER_MUTATIONS=$${HAWSER_MUTATIONS:-1000000} $(CARGO) test $(CARGO_FLAGS) --workspace --test mutations -- --nocapture
 
 fuzz: need-cargo need-cc ## Coverage-guided fuzzing of each decoder for HOURS in all (default 1)
-	scripts/fuzz "$(or $(HOURS),1)"
+	CARGO="$(CARGO)" scripts/fuzz hours "$(HOURS)"
+
+fuzz-build: need-cargo need-cc
+	CARGO="$(CARGO)" scripts/fuzz build
+
+fuzz-short: need-cargo need-cc ## The same for EACH seconds per decoder (default 10), from the kept inputs
+	CARGO="$(CARGO)" scripts/fuzz short "$(EACH)"
+
+fuzz-keep: need-cargo need-cc ## Take what fuzzing has found into fuzz/corpus
+	CARGO="$(CARGO)" scripts/fuzz keep
 
 sbom: need-cargo ## Write the bill of materials (CycloneDX) and look at it
 	mkdir -p target/dist

@@ -59,6 +59,7 @@ pub mod sm2pke;
 pub mod sm2raw;
 mod suite;
 mod text;
+mod verdicts;
 
 pub use batch::{Check, verify_many};
 pub use error::{KeyError, NameError, SignatureError, VerifyError};
@@ -69,3 +70,4 @@ pub use secret::SecretKey;
 pub use signature::Signature;
 pub use sm2dsa::SM2_IDENTITY;
 pub use suite::Suite;
+pub use verdicts::RememberVerdicts;

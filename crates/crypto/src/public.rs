@@ -11,7 +11,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_primitives::{Address, B256, Domain};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{KeyError, Scheme, Signature, Suite, VerifyError, ed25519, secp, sm2dsa, text};
+use crate::{
+    KeyError, Scheme, Signature, Suite, VerifyError, ed25519, secp, sm2dsa, text, verdicts,
+};
 
 /// A public key: a valid point of full order, decoded once and cheap to clone.
 ///
@@ -150,16 +152,19 @@ impl PublicKey {
             });
         }
         let bytes = signature.as_bytes();
-        let good = match &self.0.point {
-            Point::Secp256k1(point) => secp::verify(point, message, bytes),
-            Point::Ed25519(key) => ed25519::verify(key, message, bytes),
-            Point::Sm2(key) => key.verify(message, bytes),
-        };
-        if good {
-            Ok(())
-        } else {
-            Err(VerifyError::Mismatch)
-        }
+        let question: [&[u8]; 4] = [&[self.scheme().tag()], self.as_bytes(), message, bytes];
+        verdicts::answer(&question, || {
+            let good = match &self.0.point {
+                Point::Secp256k1(point) => secp::verify(point, message, bytes),
+                Point::Ed25519(key) => ed25519::verify(key, message, bytes),
+                Point::Sm2(key) => key.verify(message, bytes),
+            };
+            if good {
+                Ok(())
+            } else {
+                Err(VerifyError::Mismatch)
+            }
+        })
     }
 }
 

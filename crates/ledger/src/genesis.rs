@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use borsh::{BorshDeserialize, BorshSerialize};
+use borsh::{BorshDeserialize, BorshSerialize, io};
 use hawser_crypto::Suite;
 use hawser_primitives::{
     Address, B256, Bytes, ChainId, Domain, Height, Time, U256, encode,
@@ -209,7 +209,23 @@ pub struct GenesisAccount {
     /// EVM code.
     pub code: Bytes,
     /// Storage.
+    #[borsh(deserialize_with = "ascending")]
     pub storage: BTreeMap<B256, B256>,
+}
+
+/// Reads a map as it is written, each key once and in ascending order: one genesis has one encoding.
+fn ascending<K, V, R>(reader: &mut R) -> io::Result<BTreeMap<K, V>>
+where
+    K: BorshDeserialize + Ord,
+    V: BorshDeserialize,
+    R: io::Read,
+{
+    let entries = Vec::<(K, V)>::deserialize_reader(reader)?;
+    if !entries.is_sorted_by(|(before, _), (after, _)| before < after) {
+        let text = "the keys of a map do not ascend";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(entries.into_iter().collect())
 }
 
 /// Everything that a chain starts from. Two nodes are on one chain when their genesis hashes agree.
@@ -233,6 +249,7 @@ pub struct Genesis {
     pub validators: Vec<GenesisValidator>,
     /// Accounts that exist from the start.
     #[serde(default)]
+    #[borsh(deserialize_with = "ascending")]
     pub accounts: BTreeMap<Address, GenesisAccount>,
     /// Who governs it; without, nobody does: everyone may do everything, and nothing can change.
     ///

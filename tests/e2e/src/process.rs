@@ -6,6 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -83,20 +84,24 @@ pub async fn hawser<A: AsRef<OsStr>>(arguments: &[A], limit: Duration) -> Result
     })
 }
 
-/// The first of `count` neighbouring ports that were all free a moment ago.
+/// The first of `count` neighbouring ports that were all free a moment ago. They lie below those that systems give to
+/// outgoing connections (Linux: from 32,768), so that no connection of a test takes one before its node does, and no row
+/// is given out twice by one process.
 ///
 /// # Errors
-/// When no such row is found in a fair number of tries.
+/// When no such row is found.
 pub fn free_ports(count: u16) -> Result<u16> {
-    for _ in 0..200 {
-        let base = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let Some(end) = base.checked_add(count) else {
-            continue;
-        };
-        let row: Vec<_> = (base..end)
-            .map_while(|port| TcpListener::bind(("127.0.0.1", port)).ok())
-            .collect();
-        if row.len() == usize::from(count) {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    const FROM: u32 = 10_000;
+    const ROWS: u32 = 200;
+    const ROW: u32 = 50;
+    ensure!(u32::from(count) <= ROW, "at most {ROW} ports");
+    // Test programs that run at the same time begin at different rows.
+    let start = std::process::id().wrapping_mul(37);
+    for _ in 0..ROWS {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        let base = u16::try_from(FROM + start.wrapping_add(given) % ROWS * ROW)?;
+        if (base..base + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
             return Ok(base);
         }
     }

@@ -1,7 +1,7 @@
 //! What reads bytes from outside, each as one function over bytes, with valid inputs to start from.
 //!
-//! For: the mutation tests beside this crate, and the targets of coverage-guided fuzzing in `fuzz/`, which call the same
-//! functions. Not for: production; nothing may depend on this crate but other tests.
+//! For: the mutation tests beside this crate, and the program of coverage-guided fuzzing (`examples/fuzzer.rs`), which
+//! call the same functions. Not for: production; nothing may depend on this crate but other tests.
 //!
 //! A target panics when something is wrong: the decoder panicked itself, or what it accepted does not encode to the
 //! bytes that it was read from, or an answer contradicts another.
@@ -16,10 +16,12 @@ pub mod mutate;
 mod seeds;
 mod targets;
 
+use std::{fs, io, path::Path};
+
 /// Something that reads bytes from outside.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// Its name, that of its file among the targets of `fuzz/`.
+    /// Its name, also that of its folder in `fuzz/corpus`.
     pub name: &'static str,
     /// Valid inputs.
     pub seeds: fn() -> Vec<Vec<u8>>,
@@ -40,6 +42,41 @@ impl Target {
     pub fn find(name: &str) -> Option<Self> {
         TARGETS.iter().find(|target| target.name == name).copied()
     }
+}
+
+/// Writes what coverage-guided fuzzing begins with: the valid inputs of every target into `seeds/TARGET/`, and its words,
+/// where it has some, into `words/TARGET` as a dictionary of libFuzzer's.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_inputs(folder: &Path) -> io::Result<()> {
+    let words = folder.join("words");
+    fs::create_dir_all(&words)?;
+    for target in TARGETS {
+        let seeds = folder.join("seeds").join(target.name);
+        fs::create_dir_all(&seeds)?;
+        for (n, seed) in (target.seeds)().iter().enumerate() {
+            fs::write(seeds.join(format!("seed-{n:02}")), seed)?;
+        }
+        if !target.words.is_empty() {
+            let lines: String = target.words.iter().map(|word| entry(word)).collect();
+            fs::write(words.join(target.name), lines)?;
+        }
+    }
+    Ok(())
+}
+
+/// A word as libFuzzer's dictionaries have it: in quotation marks, with everything but plain text by its number.
+fn entry(word: &str) -> String {
+    let escaped: String = word
+        .bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' => format!("\\{}", char::from(byte)),
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        })
+        .collect();
+    format!("\"{escaped}\"\n")
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -137,3 +174,15 @@ pub const TARGETS: &[Target] = &[
         targets::vote_log_recovery,
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn words_of_a_dictionary_are_escaped() {
+        assert_eq!(super::entry("null"), "\"null\"\n");
+        assert_eq!(
+            super::entry("a\"\\\n合"),
+            "\"a\\\"\\\\\\x0a\\xe5\\x90\\x88\"\n"
+        );
+    }
+}

@@ -22,6 +22,9 @@ use crate::random::Random;
 const WAIT_MS: u64 = 1_500;
 /// One request: a node that stands still does not hold its clients for longer.
 const REQUEST_LIMIT: Duration = Duration::from_millis(4_000);
+/// How long a client stays with another node after its own did not answer. Without going back all clients gather at
+/// one node after a few faults, and then say nothing about the chain while that one stands still.
+const AWAY: Duration = Duration::from_secs(10);
 /// How long a client tries before it calls the outcome unknown.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Registers for reads, writes and swaps.
@@ -106,6 +109,7 @@ impl Clients {
                 account: account(number, 0)?,
                 nonce: 0,
                 at: number as usize,
+                left: None,
                 last: 0,
                 random: Random::new(seed, u64::from(number)),
                 chain_id: bed.chain_id(),
@@ -155,7 +159,10 @@ struct Client {
     life: u32,
     account: Account,
     nonce: u64,
+    /// The node that it asks, counted on and on.
     at: usize,
+    /// Since when it has not asked its own node.
+    left: Option<Instant>,
     /// The value that it saw last, which swaps begin with.
     last: u64,
     random: Random,
@@ -267,6 +274,7 @@ impl Client {
 
     /// Offers the transaction to one node after the other until one has its receipt.
     async fn deliver(&mut self, raw: &str, hash: B256, what: What) -> Result<Outcome> {
+        self.go_home();
         let end = Instant::now() + PATIENCE;
         // Once a node may have taken it, a refusal elsewhere proves nothing.
         let mut exposed = false;
@@ -278,23 +286,37 @@ impl Client {
             }
             match asked {
                 Asked::Receipt(receipt) => return outcome(&receipt, what),
-                Asked::Refused(_) if exposed => self.at += 1,
+                Asked::Refused(_) if exposed => self.leave(),
                 Asked::Refused(reason) => {
                     refused += 1;
-                    self.at += 1;
+                    self.leave();
                     if refused > self.urls.len() {
                         return Ok(Outcome::Refused { reason });
                     }
                 }
-                Asked::Busy => self.at += 1,
+                Asked::Busy => self.leave(),
                 Asked::Taken | Asked::Silent => {
                     exposed = true;
-                    self.at += 1;
+                    self.leave();
                 }
             }
             sleep(Duration::from_millis(30)).await;
         }
         Ok(Outcome::Unknown)
+    }
+
+    /// Turns to the next node.
+    fn leave(&mut self) {
+        self.at += 1;
+        self.left.get_or_insert_with(Instant::now);
+    }
+
+    /// Back to its own node after [`AWAY`].
+    fn go_home(&mut self) {
+        if self.left.is_some_and(|since| since.elapsed() >= AWAY) {
+            self.at = self.number as usize;
+            self.left = None;
+        }
     }
 
     fn url(&self) -> &str {

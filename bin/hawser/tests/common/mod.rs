@@ -131,15 +131,19 @@ pub(crate) fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The first of so many ports that are free in a row.
+/// The first of so many ports that are free in a row. They lie below those that systems give to outgoing connections, so
+/// that no connection of a test takes one before its node does, and no row is given out twice by one process.
 pub(crate) fn free_ports(count: u16) -> u16 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    assert!(count <= 50, "rows are of 50 ports");
     let bind = |port| std::net::TcpListener::bind(("127.0.0.1", port));
-    for _ in 0..100 {
-        let first = bind(0).unwrap().local_addr().unwrap().port();
-        let Some(end) = first.checked_add(count) else {
-            continue;
-        };
-        if (first..end).all(|port| bind(port).is_ok()) {
+    // Test programs that run at the same time begin at different rows.
+    let start = std::process::id().wrapping_mul(37);
+    for _ in 0..200 {
+        let row = start.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % 200;
+        let first = 10_000 + u16::try_from(row).unwrap() * 50;
+        if (first..first + count).all(|port| bind(port).is_ok()) {
             return first;
         }
     }

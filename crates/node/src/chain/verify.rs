@@ -34,8 +34,8 @@ impl Verifier {
     #[must_use]
     pub fn new(store: Arc<ChainStore>) -> Self {
         Self {
+            seen: Mutex::new(Seen::new(store.verified_bytes())),
             store,
-            seen: Mutex::default(),
         }
     }
 

@@ -96,6 +96,9 @@ pub struct StoreOptions {
     pub gate: Arc<Gate>,
 }
 
+/// Least memory for transactions that were verified lately.
+const VERIFIED_BYTES_MIN: usize = 1024 * 1024;
+
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
@@ -196,6 +199,7 @@ pub struct ChainStore {
     unordered: Mutex<UnorderedWindow>,
     program_version: u32,
     keep_blocks: Option<u64>,
+    verified_bytes: usize,
     /// First height of which everything is kept.
     first: AtomicU64,
     /// Height of the state that a restart finds.
@@ -309,6 +313,7 @@ impl ChainStore {
             unordered: Mutex::new(UnorderedWindow::default()),
             program_version: options.program_version,
             keep_blocks: options.keep_blocks,
+            verified_bytes: options.state.value_cache_bytes.max(VERIFIED_BYTES_MIN),
             first: AtomicU64::new(first.0),
             durable: AtomicU64::new(flushed.0),
             pruning: Mutex::default(),
@@ -377,6 +382,11 @@ impl ChainStore {
     #[must_use]
     pub const fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// Memory for transactions that were verified lately, each half of them: as much as the cache of values.
+    pub(crate) const fn verified_bytes(&self) -> usize {
+        self.verified_bytes
     }
 
     /// Stores a final block; durable after [`Self::sync_blocks`]. Blocks come in order of height; one

@@ -11,8 +11,9 @@ use fjall::{
 use super::{Batch, Column, KeyValue, Kv, check_key, is_empty_range};
 use crate::KvError;
 
-/// Write buffer of each column in bytes. Four nodes on one machine must stay far below a gigabyte.
-const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Smallest and largest write buffer of a column in bytes; between them half of the block cache. Four nodes on one machine
+/// must stay far below a gigabyte, and what a node is given little memory for must not fill large buffers for hours.
+const MEMTABLE_BYTES: (u64, u64) = (2 * 1024 * 1024, 16 * 1024 * 1024);
 /// Bytes of journal after which the engine flushes the columns that hold it back.
 const JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 /// Smallest and largest block cache in bytes.
@@ -22,8 +23,8 @@ const OPEN_FILES: usize = 256;
 
 /// A store on disk: a log-structured merge tree (fjall 3), one key space per column.
 ///
-/// Memory is bounded by the cache, and by two write buffers of 16 MiB for each column that is
-/// written to heavily. An idle store holds a few megabytes.
+/// Memory is bounded by the cache, and by two write buffers for each column that is written to heavily: each half of the
+/// cache, 2 to 16 MiB. An idle store holds a few megabytes.
 pub struct FjallKv {
     database: Database,
     folder: PathBuf,
@@ -44,10 +45,11 @@ impl FjallKv {
             .worker_threads(1)
             .open()
             .map_err(|error| engine("open", &error))?;
+        let memtable = (cache_bytes / 2).clamp(MEMTABLE_BYTES.0, MEMTABLE_BYTES.1);
         let columns = columns
             .iter()
             .map(|&column| {
-                let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+                let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable);
                 let keyspace = database
                     .keyspace(column.0, options)
                     .map_err(|error| engine("open column", &error))?;

@@ -1,5 +1,0 @@
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    (hawser_hostile::Target::find("ledger").expect("a target").run)(input);
-});
