@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fjall::{
@@ -27,7 +26,6 @@ const OPEN_FILES: usize = 256;
 /// cache, 2 to 16 MiB. An idle store holds a few megabytes.
 pub struct FjallKv {
     database: Database,
-    folder: PathBuf,
     columns: BTreeMap<Column, Keyspace>,
     poisoned: AtomicBool,
 }
@@ -58,7 +56,6 @@ impl FjallKv {
             .collect::<Result<_, KvError>>()?;
         Ok(Self {
             database,
-            folder: path.to_owned(),
             columns,
             poisoned: AtomicBool::new(false),
         })
@@ -77,28 +74,6 @@ impl FjallKv {
             Err(KvError::Poisoned)
         } else {
             Ok(())
-        }
-    }
-
-    /// Syncs the newest journal beside the engine, which lets nobody write while it syncs it itself: so it finds
-    /// little left to do. An error that this meets the engine meets as well.
-    fn sync_ahead(&self) -> std::io::Result<()> {
-        let mut newest: Option<(u64, PathBuf)> = None;
-        for entry in std::fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let journal = path.extension().is_some_and(|kind| kind == "jnl");
-            let number = path
-                .file_stem()
-                .and_then(|stem| stem.to_str()?.parse().ok());
-            if let (true, Some(number)) = (journal, number)
-                && newest.as_ref().is_none_or(|(last, _)| *last < number)
-            {
-                newest = Some((number, path));
-            }
-        }
-        match newest {
-            Some((_, path)) => File::open(path)?.sync_data(),
-            None => Ok(()),
         }
     }
 
@@ -180,10 +155,6 @@ impl Kv for FjallKv {
 
     fn persist(&self) -> Result<(), KvError> {
         self.usable()?;
-        if let Err(error) = self.sync_ahead() {
-            // The journal may just have been replaced by a newer one. What is wrong with the disk the engine finds.
-            tracing::debug!(%error, "syncing the journal ahead");
-        }
         self.database
             .persist(PersistMode::SyncAll)
             .map_err(|error| self.poison("persist", &error))
