@@ -23,7 +23,8 @@ const OPEN_FILES: usize = 256;
 /// A store on disk: a log-structured merge tree (fjall 3), one key space per column.
 ///
 /// Memory is bounded by the cache, and by two write buffers for each column that is written to heavily: each half of the
-/// cache, 2 to 16 MiB. An idle store holds a few megabytes.
+/// cache with which the folder was made, 2 to 16 MiB (the engine writes a column's size down when it makes it). What the
+/// engine counts are keys and values; in memory they take twice that. An idle store holds a few megabytes.
 pub struct FjallKv {
     database: Database,
     columns: BTreeMap<Column, Keyspace>,
