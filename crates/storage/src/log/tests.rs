@@ -275,7 +275,7 @@ fn a_log_written_whole_is_there_whole_or_not_at_all_after_a_crash() {
         let (_, found) = open(&disk).unwrap();
         assert_eq!(found.torn, None);
         match there {
-            true => assert_eq!(found.records, [payload.clone()]),
+            true => assert_eq!(found.records, std::slice::from_ref(&payload)),
             false => assert!(found.records.is_empty()),
         }
     }
