@@ -71,7 +71,7 @@ status: ## Show the local network
 	$(HAWSER) status --home $(HOME_DIR)
 
 test: build clients-setup ## All tests: Rust, and real clients against the real binary
-	HAWSER_BIN="$(abspath $(HAWSER))" $(CARGO) test $(CARGO_FLAGS) --workspace
+	HAWSER_BIN="$(abspath $(HAWSER))" $(CARGO) test $(CARGO_FLAGS) --workspace --no-fail-fast
 
 .PHONY: clients-setup
 clients-setup: ## Install the pinned client libraries into tests/clients
