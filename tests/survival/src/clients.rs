@@ -286,20 +286,16 @@ impl Client {
             }
             match asked {
                 Asked::Receipt(receipt) => return outcome(&receipt, what),
-                Asked::Refused(_) if exposed => self.leave(),
-                Asked::Refused(reason) => {
+                Asked::Refused(reason) if !exposed => {
                     refused += 1;
-                    self.leave();
                     if refused > self.urls.len() {
                         return Ok(Outcome::Refused { reason });
                     }
                 }
-                Asked::Busy => self.leave(),
-                Asked::Taken | Asked::Silent => {
-                    exposed = true;
-                    self.leave();
-                }
+                Asked::Refused(_) | Asked::Busy => {}
+                Asked::Taken | Asked::Silent => exposed = true,
             }
+            self.leave();
             sleep(Duration::from_millis(30)).await;
         }
         Ok(Outcome::Unknown)
