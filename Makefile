@@ -160,7 +160,7 @@ sbom: need-cargo ## Write the bill of materials (CycloneDX) and look at it
 
 .PHONY: mutants
 mutants: need-cargo need-cc ## Break each safety rule on purpose; the simulation must notice
-	$(CARGO) test $(CARGO_FLAGS) -p hawser-simulation --features mutants --test mutants
+	$(CARGO) test $(CARGO_FLAGS) --workspace --features hawser-simulation/mutants --test mutants
 
 bench: build ## Measure, and write the report to BENCH_OUT
 	mkdir -p $(BENCH_OUT)
