@@ -200,6 +200,19 @@ impl NativeTransaction {
         Ok(transaction)
     }
 
+    /// Whether the raw bytes may be an unordered transaction: the byte that tells comes after the chain's id, the
+    /// scheme and the key, whose lengths are known.
+    pub(crate) fn may_be_unordered(raw: &[u8]) -> bool {
+        const SCHEME_AT: usize = 1 + size_of::<u64>();
+        const SEQUENTIAL: u8 = 0;
+        let tag = raw.get(SCHEME_AT);
+        let scheme = Scheme::ALL
+            .into_iter()
+            .find(|scheme| Some(&scheme.tag()) == tag);
+        let ordering = scheme.and_then(|scheme| raw.get(SCHEME_AT + 1 + scheme.public_key_len()));
+        ordering != Some(&SEQUENTIAL)
+    }
+
     /// Verifies the signature.
     pub fn verify(&self) -> Result<(), VerifyError> {
         self.body

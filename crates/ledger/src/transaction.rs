@@ -142,6 +142,17 @@ impl Transaction {
         })
     }
 
+    /// Whether a transaction may be one that [expires](Self::expires), by its raw bytes. Nothing is decoded, no key
+    /// decompressed: a node that starts asks this of all transactions of ten minutes. What cannot be told so may be.
+    #[must_use]
+    pub fn may_expire(raw: &[u8]) -> bool {
+        match raw.first() {
+            Some(&NATIVE_TRANSACTION_TYPE) => NativeTransaction::may_be_unordered(raw),
+            Some(&MULTISIG_TRANSACTION_TYPE) => true,
+            _ => false,
+        }
+    }
+
     /// Hash of a transaction by its raw bytes, which need not decode.
     #[must_use]
     pub fn hash_of(suite: Suite, raw: &[u8]) -> B256 {

@@ -5,7 +5,7 @@ use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Signature, TxKind};
 use hawser_crypto::{Scheme, SecretKey, Suite, secp};
 use hawser_ledger::{Call, Ordering, Transaction, TransactionError, UnsignedNative};
-use hawser_primitives::{Address, Bytes, ChainId, U256};
+use hawser_primitives::{Address, Bytes, ChainId, Time, U256};
 
 const CHAIN: ChainId = ChainId(7);
 
@@ -112,4 +112,48 @@ fn answers_are_those_of_one_by_one_in_the_same_order_whatever_the_hints() {
         assert!(alone.iter().filter(|answer| answer.is_err()).count() >= 20);
     }
     assert!(Transaction::verify_many(Vec::new(), CHAIN).is_empty());
+}
+
+/// A node that starts decodes the transactions only that may be replayed.
+#[test]
+fn what_may_expire_is_told_by_the_bytes_alone() {
+    for scheme in Scheme::ALL {
+        let key = key(scheme, 3);
+        let orderings = [
+            Ordering::Sequential { nonce: u64::MAX },
+            Ordering::Unordered {
+                expires: Time(0),
+                salt: 0,
+            },
+        ];
+        for ordering in orderings {
+            let body = UnsignedNative {
+                chain_id: CHAIN,
+                signer: key.public_key(),
+                ordering,
+                gas_limit: 1,
+                calls: vec![Call::Call {
+                    to: Address::ZERO,
+                    value: U256::ZERO,
+                    input: Bytes::new(),
+                }],
+            };
+            let raw: Bytes = body.sign(&key).encode_2718();
+            let decoded = Transaction::decode(Suite::Intl, raw.clone()).unwrap();
+            let expected = decoded.expires().is_some();
+            assert_eq!(
+                Transaction::may_expire(&raw),
+                expected,
+                "{scheme} {ordering:?}"
+            );
+            // What cannot be told may be.
+            assert!(Transaction::may_expire(&raw[..20]));
+        }
+    }
+    let key = key(Scheme::Secp256k1, 3);
+    assert!(!Transaction::may_expire(legacy(&key, None).raw()));
+    assert!(!Transaction::may_expire(eip1559(&key, CHAIN, 1).raw()));
+    assert!(!Transaction::may_expire(&[]));
+    // Of several signatures: it is decoded.
+    assert!(Transaction::may_expire(&[0x69, 0]));
 }

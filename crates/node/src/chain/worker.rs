@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     replica::{Audit, CheckedBlock, Event, Intake, Relayed},
-    store::{ChainStore, ExecutedBlock},
+    store::{ChainStore, ExecutedBlock, Upkeep},
 };
 
 /// How far threads step back where processors are scarce (the value of nice(2), from 0 to 19).
@@ -29,11 +29,9 @@ const VERIFY_NICE: i32 = 5;
 /// thread holds waits for its turn.
 const FLUSH_NICE: i32 = 10;
 
-/// Between two steps of pruning that no flush asks for: a backlog goes at five hundred blocks a
+/// Between two steps of upkeep that no flush asks for: what is to be dropped goes at five hundred blocks a
 /// second, and everything else has the disk in between.
-const PRUNE_PAUSE: Duration = Duration::from_millis(500);
-/// Such steps that are put off, one after the other, while the disk is late with syncs.
-const PRUNE_PUT_OFF_MAX: u32 = 8;
+const UPKEEP_PAUSE: Duration = Duration::from_millis(500);
 
 /// Submissions verified before the results are handed on.
 const BATCH: usize = 256;
@@ -239,32 +237,23 @@ fn collect(
     }
 }
 
-/// Writes state and indexes out beside execution, whenever enough has gathered, and drops what is
-/// not kept any more: a step after each flush, and a step each so often while there is more and
-/// nothing else to do.
+/// Writes state and indexes out beside execution, whenever enough has gathered, and does the rest of the
+/// store's upkeep in between.
 fn flush(context: &Context, due: &Receiver<Height>) {
-    let (mut more, mut put_off) = (true, 0u32);
+    let mut upkeep = Upkeep::default();
     loop {
-        let next = if more {
-            due.recv_timeout(PRUNE_PAUSE)
+        let next = if upkeep.has_more() {
+            due.recv_timeout(UPKEEP_PAUSE)
         } else {
             due.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
-        let flushed = match next {
-            Ok(height) => context.store.flush_to(height),
-            Err(RecvTimeoutError::Timeout)
-                if put_off < PRUNE_PUT_OFF_MAX && context.store.gate().is_strained() =>
-            {
-                put_off = put_off.saturating_add(1);
-                continue;
-            }
-            Err(RecvTimeoutError::Timeout) => Ok(()),
+        let done = match next {
+            Ok(height) => upkeep.flush(&context.store, height),
+            Err(RecvTimeoutError::Timeout) => upkeep.pause(&context.store),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        put_off = 0;
-        match flushed.and_then(|()| context.store.prune()) {
-            Ok(left) => more = left,
-            Err(error) => return (context.fail)(error.to_string()),
+        if let Err(error) = done {
+            return (context.fail)(error.to_string());
         }
     }
 }

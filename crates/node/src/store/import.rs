@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use hawser_execution::{ExecutionConfig, Executor, NativeRegistry};
 use hawser_ledger::{
-    ChainSettings, CommitteeChange, Genesis, Roots, SettingsSchedule,
+    BlockId, CommitteeChange, Genesis, Roots, SettingsSchedule, Transaction,
     state::{ExportPart, StateError, StateExport, StateLeaf, StateOptions, StateStore},
 };
 use hawser_primitives::{B256, Bytes, Height, encode};
 use hawser_storage::{Batch, Disk, Kv, MemDisk, MemKv, Segments};
 
 use super::{
-    BlockResult, ChainStore, ExecutedBlock, RECENT_HASHES, SEGMENTS, StoreError, StoreOptions,
-    index, unordered::UnorderedWindow, with_senders,
+    BlockResult, ChainStore, RECENT_HASHES, SEGMENTS, StoreError, StoreOptions, index,
+    unordered::UnorderedWindow,
 };
 use crate::{
     replica::CertifiedBlock,
@@ -114,7 +114,6 @@ impl ChainStore {
         let executor = Executor::new(ExecutionConfig::from(genesis.as_ref()), natives);
         let (blocks, _) = Segments::open(Arc::clone(&disk), SEGMENTS[0], options.segments)?;
         let (receipts, _) = Segments::open(Arc::clone(&disk), SEGMENTS[1], options.segments)?;
-        let settings = Arc::new(ChainSettings::of_genesis(genesis));
         while let Some(chunk) = source.blocks()? {
             let mut batch = Batch::default();
             for (certified, result) in chunk {
@@ -124,16 +123,14 @@ impl ChainStore {
                     continue;
                 };
                 receipts.append(at.0, &encode(&result))?;
-                let executed = ExecutedBlock {
+                let id = BlockId {
+                    height: at,
                     hash: certified.block.hash(suite),
-                    transactions: with_senders(suite, &certified.block, &result)?,
-                    block: Arc::new(certified.block),
-                    certificate: Some(Arc::new(certified.certificate)),
-                    // No row of the index depends on them.
-                    settings: Arc::clone(&settings),
-                    result: Arc::new(result),
                 };
-                index::put_block(kv.as_ref(), &mut batch, &executed, executor.natives())?;
+                let raws = certified.block.transactions.iter();
+                let hashes = raws.map(|raw| Transaction::hash_of(suite, raw));
+                let natives = executor.natives();
+                index::put_block(kv.as_ref(), &mut batch, id, hashes, &result, natives)?;
             }
             kv.write(batch)?;
         }

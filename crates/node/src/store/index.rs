@@ -4,12 +4,12 @@ use std::ops::Bound;
 
 use hawser_execution::NativeRegistry;
 use hawser_ledger::{
-    CommitteeChange, Log, Receipt, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state,
+    BlockId, CommitteeChange, Log, Receipt, Roots, SETTINGS_BYTES_MAX, SettingsEntry, state,
 };
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
 use hawser_storage::{Batch, Column, KeyForm, Kv};
 
-use super::{BlockResult, ExecutedBlock, StoreError};
+use super::{BlockResult, StoreError};
 
 /// Transaction hash → height (8), position in the block (4).
 const TRANSACTIONS: Column = Column("tx");
@@ -272,18 +272,16 @@ fn lookup_key(address: &Address, topic: &B256, height: Height, position: u32) ->
 pub(super) fn put_block(
     kv: &dyn Kv,
     batch: &mut Batch,
-    executed: &ExecutedBlock,
+    id: BlockId,
+    transactions: impl Iterator<Item = B256>,
+    result: &BlockResult,
     natives: &NativeRegistry,
 ) -> Result<(), StoreError> {
-    let height = executed.id().height;
+    let height = id.height;
     let at = height.0.to_be_bytes();
-    batch.put(BLOCKS, executed.hash.as_slice(), at);
-    put_roots(batch, &executed.result.roots);
-    let receipts = &executed.result.receipts;
-    for ((position, transaction), receipt) in
-        (0u32..).zip(executed.transactions.iter()).zip(receipts)
-    {
-        let hash = transaction.hash();
+    batch.put(BLOCKS, id.hash.as_slice(), at);
+    put_roots(batch, &result.roots);
+    for ((position, hash), receipt) in (0u32..).zip(transactions).zip(&result.receipts) {
         // A transaction can be ordered again after it was executed; then it is skipped, and its
         // place stays where it was executed.
         if !receipt.is_executed() && kv.get(TRANSACTIONS, hash.as_slice())?.is_some() {
@@ -292,13 +290,9 @@ pub(super) fn put_block(
         let value = [&at[..], &position.to_be_bytes()].concat();
         batch.put(TRANSACTIONS, hash.as_slice(), value);
     }
-    if executed.result.logs_bloom.iter().any(|byte| *byte != 0) {
-        batch.put(BLOOMS, at, executed.result.logs_bloom.clone());
-        let logs = executed
-            .result
-            .receipts
-            .iter()
-            .flat_map(|receipt| &receipt.logs);
+    if result.logs_bloom.iter().any(|byte| *byte != 0) {
+        batch.put(BLOOMS, at, result.logs_bloom.clone());
+        let logs = result.receipts.iter().flat_map(|receipt| &receipt.logs);
         for (position, log) in (0u32..).zip(logs) {
             let Log {
                 address, topics, ..

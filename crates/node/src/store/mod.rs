@@ -17,6 +17,7 @@ mod read;
 mod settings;
 mod tier;
 mod unordered;
+mod upkeep;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -63,6 +64,7 @@ pub use settings::COMMITTEE_CHANGES_MAX;
 use tier::has_cold;
 pub use tier::{MovedFile, TIER_AFTER_BLOCKS_MIN, TierRules};
 use unordered::UnorderedWindow;
+pub use upkeep::Upkeep;
 
 use crate::{
     Rules,
@@ -363,16 +365,24 @@ impl ChainStore {
         Ok(())
     }
 
-    /// Unordered transactions of the last minutes, so that none can be executed twice.
+    /// Unordered transactions of the last minutes, so that none can be executed twice. Blocks without any are not
+    /// decoded: the last minutes may be millions of transactions.
     fn rebuild_unordered(&self, head: &ExecutedBlock) -> Result<(), StoreError> {
         let now = head.block.header.time;
         let mut height = head.block.header.height;
         while height >= self.first_height() {
-            let block = self.load(height)?;
-            if UnorderedWindow::is_past(block.block.header.time, now) {
+            let CertifiedBlock { block, .. } = self.stored(height)?;
+            if UnorderedWindow::is_past(block.header.time, now) {
                 break;
             }
-            self.unordered.lock().add_block(self.suite, &block);
+            if block
+                .transactions
+                .iter()
+                .any(|raw| Transaction::may_expire(raw))
+            {
+                let block = self.load(height)?;
+                self.unordered.lock().add_block(self.suite, &block);
+            }
             height = height.back(1);
         }
         Ok(())
@@ -478,7 +488,9 @@ impl ChainStore {
         index::put_block(
             self.kv.as_ref(),
             &mut batch,
-            &executed,
+            executed.id(),
+            executed.transactions.iter().map(|one| one.hash()),
+            &executed.result,
             self.executor.natives(),
         )?;
         let slot = StateKey::Storage(SETTINGS_ACCOUNT, SETTINGS_SLOT);

@@ -93,6 +93,18 @@ impl ChainStore {
         Ok(next == end && end < wanted || bytes >= STEP_BYTES)
     }
 
+    /// Whether a pruned node's state holds so much waste that [`Self::compact`] is worth while. An archive is
+    /// mostly blocks and leaves it at what flushes reclaim.
+    #[must_use]
+    pub fn is_compaction_due(&self) -> bool {
+        self.keep_blocks.is_some() && self.state.is_compaction_due()
+    }
+
+    /// Takes some of the waste out of the state's files. Says whether there may be more.
+    pub fn compact(&self) -> Result<bool, StoreError> {
+        Ok(self.state.compact()?)
+    }
+
     fn drop_files(&self, first: Height) -> Result<(), StoreError> {
         self.blocks.drop_before(first.0)?;
         self.receipts.drop_before(first.0)?;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::maker::{add, grow, open, options, transaction_of};
+use crate::maker::{add, grow, open, options, transaction_of, transfers};
 use hawser_crypto::Suite;
-use hawser_ledger::Transaction;
+use hawser_ledger::{Transaction, state::StateOptions};
 use hawser_node::{
     replica::PeerMessage,
-    store::{ChainStore, KEEP_BLOCKS_MIN, StoreError},
+    store::{ChainStore, KEEP_BLOCKS_MIN, StoreError, StoreOptions, Upkeep},
 };
 use hawser_primitives::{Height, encode};
-use hawser_storage::{Disk, Kv, MemDisk, MemKv};
+use hawser_storage::{Disk, Kv, MemDisk, MemKv, PageStoreOptions};
 
 const LENGTH: u64 = 1_700;
 const SEGMENT_BYTES: u64 = 32 * 1024;
@@ -215,4 +215,59 @@ fn a_state_that_is_gone_cannot_be_made_from_blocks_that_are_gone() {
         matches!(refused.err().unwrap(), StoreError::Unreachable { state: Height(0), first: f }
             if f <= first)
     );
+}
+
+/// The state's files of a pruned node that has nothing else to do come near what is live in them, an archive's stay.
+#[test]
+fn upkeep_takes_the_waste_out_of_a_pruned_state_once_nothing_is_left_to_drop() {
+    let (disk, kv) = (MemDisk::new(3), Arc::new(MemKv::new()));
+    let start = |keep| {
+        let base = options(SEGMENT_BYTES, keep);
+        let options = StoreOptions {
+            state: StateOptions {
+                pages: PageStoreOptions {
+                    segment_bytes_min: 16 * 1024,
+                    ..PageStoreOptions::default()
+                },
+                ..base.state
+            },
+            ..base
+        };
+        let kv: Arc<dyn Kv> = Arc::<MemKv>::clone(&kv);
+        open(Arc::new(disk.clone()), kv, options).unwrap()
+    };
+    let rest = |store: &ChainStore| {
+        let mut upkeep = Upkeep::default();
+        upkeep.flush(store, store.certified_state_height()).unwrap();
+        let mut pauses = 0;
+        while upkeep.has_more() {
+            upkeep.pause(store).unwrap();
+            pauses += 1;
+            assert!(pauses < 1_000, "it ends");
+        }
+    };
+    let bytes = || {
+        let files = disk.list().unwrap();
+        let pages = files.iter().filter(|(name, _)| name.ends_with(".pag"));
+        pages.map(|(_, len)| len).sum::<u64>()
+    };
+    let store = start(None);
+    for height in 0..KEEP_BLOCKS_MIN + 400 {
+        add(&store, transfers(height * 8, 8), 1_000).unwrap();
+    }
+    rest(&store);
+    let (before, live) = (bytes(), store.live_state_bytes());
+    assert!(before > live * 130 / 100, "{before} bytes, {live} live");
+    let head = store.head().id();
+    drop(store);
+    let store = start(Some(KEEP_BLOCKS_MIN));
+    rest(&store);
+    assert!(store.first_height() > Height(1), "dropping comes first");
+    let (after, live) = (bytes(), store.live_state_bytes());
+    assert!(
+        after <= live * 110 / 100 + 48 * 1024,
+        "{after} bytes, {live} live"
+    );
+    drop(store);
+    assert_eq!(start(Some(KEEP_BLOCKS_MIN)).head().id(), head);
 }

@@ -15,7 +15,8 @@
 //!
 //! Waste is reclaimed by moving what is still live out of the segment that has least of it, a bounded
 //! number of bytes with each commit. Segments are removed once the commit that no longer names them
-//! is durable. Disk space stays below 1.75 times what is live (in steady use), and a constant.
+//! is durable. Disk space stays below 1.75 times what is live (in steady use), and a constant. An owner
+//! that has time to spare compacts further.
 
 mod journal;
 mod recover;
@@ -45,8 +46,12 @@ const ADVICE: &str = "check the disk; then stop the node, move the files of this
                       with the same word) away and start it again: state is made anew from the \
                       blocks";
 
-/// Reclaiming begins when the segments are this many hundredths of what is live in them.
+/// A commit reclaims when the segments are this many hundredths of what is live in them.
 const RECLAIM_ABOVE: u64 = 175;
+/// Compaction is worth while from so many hundredths on …
+const COMPACT_FROM: u64 = 125;
+/// … and goes on down to these. The two are apart so that little waste is not moved about all the time.
+const COMPACT_TO: u64 = 110;
 
 /// Where a page stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -218,6 +223,21 @@ impl State {
             marks.clear(place.offset);
         }
     }
+
+    /// Whether the segments are more than so many hundredths of what is live in them, and a constant. Segments
+    /// with nothing live do not count: the next commit drops them.
+    fn is_above(&self, hundredths: u64, options: &PageStoreOptions) -> bool {
+        let (mut bytes, mut live) = (0u64, 0u64);
+        for usage in self.usage.values().filter(|usage| usage.live > 0) {
+            bytes = bytes.saturating_add(usage.len);
+            live = live.saturating_add(usage.live);
+        }
+        let slack = options.segment_bytes_min.saturating_mul(2);
+        bytes
+            > (live / 100)
+                .saturating_mul(hundredths)
+                .saturating_add(slack)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -341,7 +361,8 @@ impl PageStore {
         Ok(PageWriter::new(self, state))
     }
 
-    /// Makes the last commit durable, and removes the segments that it no longer names.
+    /// Makes the last commit durable, and removes the segments that it no longer names. Not before the owner
+    /// knows the new places: who asks for an old one gets nothing from then on.
     pub fn persist(&self) -> Result<(), LogError> {
         let mut state = self.state.lock();
         self.usable()?;
@@ -363,6 +384,19 @@ impl PageStore {
         self.holds.fetch_sub(1, Ordering::AcqRel);
     }
 
+    /// Whether [`PageWriter::compact`] is worth while: the segments are more than 1.25 times what is live
+    /// in them, and nobody holds earlier pages.
+    #[must_use]
+    pub fn is_compaction_due(&self) -> bool {
+        !self.is_held() && self.state.lock().is_above(COMPACT_FROM, &self.options)
+    }
+
+    /// Whether there was a [`Self::hold`] without its [`Self::release`]: emptied segments stay until then.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holds.load(Ordering::Acquire) > 0
+    }
+
     /// What the segments hold at the moment.
     #[must_use]
     pub fn usage(&self) -> PageUsage {
@@ -376,7 +410,7 @@ impl PageStore {
     }
 
     fn remove_doomed(&self, state: &mut State) -> Result<(), LogError> {
-        if self.holds.load(Ordering::Acquire) > 0 {
+        if self.is_held() {
             return Ok(());
         }
         for number in std::mem::take(&mut state.doomed) {

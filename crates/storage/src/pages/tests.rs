@@ -77,21 +77,15 @@ impl Owner {
         }
         let most = 2 * writer.appended_bytes() + 1024;
         let moved = writer.reclaim(most)?;
-        for PageMove { tag, from, to } in &moved {
-            assert_eq!(places.insert(*tag, *to), Some(*from));
-            parts.push(entry(*tag, Some(*to)));
-        }
-        let meta = height.to_le_bytes();
-        if writer.index_due() {
-            let all = places.iter().map(|(key, place)| entry(*key, Some(*place)));
-            writer.commit(
-                PageIndex::Whole(&mut all.collect::<Vec<_>>().into_iter()),
-                &meta,
-            )?;
-        } else {
-            writer.commit(PageIndex::Changes(&mut parts.into_iter()), &meta)?;
-        }
-        self.places = places;
+        self.places = end(writer, &moved, places, parts, height)?;
+        Ok(moved.len())
+    }
+
+    /// A step of compaction, for the same height.
+    fn compact(&mut self, height: u64, bytes_max: u64) -> Result<usize, LogError> {
+        let mut writer = self.store.write()?;
+        let moved = writer.compact(bytes_max)?;
+        self.places = end(writer, &moved, self.places.clone(), Vec::new(), height)?;
         Ok(moved.len())
     }
 
@@ -101,6 +95,31 @@ impl Owner {
         };
         self.places.iter().map(read).collect()
     }
+}
+
+/// Ends a commit; where pages stand then.
+fn end(
+    writer: PageWriter<'_>,
+    moved: &[PageMove],
+    mut places: BTreeMap<u64, PagePlace>,
+    mut parts: Vec<Vec<u8>>,
+    height: u64,
+) -> Result<BTreeMap<u64, PagePlace>, LogError> {
+    for PageMove { tag, from, to } in moved {
+        assert_eq!(places.insert(*tag, *to), Some(*from));
+        parts.push(entry(*tag, Some(*to)));
+    }
+    let meta = height.to_le_bytes();
+    if writer.index_due() {
+        let all = places.iter().map(|(key, place)| entry(*key, Some(*place)));
+        writer.commit(
+            PageIndex::Whole(&mut all.collect::<Vec<_>>().into_iter()),
+            &meta,
+        )?;
+    } else {
+        writer.commit(PageIndex::Changes(&mut parts.into_iter()), &meta)?;
+    }
+    Ok(places)
 }
 
 fn changes(seed: &mut Seed, keys: usize, count: usize) -> BTreeMap<u64, Option<Vec<u8>>> {
@@ -126,6 +145,7 @@ fn apply(contents: &mut Contents, changes: &BTreeMap<u64, Option<Vec<u8>>>) {
 #[derive(Clone, Debug)]
 enum Step {
     Commit(u64),
+    Compact(u64),
     Persist,
     Reopen,
     Crash(u64),
@@ -137,6 +157,7 @@ proptest! {
     fn a_crash_leaves_a_commit_that_is_not_older_than_the_last_durable_one(
         steps in prop::collection::vec(prop_oneof![
             6 => any::<u64>().prop_map(Step::Commit),
+            2 => (1..20_000u64).prop_map(Step::Compact),
             2 => Just(Step::Persist),
             1 => Just(Step::Reopen),
             1 => any::<u64>().prop_map(Step::Crash),
@@ -155,6 +176,9 @@ proptest! {
                     apply(&mut contents, &changes);
                     owner.commit(recorded.len() as u64, &changes).unwrap();
                     recorded.push(contents);
+                }
+                Step::Compact(bytes) => {
+                    owner.compact(recorded.len() as u64 - 1, bytes).unwrap();
                 }
                 Step::Persist => {
                     owner.store.persist().unwrap();
@@ -269,6 +293,85 @@ fn what_is_replaced_is_reclaimed_and_what_is_live_stays_readable() {
     }
     assert!(moved > 1000, "{moved} pages moved");
     assert!(journals > 5, "{journals} journals");
+}
+
+#[test]
+fn a_page_that_moved_is_where_it_was_until_the_owner_asks_for_durability() {
+    // A whole index, which is durable at once, and changes.
+    for whole in [true, false] {
+        let (mut owner, _) = Owner::open(Arc::new(MemDisk::new(1))).unwrap();
+        let mut random = Seed::new(5);
+        for height in 0..100 {
+            let changes = changes(&mut random, 900, 60);
+            owner.commit(height, &changes).unwrap();
+        }
+        owner.store.persist().unwrap();
+        let mut writer = owner.store.write().unwrap();
+        let moved = writer.compact(u64::MAX).unwrap();
+        assert!(moved.len() > 10, "{} pages moved", moved.len());
+        let mut places = owner.places.clone();
+        places.extend(moved.iter().map(|page| (page.tag, page.to)));
+        let all = places.iter().map(|(key, place)| entry(*key, Some(*place)));
+        let mut all = all.collect::<Vec<_>>().into_iter();
+        let index = if whole {
+            PageIndex::Whole(&mut all)
+        } else {
+            PageIndex::Changes(&mut all)
+        };
+        writer.commit(index, &99u64.to_le_bytes()).unwrap();
+        owner.places = places;
+        for page in &moved {
+            assert!(
+                owner.store.read(page.from).unwrap().is_some(),
+                "whole: {whole}"
+            );
+        }
+        owner.store.persist().unwrap();
+        let gone = moved
+            .iter()
+            .any(|page| owner.store.read(page.from).unwrap().is_none());
+        assert!(gone, "whole: {whole}");
+        owner.contents().unwrap();
+    }
+}
+
+#[test]
+fn compaction_goes_on_until_little_waste_is_left_and_leaves_every_page_readable() {
+    let disk = MemDisk::new(3);
+    let (mut owner, _) = Owner::open(Arc::new(disk.clone())).unwrap();
+    let mut contents = Contents::new();
+    let mut random = Seed::new(5);
+    for height in 0..200 {
+        let changes = changes(&mut random, 900, 60);
+        apply(&mut contents, &changes);
+        owner.commit(height, &changes).unwrap();
+    }
+    owner.store.persist().unwrap();
+    let before = owner.store.usage();
+    assert!(owner.store.is_compaction_due(), "{before:?}");
+    // Who relies on earlier pages keeps the files, so there is nothing to gain.
+    owner.store.hold();
+    assert!(!owner.store.is_compaction_due());
+    owner.store.release();
+    let mut steps = 0;
+    while owner.compact(199, 8_000).unwrap() > 0 {
+        owner.store.persist().unwrap();
+        assert_eq!(owner.contents().unwrap(), contents);
+        steps += 1;
+        assert!(steps < 200, "it ends");
+    }
+    assert!(steps > 2, "a bounded number of bytes at a time: {steps}");
+    let after = owner.store.usage();
+    assert_eq!(after.live_bytes, before.live_bytes);
+    let bound = after.live_bytes * 110 / 100 + 3 * SMALL.segment_bytes_min;
+    assert!(
+        after.bytes <= bound && after.bytes < before.bytes,
+        "{after:?}"
+    );
+    assert!(!owner.store.is_compaction_due());
+    drop(owner);
+    let (owner, height) = Owner::open(Arc::new(disk)).unwrap();
+    assert_eq!((owner.contents().unwrap(), height), (contents, Some(199)));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use parking_lot::MutexGuard;
 
 use super::journal::{Commit, Journal};
 use super::{
-    PAGE_BYTES_MAX, PagePlace, PageStore, RECLAIM_ABOVE, SEGMENT_MAGIC, Segment, State, Usage,
-    corrupt,
+    COMPACT_TO, PAGE_BYTES_MAX, PagePlace, PageStore, RECLAIM_ABOVE, SEGMENT_MAGIC, Segment, State,
+    Usage, corrupt,
 };
 use crate::LogError;
 use crate::log::create_durable;
@@ -113,10 +113,21 @@ impl<'a> PageWriter<'a> {
     /// Moves live pages out of the segments with most waste, reading about `bytes_max` bytes. What
     /// this commit replaces must have been retired before.
     pub fn reclaim(&mut self, bytes_max: u64) -> Result<Vec<PageMove>, LogError> {
+        self.empty_segments(bytes_max, RECLAIM_ABOVE)
+    }
+
+    /// The same for times at which nobody waits: goes on until the segments are 1.10 times what is live in
+    /// them. Moves nothing when that is reached.
+    pub fn compact(&mut self, bytes_max: u64) -> Result<Vec<PageMove>, LogError> {
+        self.empty_segments(bytes_max, COMPACT_TO)
+    }
+
+    fn empty_segments(&mut self, bytes_max: u64, above: u64) -> Result<Vec<PageMove>, LogError> {
         let mut moved = Vec::new();
         let mut read = 0u64;
         while read < bytes_max {
-            let Some((number, offset)) = self.state.reclaiming.or_else(|| self.victim()) else {
+            let Some((number, offset)) = self.state.reclaiming.or_else(|| self.victim(above))
+            else {
                 break;
             };
             let end = self.state.usage.get(&number).map_or(0, |usage| usage.len);
@@ -149,7 +160,8 @@ impl<'a> PageWriter<'a> {
     }
 
     /// Makes the pages durable, then adds the commit, which is durable after
-    /// [`PageStore::persist`], or at once if it holds the whole index.
+    /// [`PageStore::persist`], or at once if it holds the whole index. Pages that it moved or replaced can be
+    /// read where they stood until then as well: readers learn of their new places from the owner, later.
     pub fn commit(mut self, index: PageIndex<'_>, meta: &[u8]) -> Result<(), LogError> {
         self.write_buffer()?;
         self.sync_active()?;
@@ -198,7 +210,7 @@ impl<'a> PageWriter<'a> {
         if let Some(old) = old {
             files.disk.remove(&files.journal_name(old))?;
         }
-        self.store.remove_doomed(&mut self.state)
+        Ok(())
     }
 
     /// The segment to append to, if there is one that is not full.
@@ -271,18 +283,11 @@ impl<'a> PageWriter<'a> {
     }
 
     /// The full segment with the largest share of waste, if there is too much waste in all.
-    fn victim(&self) -> Option<(u32, u64)> {
-        let usage = &self.state.usage;
-        let sum = |of: fn(&Usage) -> u64| usage.values().map(of).fold(0, u64::saturating_add);
-        let (bytes, live) = (sum(|usage| usage.len), sum(|usage| usage.live));
-        let slack = self.store.options.segment_bytes_min.saturating_mul(2);
-        if bytes
-            <= (live / 100)
-                .saturating_mul(RECLAIM_ABOVE)
-                .saturating_add(slack)
-        {
+    fn victim(&self, above: u64) -> Option<(u32, u64)> {
+        if !self.state.is_above(above, &self.store.options) {
             return None;
         }
+        let usage = &self.state.usage;
         usage
             .iter()
             .filter(|(number, usage)| **number < self.first && usage.live > 0)

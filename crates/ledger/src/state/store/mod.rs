@@ -297,6 +297,9 @@ impl StateStore {
 
     /// Makes everything flushed durable.
     pub fn persist(&self) -> Result<(), StateError> {
+        // Not within a flush of another thread, which has moved pages and not said so yet: their files would go
+        // while readers look for them there.
+        let _flushing = self.inner.flushing.lock();
         self.inner.usable()?;
         let base = self.inner.overlay.read().base.clone();
         let done = self.inner.kv.persist();
@@ -306,6 +309,21 @@ impl StateStore {
         let from = base.map_or(0, |base| base.history_from.0);
         self.inner.durable_from.fetch_max(from, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Whether [`Self::compact`] is worth while: the page files are more than 1.25 times what is live in
+    /// them, and no export holds them.
+    #[must_use]
+    pub fn is_compaction_due(&self) -> bool {
+        self.inner.pages.is_compaction_due()
+    }
+
+    /// Moves live pages out of files that hold waste, for about 4 MiB of these, durably; says whether there may be
+    /// more, which is so until the files are 1.10 times what is live in them. Heights, roots and proofs stay.
+    ///
+    /// For times at which nobody waits: it writes what no block asks for. May run beside a commit.
+    pub fn compact(&self) -> Result<bool, StateError> {
+        self.inner.compact()
     }
 
     /// What the page files hold.

@@ -1,4 +1,4 @@
-//! The part of a flush that writes pages.
+//! The part of a flush that writes pages, and moving them together between flushes.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,12 @@ use crate::state::trunk::{Bucket, Kind, NodeRef, Position};
 const RECLAIM_PER_BYTE: u64 = 2;
 /// … and a few in any case.
 const RECLAIM_BYTES_MIN: u64 = 256 * 1024;
+/// Bytes of old segments read in one step of compaction.
+const COMPACT_BYTES: u64 = 4 * 1024 * 1024;
 /// Nodes looked at or changed under one lock, so that nobody waits long.
 const NODES_AT_ONCE: usize = 512;
 
-/// What a flush does with the pages of the heights that it moves.
+/// What a flush does with the pages of the heights that it moves. A step of compaction has none.
 #[derive(Default)]
 struct Plan {
     /// Buckets to write, in order of their places in the tree.
@@ -26,13 +28,44 @@ struct Plan {
     gone: Vec<(PagePlace, Position)>,
     /// The tree at the base to come.
     node: NodeRef,
+    /// Waste is reclaimed down to little.
+    compacts: bool,
 }
 
 impl Inner {
     /// Writes the pages that changed up to the base to come, and makes it the base.
     pub(super) fn flush_pages(&self, base: Base) -> Result<(), StateError> {
         let plan = self.plan(&base);
-        let written = self.write_pages(&base, &plan);
+        self.apply(&plan, base)?;
+        Ok(())
+    }
+
+    /// Moves some live pages out of files that hold waste, durably, and changes nothing else. Says whether any
+    /// moved.
+    pub(super) fn compact(&self) -> Result<bool, StateError> {
+        let _flushing = self.flushing.lock();
+        self.usable()?;
+        let (node, base) = {
+            let overlay = self.overlay.read();
+            (overlay.base_node, overlay.base.clone())
+        };
+        let Some(base) = base.filter(|_| !self.pages.is_held()) else {
+            return Ok(false);
+        };
+        let plan = Plan {
+            node,
+            compacts: true,
+            ..Plan::default()
+        };
+        let moved = self.apply(&plan, base)?;
+        let done = self.pages.persist();
+        self.durable_pages(done)?;
+        Ok(moved > 0)
+    }
+
+    /// Does what is planned, in a commit for the base. Returns how many pages have another place.
+    fn apply(&self, plan: &Plan, base: Base) -> Result<usize, StateError> {
+        let written = self.write_pages(&base, plan);
         let written = self.durable_pages(written)?;
         // From here on the pages can be read from where they stand.
         for chunk in written.chunks(NODES_AT_ONCE) {
@@ -45,7 +78,7 @@ impl Inner {
         let mut overlay = self.overlay.write();
         overlay.base_node = plan.node;
         overlay.base = Some(base);
-        Ok(())
+        Ok(written.len())
     }
 
     fn plan(&self, base: &Base) -> Plan {
@@ -70,6 +103,7 @@ impl Inner {
             write,
             gone: gone.iter().filter_map(stored).collect(),
             node: overlay.node(base.height).unwrap_or_default(),
+            compacts: false,
         }
     }
 
@@ -102,9 +136,12 @@ impl Inner {
             );
             written.insert(*id, place);
         }
-        let most = writer.appended_bytes().saturating_mul(RECLAIM_PER_BYTE);
-        let most = most.saturating_add(RECLAIM_BYTES_MIN);
-        let moved = writer.reclaim(most)?;
+        let moved = if plan.compacts {
+            writer.compact(COMPACT_BYTES)?
+        } else {
+            let most = writer.appended_bytes().saturating_mul(RECLAIM_PER_BYTE);
+            writer.reclaim(most.saturating_add(RECLAIM_BYTES_MIN))?
+        };
         let mut places = BTreeMap::new();
         for chunk in moved.chunks(NODES_AT_ONCE) {
             let overlay = self.overlay.read();
