@@ -371,16 +371,13 @@ impl ChainStore {
         let now = head.block.header.time;
         let mut height = head.block.header.height;
         while height >= self.first_height() {
-            let CertifiedBlock { block, .. } = self.stored(height)?;
-            if UnorderedWindow::is_past(block.header.time, now) {
+            let stored = self.stored(height)?;
+            if UnorderedWindow::is_past(stored.block.header.time, now) {
                 break;
             }
-            if block
-                .transactions
-                .iter()
-                .any(|raw| Transaction::may_expire(raw))
-            {
-                let block = self.load(height)?;
+            let mut raws = stored.block.transactions.iter();
+            if raws.any(|raw| Transaction::may_expire(raw)) {
+                let block = self.with_result(stored)?;
                 self.unordered.lock().add_block(self.suite, &block);
             }
             height = height.back(1);
@@ -609,7 +606,13 @@ impl ChainStore {
     }
 
     fn load(&self, height: Height) -> Result<Arc<ExecutedBlock>, StoreError> {
-        let CertifiedBlock { block, certificate } = self.stored(height)?;
+        self.with_result(self.stored(height)?)
+    }
+
+    /// A stored block with what executing it gave, its transactions decoded.
+    fn with_result(&self, stored: CertifiedBlock) -> Result<Arc<ExecutedBlock>, StoreError> {
+        let CertifiedBlock { block, certificate } = stored;
+        let height = block.header.height;
         let result = self.result(height)?;
         let transactions = with_senders(self.suite, &block, &result)?;
         Ok(Arc::new(ExecutedBlock {
