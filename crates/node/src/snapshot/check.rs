@@ -1,16 +1,20 @@
 //! Checks of single chunks. Each needs the manifest, which was checked before, and nothing else but
 //! the chunks before it in the same part of the state.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use alloy_primitives::Bloom;
 use hawser_crypto::Suite;
 use hawser_ledger::{
-    CertifiedHeader, LightClient, Outcome, Roots, receipts_root,
+    CertifiedHeader, Genesis, LightClient, Outcome, Roots, receipts_root,
     state::{Account, StateLeaf, part_hash},
 };
 use hawser_primitives::{B256, Bytes, Height, decode_exact, limits::UNORDERED_LIFETIME_MS_MAX};
 
+use parking_lot::Mutex;
+
 use super::{
-    BlocksChunk, CHUNK_BYTES_MAX, Content, Manifest, SnapshotError, StatePart, StoredBlock,
+    BlocksChunk, CHUNK_BYTES_MAX, ChunkId, Content, Manifest, SnapshotError, StatePart, StoredBlock,
 };
 
 /// Bytes of the value of an account, and of a storage slot.
@@ -27,6 +31,15 @@ pub fn check_state(
     part: &StatePart,
     bytes: &[u8],
 ) -> Result<Vec<StateLeaf>, SnapshotError> {
+    let leaves = read_state(part, bytes)?;
+    if part_hash(suite, &part.part, &leaves) != Some(part.part.hash) {
+        return wrong("a chunk of state does not lead to the certified root");
+    }
+    Ok(leaves)
+}
+
+/// The same without the check that the leaves lead to the hash of the part.
+pub(super) fn read_state(part: &StatePart, bytes: &[u8]) -> Result<Vec<StateLeaf>, SnapshotError> {
     if bytes.len() != part.bytes as usize {
         return wrong(format!(
             "a chunk of state has {} bytes where the manifest says {}",
@@ -34,15 +47,10 @@ pub fn check_state(
             part.bytes
         ));
     }
-    let leaves: Vec<StateLeaf> =
-        decode_exact(bytes, CHUNK_BYTES_MAX).map_err(|source| SnapshotError::Decode {
-            what: "a chunk of state",
-            source,
-        })?;
-    if part_hash(suite, &part.part, &leaves) != Some(part.part.hash) {
-        return wrong("a chunk of state does not lead to the certified root");
-    }
-    Ok(leaves)
+    decode_exact(bytes, CHUNK_BYTES_MAX).map_err(|source| SnapshotError::Decode {
+        what: "a chunk of state",
+        source,
+    })
 }
 
 /// The hash of content that a value of the state may name.
@@ -58,7 +66,7 @@ pub(super) fn named_by(value: &Bytes) -> Option<B256> {
 }
 
 /// Checks the chunks of content of one part of the state, in their order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Contents {
     suite: Suite,
     /// Hashes that the leaves name, in order.
@@ -69,6 +77,8 @@ pub struct Contents {
     naming: Vec<Bytes>,
     /// Hashes of what has come, in order.
     seen: Vec<B256>,
+    /// Number of chunks that have come.
+    chunks: u32,
 }
 
 impl Contents {
@@ -89,6 +99,7 @@ impl Contents {
             code: sorted(code.filter_map(named_by).collect()),
             naming: Vec::new(),
             seen: Vec::new(),
+            chunks: 0,
         }
     }
 
@@ -97,7 +108,7 @@ impl Contents {
         self.named.binary_search(hash).is_ok() || self.naming.iter().any(within)
     }
 
-    /// Reads and checks the next chunk; gives the content under its hashes.
+    /// Reads and checks the next chunk; gives the content under its hashes. After an error it is of no more use.
     pub fn check(
         &mut self,
         part: &StatePart,
@@ -107,6 +118,9 @@ impl Contents {
         let Some(expected) = part.contents.get(n as usize) else {
             return wrong("a chunk of content that the manifest does not have");
         };
+        if n != self.chunks {
+            return wrong("a chunk of content before its turn");
+        }
         if bytes.len() != expected.bytes as usize {
             return wrong("a chunk of content has another size than the manifest says");
         }
@@ -134,16 +148,80 @@ impl Contents {
             }
             found.push((hash, bytes));
         }
+        self.chunks = n.saturating_add(1);
         Ok(found)
     }
 
     /// Checks, after the last chunk, that all code is there.
-    pub fn finish(self) -> Result<(), SnapshotError> {
+    pub fn finish(&self) -> Result<(), SnapshotError> {
         let missing = |hash: &&B256| self.seen.binary_search(hash).is_err();
         match self.code.iter().find(missing) {
             Some(hash) => wrong(format!("the code {hash} of a contract is missing")),
             None => Ok(()),
         }
+    }
+}
+
+/// Checks the chunks of one snapshot, several at a time: those of a part of the state in their order, the others
+/// in any. A chunk that is refused leaves no trace, so that the right one is taken after it.
+#[derive(Debug)]
+pub struct ChunkChecker {
+    genesis: Arc<Genesis>,
+    manifest: Arc<Manifest>,
+    client: LightClient,
+    /// Of parts that are not complete.
+    contents: Mutex<BTreeMap<u32, Contents>>,
+}
+
+impl ChunkChecker {
+    /// For a manifest, which is checked against the genesis first.
+    pub fn new(genesis: Arc<Genesis>, manifest: Arc<Manifest>) -> Result<Self, SnapshotError> {
+        Ok(Self {
+            client: manifest.verify(&genesis)?,
+            genesis,
+            manifest,
+            contents: Mutex::default(),
+        })
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub const fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// Checks a chunk.
+    pub fn check(&self, id: ChunkId, bytes: &[u8]) -> Result<(), SnapshotError> {
+        let suite = self.genesis.suite;
+        let unknown = || SnapshotError::wrong("a chunk that the manifest does not have");
+        let part = |at: u32| self.manifest.parts.get(at as usize).ok_or_else(unknown);
+        let (at, contents, left) = match id {
+            ChunkId::Blocks(n) => {
+                let lag = self.genesis.parameters.root_lag;
+                check_blocks(&self.client, suite, lag, &self.manifest, n, bytes)?;
+                return Ok(());
+            }
+            ChunkId::State(at) => {
+                let part = part(at)?;
+                let leaves = check_state(suite, part, bytes)?;
+                (at, Contents::of(suite, &leaves), part.contents.len())
+            }
+            ChunkId::Content(at, n) => {
+                let part = part(at)?;
+                let contents = self.contents.lock().get(&at).cloned();
+                let mut contents = contents.ok_or_else(unknown)?;
+                contents.check(part, n, bytes)?;
+                let done = (n as usize).saturating_add(1);
+                (at, contents, part.contents.len().saturating_sub(done))
+            }
+        };
+        if left > 0 {
+            self.contents.lock().insert(at, contents);
+            return Ok(());
+        }
+        contents.finish()?;
+        self.contents.lock().remove(&at);
+        Ok(())
     }
 }
 

@@ -1,19 +1,25 @@
 //! Carries out what a [`Joiner`] asks for: on real links, a real clock and a folder for chunks.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    panic,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
-use hawser_ledger::{Genesis, LightClient};
+use hawser_ledger::Genesis;
 use hawser_network::{Lane, NetworkHandle, PeerId};
 use hawser_primitives::{Bytes, Height, Time, encode};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::{JoinError, JoinSet},
+};
 
 use super::{
-    ChunkId, Contents, JoinAction, JoinEvent, JoinLimits, JoinProgress, JoinReport, Joiner,
-    Manifest, Shelf, SnapshotError, check_blocks, check_state,
+    ChunkChecker, ChunkId, JoinAction, JoinEvent, JoinLimits, JoinProgress, JoinReport, Joiner,
+    Manifest, Shelf, SnapshotError,
 };
 use crate::replica::PeerMessage;
 
@@ -41,15 +47,21 @@ pub(crate) enum JoinInput {
     Message(PeerId, Vec<u8>),
 }
 
+/// What a check says, or why a chunk cannot be stored.
+type Checked = Result<JoinEvent, SnapshotError>;
+
 /// Fetches chunks as the machine asks.
 struct Fetch {
     setup: JoinSetup,
     network: NetworkHandle,
     joiner: Joiner,
     started: Instant,
-    manifest: Option<(Arc<Manifest>, LightClient)>,
-    /// Content checks of parts that are not complete.
-    contents: BTreeMap<u32, Contents>,
+    /// Of the snapshot that is being fetched.
+    checker: Option<Arc<ChunkChecker>>,
+    /// Chunks that are being checked.
+    checks: JoinSet<Result<Checked, JoinError>>,
+    /// How many are at once.
+    turns: Arc<Semaphore>,
     complete: Option<Height>,
 }
 
@@ -61,13 +73,15 @@ pub(crate) async fn fetch(
     linked: BTreeSet<PeerId>,
     mut inputs: mpsc::Receiver<JoinInput>,
 ) -> Result<Option<Height>, SnapshotError> {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let mut fetch = Fetch {
         joiner: Joiner::new(&setup.genesis, setup.limits),
         setup,
         network,
         started: Instant::now(),
-        manifest: None,
-        contents: BTreeMap::new(),
+        checker: None,
+        checks: JoinSet::new(),
+        turns: Arc::new(Semaphore::new(processors)),
         complete: None,
     };
     for peer in linked {
@@ -87,6 +101,13 @@ pub(crate) async fn fetch(
                         tracing::warn!(%from, "a peer sent an answer that cannot be read");
                         continue;
                     }
+                },
+            },
+            Some(checked) = fetch.checks.join_next() => match checked.flatten() {
+                Ok(event) => event?,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => panic::resume_unwind(panic),
+                    Err(_) => return Err(SnapshotError::Stopped),
                 },
             },
             _ = ticks.tick() => JoinEvent::Tick,
@@ -137,27 +158,16 @@ impl Fetch {
             }
             JoinAction::Begin(manifest, from) => self.begin(*manifest, from).map(Some),
             JoinAction::Check(id, from, bytes) => {
-                let result = match self.check(id, &bytes) {
-                    Ok(()) => {
-                        let height = self.height();
-                        self.setup.staging.put_chunk(height, id, &bytes)?;
-                        Ok(())
-                    }
-                    Err(error) => Err(error.to_string()),
-                };
-                Ok(Some(JoinEvent::Checked {
-                    chunk: Some(id),
-                    from: Some(from),
-                    result,
-                }))
+                self.check(id, from, bytes);
+                Ok(None)
             }
             JoinAction::Report(report) => {
                 tell(&report);
                 Ok(None)
             }
             JoinAction::Complete(height) => {
-                if let Some((manifest, _)) = &self.manifest {
-                    self.setup.staging.put_manifest(manifest)?;
+                if let Some(checker) = &self.checker {
+                    self.setup.staging.put_manifest(checker.manifest())?;
                 }
                 self.complete = Some(height);
                 Ok(None)
@@ -165,15 +175,11 @@ impl Fetch {
         }
     }
 
-    fn height(&self) -> Height {
-        let manifest = self.manifest.as_ref();
-        manifest.map_or(Height::GENESIS, |(manifest, _)| manifest.height())
-    }
-
     fn begin(&mut self, manifest: Manifest, from: PeerId) -> Result<JoinEvent, SnapshotError> {
         let genesis = Arc::clone(&self.setup.genesis);
-        let client = match manifest.verify(&genesis) {
-            Ok(client) => client,
+        let suite = genesis.suite;
+        let checker = match ChunkChecker::new(genesis, Arc::new(manifest)) {
+            Ok(checker) => Arc::new(checker),
             Err(error) => {
                 return Ok(JoinEvent::Checked {
                     chunk: None,
@@ -182,61 +188,51 @@ impl Fetch {
                 });
             }
         };
+        let manifest = checker.manifest();
         let height = manifest.height();
-        let (manifest, digest) = (Arc::new(manifest.clone()), manifest.digest(genesis.suite));
         self.setup.staging.clear_but(Some(height))?;
-        self.contents.clear();
-        self.manifest = Some((Arc::clone(&manifest), client));
         let mut here = Vec::new();
         for id in manifest.chunks() {
             // What a crash left torn is fetched again, like what is wrong.
             let Ok(Some(bytes)) = self.setup.staging.chunk(height, id) else {
                 continue;
             };
-            if self.check(id, &bytes).is_ok() {
+            if checker.check(id, &bytes).is_ok() {
                 here.push(id);
             }
         }
         tracing::info!(%height, chunks = manifest.chunk_count(), here = here.len(),
             bytes = manifest.state_bytes(), "fetching a snapshot");
-        self.joiner.begun((manifest, digest), from, here);
+        let digest = manifest.digest(suite);
+        self.joiner
+            .begun((Arc::clone(manifest), digest), from, here);
+        self.checker = Some(checker);
         Ok(JoinEvent::Tick)
     }
 
-    fn check(&mut self, id: ChunkId, bytes: &[u8]) -> Result<(), SnapshotError> {
-        let Some((manifest, client)) = &self.manifest else {
-            return Err(SnapshotError::wrong("a chunk before its manifest"));
+    /// Checks and stores a chunk on a thread of its own, as many at once as there are processors.
+    fn check(&mut self, id: ChunkId, from: PeerId, bytes: Bytes) {
+        let Some(checker) = self.checker.clone() else {
+            return;
         };
-        let genesis = &self.setup.genesis;
-        let suite = genesis.suite;
-        let unknown = || SnapshotError::wrong("a chunk that the manifest does not have");
-        match id {
-            ChunkId::State(at) => {
-                let part = manifest.parts.get(at as usize).ok_or_else(unknown)?;
-                let leaves = check_state(suite, part, bytes)?;
-                let contents = Contents::of(suite, &leaves);
-                if part.contents.is_empty() {
-                    contents.finish()
-                } else {
-                    self.contents.insert(at, contents);
-                    Ok(())
-                }
+        let (staging, turns) = (self.setup.staging.clone(), Arc::clone(&self.turns));
+        let work = move || {
+            let height = checker.manifest().height();
+            let result = checker.check(id, &bytes);
+            if result.is_ok() {
+                staging.put_chunk(height, id, &bytes)?;
             }
-            ChunkId::Content(at, n) => {
-                let part = manifest.parts.get(at as usize).ok_or_else(unknown)?;
-                let contents = self.contents.get_mut(&at).ok_or_else(unknown)?;
-                contents.check(part, n, bytes)?;
-                if (n as usize).saturating_add(1) < part.contents.len() {
-                    return Ok(());
-                }
-                let contents = self.contents.remove(&at);
-                contents.map_or(Ok(()), Contents::finish)
-            }
-            ChunkId::Blocks(n) => {
-                let lag = genesis.parameters.root_lag;
-                check_blocks(client, suite, lag, manifest, n, bytes).map(|_| ())
-            }
-        }
+            Ok(JoinEvent::Checked {
+                chunk: Some(id),
+                from: Some(from),
+                result: result.map_err(|error| error.to_string()),
+            })
+        };
+        self.checks.spawn(async move {
+            // Never closed.
+            let _turn = turns.acquire().await;
+            tokio::task::spawn_blocking(work).await
+        });
     }
 }
 

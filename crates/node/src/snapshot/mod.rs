@@ -17,7 +17,7 @@ mod serve;
 mod shelf;
 mod wire;
 
-pub use check::{Contents, check_blocks, check_state};
+pub use check::{ChunkChecker, Contents, check_blocks, check_state};
 pub use create::{CreateOptions, Pace, create};
 pub use error::SnapshotError;
 pub use fetch::JoinSetup;

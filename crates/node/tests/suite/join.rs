@@ -9,9 +9,9 @@ use crate::chain::*;
 use hawser_crypto::Suite;
 use hawser_network::PeerId;
 use hawser_node::snapshot::{
-    self, CHUNK_BYTES_MAX, ChunkId, Contents, CreateOptions, JoinAction, JoinEvent, JoinLimits,
+    self, CHUNK_BYTES_MAX, ChunkChecker, CreateOptions, JoinAction, JoinEvent, JoinLimits,
     JoinReport, JoinStage, Joiner, Manifest, OFFERS_MAX, Pace, Shelf, SnapshotAnswer, SnapshotAsk,
-    SnapshotOffer, SnapshotRefusal, SnapshotReply, check_blocks, check_state,
+    SnapshotOffer, SnapshotRefusal, SnapshotReply,
 };
 use hawser_primitives::{B256, Bytes, Height, Time};
 use hawser_storage::MemDisk;
@@ -50,8 +50,7 @@ struct World<'a> {
     peers: BTreeMap<PeerId, Manner>,
     joiner: Joiner,
     staging: Shelf,
-    manifest: Option<Arc<Manifest>>,
-    contents: BTreeMap<u32, Contents>,
+    checker: Option<ChunkChecker>,
     now: Time,
     answers: VecDeque<(Time, PeerId, SnapshotAnswer)>,
     asked: BTreeMap<PeerId, usize>,
@@ -85,8 +84,7 @@ impl<'a> World<'a> {
             peers,
             joiner: Joiner::new(&chain.genesis, JoinLimits::default()),
             staging,
-            manifest: None,
-            contents: BTreeMap::new(),
+            checker: None,
             now: Time(1),
             answers: VecDeque::new(),
             asked: BTreeMap::new(),
@@ -142,7 +140,8 @@ impl<'a> World<'a> {
             JoinAction::Begin(manifest, from) => Some(self.begin(*manifest, from)),
             JoinAction::Check(id, from, bytes) => {
                 *self.asked.entry(from).or_default() += 1;
-                let result = self.check(id, &bytes);
+                let checker = self.checker.as_ref().unwrap();
+                let result = checker.check(id, &bytes).map_err(|error| error.to_string());
                 if result.is_ok() {
                     self.staging.put_chunk(self.height, id, &bytes).unwrap();
                 }
@@ -160,8 +159,8 @@ impl<'a> World<'a> {
                 None
             }
             JoinAction::Complete(_) => {
-                let manifest = self.manifest.as_ref().unwrap();
-                self.staging.put_manifest(manifest).unwrap();
+                let checker = self.checker.as_ref().unwrap();
+                self.staging.put_manifest(checker.manifest()).unwrap();
                 self.complete = true;
                 None
             }
@@ -169,51 +168,32 @@ impl<'a> World<'a> {
     }
 
     fn begin(&mut self, manifest: Manifest, from: PeerId) -> JoinEvent {
-        if let Err(error) = manifest.verify(&self.chain.genesis) {
-            return JoinEvent::Checked {
-                chunk: None,
-                from: Some(from),
-                result: Err(error.to_string()),
-            };
-        }
-        let manifest = Arc::new(manifest);
-        let digest = manifest.digest(self.chain.genesis.suite);
-        self.manifest = Some(Arc::clone(&manifest));
-        self.contents.clear();
+        let genesis = Arc::clone(&self.chain.genesis);
+        let suite = genesis.suite;
+        let checker = match ChunkChecker::new(genesis, Arc::new(manifest)) {
+            Ok(checker) => checker,
+            Err(error) => {
+                return JoinEvent::Checked {
+                    chunk: None,
+                    from: Some(from),
+                    result: Err(error.to_string()),
+                };
+            }
+        };
+        let manifest = checker.manifest();
         let mut here = Vec::new();
         for id in manifest.chunks() {
             if let Ok(Some(bytes)) = self.staging.chunk(self.height, id)
-                && self.check(id, &bytes).is_ok()
+                && checker.check(id, &bytes).is_ok()
             {
                 here.push(id);
             }
         }
-        self.joiner.begun((manifest, digest), from, here);
+        let digest = manifest.digest(suite);
+        self.joiner
+            .begun((Arc::clone(manifest), digest), from, here);
+        self.checker = Some(checker);
         JoinEvent::Tick
-    }
-
-    fn check(&mut self, id: ChunkId, bytes: &[u8]) -> Result<(), String> {
-        let genesis = &self.chain.genesis;
-        let (suite, lag) = (genesis.suite, genesis.parameters.root_lag);
-        let manifest = self.manifest.as_ref().unwrap();
-        let client = manifest.verify(genesis).unwrap();
-        let text = |error: snapshot::SnapshotError| error.to_string();
-        match id {
-            ChunkId::State(at) => {
-                let part = &manifest.parts[at as usize];
-                let leaves = check_state(suite, part, bytes).map_err(text)?;
-                self.contents.insert(at, Contents::of(suite, &leaves));
-                Ok(())
-            }
-            ChunkId::Content(at, n) => {
-                let part = &manifest.parts[at as usize];
-                let contents = self.contents.get_mut(&at).expect("its leaves come first");
-                contents.check(part, n, bytes).map_err(text).map(|_| ())
-            }
-            ChunkId::Blocks(n) => check_blocks(&client, suite, lag, manifest, n, bytes)
-                .map_err(text)
-                .map(|_| ()),
-        }
     }
 
     fn offer(&self) -> SnapshotOffer {
@@ -418,7 +398,8 @@ fn what_was_fetched_before_a_restart_is_checked_and_not_fetched_again() {
     let here = first.joiner.progress().chunks;
     assert!(here > 0 && here < source.chunks);
     // One of them was spoilt meanwhile.
-    let id = first.manifest.as_ref().unwrap().chunks().next().unwrap();
+    let manifest = first.checker.as_ref().unwrap().manifest();
+    let id = manifest.chunks().next().unwrap();
     staging.put_chunk(source.height, id, b"spoilt").unwrap();
     let mut second = begin(&staging);
     assert!(second.run(usize::MAX, 60));

@@ -11,8 +11,8 @@ use crate::chain::*;
 use hawser_crypto::Suite;
 use hawser_ledger::{Outcome, SkipReason};
 use hawser_node::snapshot::{
-    self, BlocksChunk, ChunkId, Content, Contents, CreateOptions, Manifest, Pace, Shelf,
-    SnapshotError, check_blocks, check_state,
+    self, BlocksChunk, ChunkChecker, ChunkId, Content, Contents, CreateOptions, Manifest, Pace,
+    Shelf, SnapshotError, StatePart, check_blocks, check_state,
 };
 use hawser_primitives::{B256, Bytes, Height, decode_exact, encode};
 use hawser_storage::{Disk, MemDisk, MemKv};
@@ -384,6 +384,29 @@ fn every_forged_chunk_is_refused() {
 }
 
 #[test]
+fn a_chunk_that_is_refused_does_not_stand_in_the_way_of_the_right_one() {
+    let suite = Suite::Intl;
+    let chain = TestChain::new(suite);
+    chain.grow(20);
+    let (_, shelf) = shelf(suite);
+    let manifest = make(&chain, &shelf, None, false, &|| false).unwrap();
+    let height = manifest.height();
+    let several = |part: &StatePart| part.contents.iter().any(|one| one.count > 1);
+    assert!(manifest.parts.iter().any(several));
+    let ids: Vec<ChunkId> = manifest.chunks().collect();
+    let checker = ChunkChecker::new(Arc::clone(&chain.genesis), Arc::new(manifest)).unwrap();
+    for id in ids {
+        let right = shelf.whole_chunk(height, id).unwrap();
+        // Begins right: what is wrong comes last.
+        let mut wrong = right.clone();
+        *wrong.last_mut().unwrap() ^= 1;
+        checker.check(id, &wrong).unwrap_err();
+        checker.check(id, &wrong[1..]).unwrap_err();
+        checker.check(id, &right).unwrap();
+    }
+}
+
+#[test]
 fn content_that_only_other_content_names_comes_along() {
     use hawser_node::snapshot::ContentKind;
     let suite = Suite::Intl;
@@ -397,7 +420,7 @@ fn content_that_only_other_content_names_comes_along() {
         kind: ContentKind::Governance,
         bytes: bytes.clone(),
     };
-    let part = |list: &[Content]| hawser_node::snapshot::StatePart {
+    let part = |list: &[Content]| StatePart {
         part: hawser_ledger::state::ExportPart {
             prefix: 0,
             depth: 0,
@@ -415,6 +438,23 @@ fn content_that_only_other_content_names_comes_along() {
         .check(&part(&good), 0, &encode(&good[..]))
         .unwrap();
     assert_eq!(found.len(), 2);
+    // In two chunks, these come in their order.
+    let two = StatePart {
+        contents: good
+            .iter()
+            .flat_map(|one| part(std::slice::from_ref(one)).contents)
+            .collect(),
+        ..part(&good)
+    };
+    let mut contents = Contents::of(suite, &leaves);
+    let mut check = |n: u32| {
+        let chunk = encode(std::slice::from_ref(&good[n as usize]));
+        contents.check(&two, n, &chunk).map(|found| found.len())
+    };
+    check(1).unwrap_err();
+    assert_eq!(check(0).unwrap(), 1);
+    check(0).unwrap_err();
+    assert_eq!(check(1).unwrap(), 1);
     let alone = [content(&script)];
     let refused = Contents::of(suite, &leaves).check(&part(&alone), 0, &encode(&alone[..]));
     assert!(refused.is_err());

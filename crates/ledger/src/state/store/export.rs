@@ -5,8 +5,12 @@
 //! Where parts begin is a function of the leaves, whatever pages they lie on: a part is the highest
 //! node that has at most [`EXPORT_LEAVES_MAX`] leaves below it.
 
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::panic;
 use std::sync::Arc;
+use std::thread;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use hawser_crypto::Suite;
@@ -26,10 +30,14 @@ pub const EXPORT_LEAVES_MAX: u64 = 32_768;
 /// Nodes looked at under one lock, so that nobody waits long.
 const NODES_AT_ONCE: usize = 512;
 
+/// Most threads that build parts, and parts in memory at once.
+const BUILDERS_MAX: usize = 8;
+
 /// Path and value of a key.
 pub type StateLeaf = (B256, Bytes);
 
-/// Gives the next part of a state, in order of paths, with its leaves; `None` after the last.
+/// Gives the next part of a state, in order of paths, with its leaves; `None` after the last, however often it
+/// is asked.
 pub type PartSource<'a> =
     &'a mut dyn FnMut() -> Result<Option<(ExportPart, Vec<StateLeaf>)>, StateError>;
 
@@ -101,6 +109,43 @@ fn apply(
     let change = tree::apply_at(suite, &Nothing, NodeRef::EMPTY, part.position(), &updates)?;
     let hash = change.root_hash;
     Ok((change, hash))
+}
+
+/// Builds parts on all processors and hands them on in order, each with its pages. Refuses the first that is not
+/// what it says.
+fn build(
+    suite: Suite,
+    source: PartSource<'_>,
+    each: &mut dyn FnMut(ExportPart, TreeChange) -> Result<(), StateError>,
+) -> Result<(), StateError> {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = processors.min(BUILDERS_MAX);
+    thread::scope(|scope| {
+        let mut ahead = VecDeque::with_capacity(threads);
+        loop {
+            while ahead.len() < threads
+                && let Some((part, leaves)) = source()?
+            {
+                let builder = thread::Builder::new().name("state-part".to_owned());
+                let work = move || apply(suite, &part, &leaves);
+                let thread = builder.spawn_scoped(scope, work);
+                let thread = thread.map_err(|error| {
+                    StateError::Store(format!("a thread cannot be started: {error}"))
+                })?;
+                ahead.push_back((part, thread));
+            }
+            let Some((part, thread)) = ahead.pop_front() else {
+                return Ok(());
+            };
+            let built = thread.join();
+            let (change, hash) = built.unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+            if hash != part.hash {
+                let reason = "a part of the state is not the one committed to".to_owned();
+                return Err(StateError::Corrupt(reason));
+            }
+            each(part, change)?;
+        }
+    })
 }
 
 /// The root that parts in order of paths lead to; `None` unless they are those that a state of this
@@ -373,8 +418,8 @@ impl StateStore {
     }
 
     /// Makes the state of `height` from its parts, in stores that hold no state yet. Refused unless
-    /// they lead to `root`. Each page is written once and memory is bounded by a part; interrupted, it
-    /// leaves stores that open empty. Nothing before `height` can be read afterwards.
+    /// they lead to `root`. Each page is written once and memory is bounded by a part for each of up to eight
+    /// processors; interrupted, it leaves stores that open empty. Nothing before `height` can be read afterwards.
     pub fn fill_parts(
         kv: &dyn Kv,
         disk: Arc<dyn Disk>,
@@ -388,18 +433,14 @@ impl StateStore {
         base.root = root;
         let mut writer = pages.write().map_err(failed)?;
         let (mut index, mut parts) = (Parts::default(), Vec::new());
-        while let Some((part, leaves)) = source()? {
-            let (change, hash) = apply(suite, &part, &leaves)?;
-            if hash != part.hash {
-                let reason = "a part of the state is not the one committed to".to_owned();
-                return Err(StateError::Corrupt(reason));
-            }
+        build(suite, source, &mut |part, change| {
             for bucket in change.buckets.into_iter().flatten() {
                 append(&mut writer, &mut index, &bucket).map_err(failed)?;
             }
             base.entries = base.entries.saturating_add(part.leaves.into());
             parts.push(part);
-        }
+            Ok(())
+        })?;
         if parts_root(suite, &parts) != Some(root) {
             let reason = format!("its parts do not lead to root {root}");
             return Err(StateError::Corrupt(reason));
@@ -409,6 +450,11 @@ impl StateStore {
             .commit(PageIndex::Whole(&mut index.finish()), &meta)
             .and_then(|()| pages.persist())
             .map_err(failed)
+    }
+
+    /// Checks that each part is what it says. Whether they belong together says [`parts_root`].
+    pub fn check_parts(suite: Suite, source: PartSource<'_>) -> Result<(), StateError> {
+        build(suite, source, &mut |_, _| Ok(()))
     }
 
     /// Puts content under its hashes, which the caller has checked. Durable with the next

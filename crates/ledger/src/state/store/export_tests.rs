@@ -200,3 +200,31 @@ fn parts_that_are_smaller_than_they_need_to_be_are_refused() {
     );
     assert_eq!(parts_root(suite, &halves), None);
 }
+
+#[test]
+fn a_part_that_is_not_what_it_says_is_refused_wherever_it_stands() {
+    let suite = Suite::Intl;
+    let store = open(&Arc::new(MemKv::new()), &MemDisk::new(1), suite);
+    let root = store.commit(Height(0), &block(0..200_000, 0)).unwrap();
+    let parts = all(&store.export(Height(0)).unwrap());
+    assert!(parts.len() > 4);
+    let check = |parts: &[(ExportPart, Vec<StateLeaf>)]| {
+        let mut parts = parts.iter().cloned();
+        StateStore::check_parts(suite, &mut || Ok(parts.next()))
+    };
+    check(&parts).unwrap();
+    for at in 0..parts.len() {
+        let mut forged = parts.clone();
+        forged[at].1[7].1 = Bytes::from(vec![9; 32]);
+        check(&forged).unwrap_err();
+        fill(suite, root, &forged).unwrap_err();
+    }
+    // What gives the parts fails: so does who takes them.
+    let mut first = parts.first().cloned();
+    let mut source = || match first.take() {
+        Some(part) => Ok(Some(part)),
+        None => Err(StateError::Corrupt("torn".to_owned())),
+    };
+    let error = StateStore::check_parts(suite, &mut source).unwrap_err();
+    assert!(error.to_string().contains("torn"), "{error}");
+}
