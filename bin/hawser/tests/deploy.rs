@@ -334,6 +334,7 @@ fn the_image_is_built_in_stages_and_runs_without_rights() {
     assert!(!user.starts_with('0') && !user.contains("root"), "{user}");
     assert!(!last.contains("COPY . ") && last.contains("COPY --from=build"));
     assert!(text.contains("cargo build --release --locked") && text.contains("npm ci"));
+    assert!(text.contains("JEMALLOC_SYS_WITH_LG_PAGE=16"), "ADR 0015");
     for fetch in ["curl ", "wget ", "ADD ", "git clone"] {
         assert!(!text.contains(fetch), "{fetch}");
     }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --release -p hawser-node --example catch_up -- \
-//!     [--blocks 5000] [--transactions 50] [--sources 4] [--runs blocks,snapshot,restart,probe] [--folder DIR]
+//!     [--blocks 5000] [--transactions 50] [--sources 4] [--cache-mib 128] [--runs blocks,snapshot,restart,probe] [--folder DIR]
 //! ```
 //! Makes a chain of one validator with so many transfers to new accounts in each block, and a snapshot of it, unless the folder
 //! has them; gives each source a copy; starts the sources as processes that only serve; and lets an empty node join, which
@@ -56,6 +56,8 @@ use hawser_primitives::{Address, ChainId, Height, U256};
 use hawser_storage::{Disk, FjallKv, Kv, OsDisk};
 
 const CHUNKS: &str = "snapshots";
+/// Between two looks at the memory of a node that has caught up.
+const REST: Duration = Duration::from_secs(5);
 
 struct Args {
     blocks: u64,
@@ -69,6 +71,8 @@ struct Args {
     load: Option<String>,
     chain: u64,
     seconds: u64,
+    /// `storage.cache_mib` of the joining node.
+    cache_mib: usize,
 }
 
 fn args() -> Args {
@@ -84,6 +88,7 @@ fn args() -> Args {
         load: None,
         chain: 0,
         seconds: 60,
+        cache_mib: 128,
     };
     let mut given = std::env::args().skip(1);
     while let Some(name) = given.next() {
@@ -99,6 +104,7 @@ fn args() -> Args {
             "--load" => parsed.load = Some(value),
             "--chain" => parsed.chain = value.parse().unwrap(),
             "--seconds" => parsed.seconds = value.parse().unwrap(),
+            "--cache-mib" => parsed.cache_mib = value.parse().unwrap(),
             "--serve" => parsed.serve = Some(value.parse().unwrap()),
             _ => panic!("unknown {name}"),
         }
@@ -240,8 +246,11 @@ async fn start(args: &Args, i: usize) -> Node {
     Node::start(config).await.unwrap()
 }
 
-fn setup(folder: &Path) -> ChainSetup {
+fn setup(folder: &Path, cache_mib: usize) -> ChainSetup {
     let (disk, kv) = disk_and_kv(folder);
+    let mut options = StoreOptions::default();
+    options.state.page_cache_bytes = cache_mib << 19;
+    options.state.value_cache_bytes = cache_mib << 18;
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     ChainSetup {
         genesis: maker::genesis(),
@@ -249,7 +258,7 @@ fn setup(folder: &Path) -> ChainSetup {
         natives: NativeRegistry::new(Vec::new()).unwrap_or_default(),
         timeouts: Timeouts::default(),
         pool: PoolLimits::default(),
-        store: StoreOptions::default(),
+        store: options,
         disk,
         kv,
         verifiers: processors.saturating_sub(1).clamp(1, 8),
@@ -261,7 +270,8 @@ fn setup(folder: &Path) -> ChainSetup {
 async fn serve(args: &Args, i: usize) {
     let folder = args.folder.join(format!("source-{i}"));
     let node = start(args, i).await;
-    node.add_chain(setup(&folder), &mut |_, _| {}).unwrap();
+    node.add_chain(setup(&folder, args.cache_mib), &mut |_, _| {})
+        .unwrap();
     let shelf = shelf(&folder);
     let limits = SnapshotLimits::default();
     node.serve_snapshots(maker::CHAIN, SnapshotService { shelf, limits })
@@ -388,7 +398,9 @@ async fn by_blocks(args: &Args, sources: &Sources) {
     let _ = std::fs::remove_dir_all(&folder);
     let node = start(args, args.sources).await;
     let meter = Meter::start(sources);
-    let handle = node.add_chain(setup(&folder), &mut |_, _| {}).unwrap();
+    let handle = node
+        .add_chain(setup(&folder, args.cache_mib), &mut |_, _| {})
+        .unwrap();
     reach(&handle, Height(args.blocks)).await;
     let seconds = meter.seconds();
     let bytes = block_bytes(handle.store());
@@ -402,8 +414,23 @@ async fn by_blocks(args: &Args, sources: &Sources) {
         megabytes(bytes) / seconds,
         meter.spent(sources),
     );
+    let mut memory = vec![resident()];
+    for _ in 0..4 {
+        tokio::time::sleep(REST).await;
+        memory.push(resident());
+    }
+    println!("memory at the end and every {REST:?} after it: {memory:?} MiB");
     drop(handle);
     node.stop().await.unwrap();
+}
+
+/// Memory of this process that is no file's, in MiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    kib.map_or(0, |kib| kib.parse::<u64>().unwrap() / 1024)
 }
 
 async fn by_snapshot(args: &Args, sources: &Sources) {
@@ -420,7 +447,7 @@ async fn by_snapshot(args: &Args, sources: &Sources) {
     {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let chain = setup(&folder);
+    let chain = setup(&folder, args.cache_mib);
     let staging = Shelf::of(
         Arc::new(OsDisk::new(&folder.join("joining")).unwrap()),
         Suite::Intl,
