@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hawser_ledger::state::StateRead as _;
 use hawser_node::store::{ChainStore, StoreOptions, columns};
 use hawser_primitives::Height;
 use hawser_storage::{Disk, DiskError, DiskFile, FjallKv, OsDisk, SegmentOptions};
@@ -172,12 +173,17 @@ fn grow(store: &Arc<ChainStore>, args: &Args, to: u64, syncs: &AtomicBool) -> Ve
         }
         while shared.prune().unwrap() {}
     });
+    // A folder may have been begun with other blocks.
+    let head = store.head().id().height;
+    let client = maker::client().address();
+    let client = store.state(head).unwrap().account(&client).unwrap();
+    let mut nonce = client.map_or(0, |client| client.nonce);
     let mut times = Vec::new();
-    for height in store.head().id().height.0 + 1..=to {
+    for height in head.0 + 1..=to {
         let measured = height + args.measured > to;
         syncs.store(measured, Ordering::Relaxed);
-        let nonce = (height - 1) * args.transactions;
         let list = maker::transfers(nonce, args.transactions);
+        nonce += args.transactions;
         let (block, certificate) = maker::next(store, list, maker::BLOCK_MS);
         let begun = Instant::now();
         store.append(&block.block, &certificate).unwrap();

@@ -49,9 +49,9 @@ const ADVICE: &str = "check the disk; then stop the node, move the files of this
 /// A commit reclaims when the segments are this many hundredths of what is live in them.
 const RECLAIM_ABOVE: u64 = 175;
 /// Compaction is worth while from so many hundredths on …
-const COMPACT_FROM: u64 = 125;
+const COMPACT_FROM: u64 = 115;
 /// … and goes on down to these. The two are apart so that little waste is not moved about all the time.
-const COMPACT_TO: u64 = 110;
+const COMPACT_TO: u64 = 108;
 
 /// Where a page stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -384,7 +384,7 @@ impl PageStore {
         self.holds.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Whether [`PageWriter::compact`] is worth while: the segments are more than 1.25 times what is live
+    /// Whether [`PageWriter::compact`] is worth while: the segments are more than 1.15 times what is live
     /// in them, and nobody holds earlier pages.
     #[must_use]
     pub fn is_compaction_due(&self) -> bool {

@@ -116,7 +116,7 @@ impl<'a> PageWriter<'a> {
         self.empty_segments(bytes_max, RECLAIM_ABOVE)
     }
 
-    /// The same for times at which nobody waits: goes on until the segments are 1.10 times what is live in
+    /// The same for times at which nobody waits: goes on until the segments are 1.08 times what is live in
     /// them. Moves nothing when that is reached.
     pub fn compact(&mut self, bytes_max: u64) -> Result<Vec<PageMove>, LogError> {
         self.empty_segments(bytes_max, COMPACT_TO)
@@ -152,11 +152,21 @@ impl<'a> PageWriter<'a> {
     /// Whether the commit should hold the whole index: its changes have become as long as it is.
     #[must_use]
     pub fn index_due(&self) -> bool {
+        self.is_index_behind(1)
+    }
+
+    /// The same for times at which nobody waits: they are a quarter as long.
+    #[must_use]
+    pub fn index_pays(&self) -> bool {
+        self.is_index_behind(4)
+    }
+
+    fn is_index_behind(&self, times: u64) -> bool {
         let min = self.store.options.journal_bytes_min;
-        self.state
-            .journal
-            .as_ref()
-            .is_none_or(|journal| journal.change_bytes() >= journal.index_bytes.max(min))
+        self.state.journal.as_ref().is_none_or(|journal| {
+            let changes = journal.change_bytes();
+            changes.saturating_mul(times) >= journal.index_bytes && changes >= min
+        })
     }
 
     /// Makes the pages durable, then adds the commit, which is durable after

@@ -311,7 +311,7 @@ impl StateStore {
         Ok(())
     }
 
-    /// Whether [`Self::compact`] is worth while: the page files are more than 1.25 times what is live in
+    /// Whether [`Self::compact`] is worth while: the page files are more than 1.15 times what is live in
     /// them, and no export holds them.
     #[must_use]
     pub fn is_compaction_due(&self) -> bool {
@@ -319,7 +319,7 @@ impl StateStore {
     }
 
     /// Moves live pages out of files that hold waste, for about 4 MiB of these, durably; says whether there may be
-    /// more, which is so until the files are 1.10 times what is live in them. Heights, roots and proofs stay.
+    /// more, which is so until the files are 1.08 times what is live in them; the last call shortens the index. Heights, roots and proofs stay.
     ///
     /// For times at which nobody waits: it writes what no block asks for. May run beside a commit.
     pub fn compact(&self) -> Result<bool, StateError> {
