@@ -39,11 +39,11 @@ use clap::Parser;
 use tikv_jemallocator::Jemalloc;
 
 use cli::Cli;
+use output::Output;
 
 /// The system's keeps for good what a node took while it caught up: `docs/adr/0015-allocator.md`.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
-use output::Output;
 
 // A program that can break its own safety rules must not exist.
 const _: () = assert!(

@@ -10,11 +10,11 @@ use hawser_ledger::{
     state::{Account, StateLeaf, part_hash},
 };
 use hawser_primitives::{B256, Bytes, Height, decode_exact, limits::UNORDERED_LIFETIME_MS_MAX};
-
 use parking_lot::Mutex;
 
 use super::{
-    BlocksChunk, CHUNK_BYTES_MAX, ChunkId, Content, Manifest, SnapshotError, StatePart, StoredBlock,
+    BlocksChunk, CHUNK_BYTES_MAX, ChunkId, Content, Manifest, Shelf, SnapshotError, StatePart,
+    StoredBlock,
 };
 
 /// Bytes of the value of an account, and of a storage slot.
@@ -188,6 +188,18 @@ impl ChunkChecker {
     #[must_use]
     pub const fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
+    }
+
+    /// The chunks on a shelf that are right, in the order of the manifest. What a crash left torn is not among
+    /// them, like what is wrong.
+    #[must_use]
+    pub fn here(&self, shelf: &Shelf) -> Vec<ChunkId> {
+        let height = self.manifest.height();
+        let is_right = |id: &ChunkId| match shelf.chunk(height, *id) {
+            Ok(Some(bytes)) => self.check(*id, &bytes).is_ok(),
+            Ok(None) | Err(_) => false,
+        };
+        self.manifest.chunks().filter(is_right).collect()
     }
 
     /// Checks a chunk.

@@ -191,16 +191,7 @@ impl Fetch {
         let manifest = checker.manifest();
         let height = manifest.height();
         self.setup.staging.clear_but(Some(height))?;
-        let mut here = Vec::new();
-        for id in manifest.chunks() {
-            // What a crash left torn is fetched again, like what is wrong.
-            let Ok(Some(bytes)) = self.setup.staging.chunk(height, id) else {
-                continue;
-            };
-            if checker.check(id, &bytes).is_ok() {
-                here.push(id);
-            }
-        }
+        let here = checker.here(&self.setup.staging);
         tracing::info!(%height, chunks = manifest.chunk_count(), here = here.len(),
             bytes = manifest.state_bytes(), "fetching a snapshot");
         let digest = manifest.digest(suite);

@@ -181,14 +181,7 @@ impl<'a> World<'a> {
             }
         };
         let manifest = checker.manifest();
-        let mut here = Vec::new();
-        for id in manifest.chunks() {
-            if let Ok(Some(bytes)) = self.staging.chunk(self.height, id)
-                && checker.check(id, &bytes).is_ok()
-            {
-                here.push(id);
-            }
-        }
+        let here = checker.here(&self.staging);
         let digest = manifest.digest(suite);
         self.joiner
             .begun((Arc::clone(manifest), digest), from, here);

@@ -29,7 +29,6 @@ use crate::state::trunk::{Kind, NodeRef, Position, prefix_of};
 pub const EXPORT_LEAVES_MAX: u64 = 32_768;
 /// Nodes looked at under one lock, so that nobody waits long.
 const NODES_AT_ONCE: usize = 512;
-
 /// Most threads that build parts, and parts in memory at once.
 const BUILDERS_MAX: usize = 8;
 

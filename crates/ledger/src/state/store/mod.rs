@@ -319,7 +319,8 @@ impl StateStore {
     }
 
     /// Moves live pages out of files that hold waste, for about 4 MiB of these, durably; says whether there may be
-    /// more, which is so until the files are 1.08 times what is live in them; the last call shortens the index. Heights, roots and proofs stay.
+    /// more, which is so until the files are 1.08 times what is live in them; the last call shortens the index.
+    /// Heights, roots and proofs stay.
     ///
     /// For times at which nobody waits: it writes what no block asks for. May run beside a commit.
     pub fn compact(&self) -> Result<bool, StateError> {
