@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use hawser_primitives::B256;
+use tokio::time::timeout;
 
 use super::http::{Connection, host_of};
 use crate::{
@@ -12,6 +14,9 @@ use crate::{
 
 /// How long an answer about blocks may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long a node may keep an answer back until the next one is asked as well. A node that is stopped keeps its
+/// connections open, and the chain would seem to stand still as long as it does.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// How long no node may answer.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -22,11 +27,11 @@ pub(crate) struct Found {
     pub(crate) hashes: Vec<B256>,
 }
 
-/// Follows the chain on one node, and on the next one when that does not answer.
+/// Follows the chain on one node, and on another one when that does not answer or is behind.
 pub(crate) struct Watcher {
-    hosts: Vec<String>,
+    nodes: Vec<Connection>,
+    /// The one that is followed.
     at: usize,
-    connection: Connection,
     pub(crate) height: u64,
     silent_since: Option<Instant>,
 }
@@ -36,26 +41,44 @@ impl Watcher {
     pub(crate) async fn new(urls: &[String]) -> Result<Self> {
         let hosts: std::result::Result<Vec<_>, _> = urls.iter().map(|url| host_of(url)).collect();
         let hosts = hosts.map_err(BenchError::Target)?;
-        let first = hosts.first().cloned().unwrap_or_default();
+        let nodes = hosts.iter().map(|host| Connection::new(host, LIMIT));
         let mut watcher = Self {
-            hosts,
+            nodes: nodes.collect(),
             at: 0,
-            connection: Connection::new(&first, LIMIT),
             height: 0,
             silent_since: None,
         };
-        let silent = || BenchError::Target(format!("{first} does not say its height"));
+        let silent = || {
+            let hosts = hosts.join(", ");
+            BenchError::Target(format!("none of these nodes says its height: {hosts}"))
+        };
         watcher.height = watcher.head().await.ok_or_else(silent)?;
         Ok(watcher)
     }
 
+    /// The first good answer, of the node that is followed if it is quick, and follows that node from then on.
     async fn ask(&mut self, method: &str, params: &str) -> Option<Vec<u8>> {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":[{params}]}}"#);
-        let answer = self
-            .connection
-            .post("/", "application/json", body.as_bytes())
-            .await;
-        Some(answer.ok().filter(|answer| answer.status == 200)?.body)
+        let (before, from) = self.nodes.split_at_mut_checked(self.at)?;
+        let places = (self.at..).take(from.len()).chain(0..before.len());
+        let mut unasked = from.iter_mut().chain(before).zip(places);
+        let mut asked = FuturesUnordered::new();
+        loop {
+            match unasked.next() {
+                Some((node, place)) => asked.push({
+                    let body = body.as_bytes();
+                    async move { (place, node.post("/", "application/json", body).await) }
+                }),
+                None if asked.is_empty() => return None,
+                None => {}
+            }
+            if let Ok(Some((place, Ok(answer)))) = timeout(PATIENCE, asked.next()).await
+                && answer.status == 200
+            {
+                self.at = place;
+                return Some(answer.body);
+            }
+        }
     }
 
     async fn head(&mut self) -> Option<u64> {
@@ -65,11 +88,15 @@ impl Watcher {
 
     /// The blocks that are new, with the time since `start`.
     pub(crate) async fn poll(&mut self, start: Instant) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
         let Some(head) = self.head().await else {
-            return self.next_node();
+            self.silent()?;
+            return Ok(found);
         };
         let seen = start.elapsed();
-        let mut found = Vec::new();
+        if head < self.height {
+            self.follow_next();
+        }
         while self.height < head {
             let wanted = self.height.saturating_add(1);
             let params = format!(r#""{wanted:#x}",false"#);
@@ -78,7 +105,8 @@ impl Watcher {
                 None => None,
             };
             let Some((time_ms, hashes)) = block else {
-                self.next_node()?;
+                self.follow_next();
+                self.silent()?;
                 break;
             };
             self.height = wanted;
@@ -98,16 +126,18 @@ impl Watcher {
         Ok(found)
     }
 
-    fn next_node(&mut self) -> Result<Vec<Found>> {
+    fn follow_next(&mut self) {
+        self.at = (self.at + 1) % self.nodes.len().max(1);
+    }
+
+    /// Notes that no node had an answer.
+    fn silent(&mut self) -> Result<()> {
         let since = *self.silent_since.get_or_insert_with(Instant::now);
         if since.elapsed() > SILENCE_MAX {
             let text = format!("no node shows its blocks for {} s", SILENCE_MAX.as_secs());
             return Err(BenchError::Target(text));
         }
-        self.at = (self.at + 1) % self.hosts.len().max(1);
-        let host = self.hosts.get(self.at).cloned().unwrap_or_default();
-        self.connection = Connection::new(&host, LIMIT);
-        Ok(Vec::new())
+        Ok(())
     }
 }
 
@@ -147,6 +177,73 @@ fn parse(body: &[u8]) -> Option<(u64, Vec<B256>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    /// A node that is at a height, whose blocks are empty. The first request to it is answered `late`.
+    async fn node(height: u64, late: Duration) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut late = Some(late);
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::time::sleep(late.take().unwrap_or_default()).await;
+                let mut request = vec![0; 4_096];
+                while let Ok(read @ 1..) = stream.read(&mut request).await {
+                    let request = String::from_utf8_lossy(&request[..read]);
+                    let result = if request.contains("eth_blockNumber") {
+                        format!(r#""{height:#x}""#)
+                    } else {
+                        r#"{"timestamp":"0x2","transactions":[]}"#.to_owned()
+                    };
+                    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                    let _ = stream.write_all((head + &body).as_bytes()).await;
+                }
+            }
+        });
+        url
+    }
+
+    /// Heights of the blocks that one look finds.
+    async fn look(watcher: &mut Watcher) -> Vec<u64> {
+        let found = watcher.poll(Instant::now()).await.unwrap();
+        found.iter().map(|block| block.seen.number).collect()
+    }
+
+    #[tokio::test]
+    async fn a_node_that_keeps_its_answers_back_hides_no_block() {
+        let stopped = node(5, LIMIT * 2).await;
+        let urls = [stopped, node(7, Duration::ZERO).await];
+        let start = Instant::now();
+        let mut watcher = Watcher::new(&urls).await.unwrap();
+        assert_eq!((watcher.height, watcher.at), (7, 1));
+        watcher.height = 5;
+        assert_eq!(look(&mut watcher).await, [6, 7]);
+        assert!(start.elapsed() < LIMIT);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_behind_is_left() {
+        let urls = [node(5, Duration::ZERO).await, node(7, Duration::ZERO).await];
+        let mut watcher = Watcher::new(&urls).await.unwrap();
+        watcher.height = 6;
+        assert!(look(&mut watcher).await.is_empty());
+        assert_eq!(look(&mut watcher).await, [7]);
+    }
+
+    #[tokio::test]
+    async fn nodes_of_which_none_listens_are_named() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let Err(error) = Watcher::new(std::slice::from_ref(&url)).await else {
+            panic!("somebody answered");
+        };
+        assert!(error.to_string().contains(&url[7..]), "{error}");
+    }
 
     #[test]
     fn blocks_are_read_in_every_size() {
