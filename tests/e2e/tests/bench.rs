@@ -12,10 +12,15 @@ use std::time::Duration;
 
 use hawser_e2e::{Network, Options, Run, Suite, hawser};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 const LIMIT: Duration = Duration::from_secs(1_800);
 
+/// One load at a time: what a run compares with its own beginning must not change because another one starts.
+static MACHINE: Mutex<()> = Mutex::const_new(());
+
 async fn bench(out: &Path, arguments: &[&str]) -> Run {
+    let _alone = MACHINE.lock().await;
     let out = out.to_string_lossy().into_owned();
     let line = [&["bench", "--quick", "--out", &out], arguments].concat();
     hawser(&line, LIMIT).await.unwrap()
