@@ -10,7 +10,7 @@ use super::base::Base;
 use super::index::{Parts, Stored};
 use super::{PREFIX, StateError, StateOptions, StateStore, log_error, store_error};
 use crate::state::StateKey;
-use crate::state::page::{Page, Update, inner_hash, value_hash};
+use crate::state::page::{Page, Update, inner_hash};
 use crate::state::tree::{self, Child, NewBucket, Nodes, TreeChange};
 use crate::state::trunk::{BucketFacts, Inner, NodeRef, Position};
 
@@ -124,7 +124,7 @@ fn updates(suite: Suite, part: Vec<(StateKey, Bytes)>) -> Result<Vec<Update>, St
         }
         updates.push(Update {
             path: key.path(suite),
-            change: Some((value_hash(suite, &value), value)),
+            change: Some(value),
         });
     }
     updates.sort_unstable_by_key(|update| update.path);
