@@ -132,9 +132,7 @@ impl SyncedLog {
             file: self.name.clone(),
             offset,
             reason,
-            advice: "do not delete it while this validator may vote: that can make it vote twice; \
-                     restore the file from the same disk, or remove the validator from the \
-                     committee and start it with a new key",
+            advice: "check the disk and the memory of the machine",
         }
     }
 

@@ -388,26 +388,28 @@ pub fn boot(
     Ok((log, boot))
 }
 
-/// What is known of forgotten votes. A chain without its vote log is one that forgot them all.
+/// What is known of forgotten votes. A chain without its vote log is one that forgot them all, whatever was
+/// known of earlier ones.
 fn vote_guard(
     disk: &Arc<dyn Disk>,
     votes: bool,
     tip: Height,
 ) -> Result<Option<VoteGuard>, ChainError> {
     let guard = read_vote_guard(Arc::clone(disk))?;
+    let lost = votes && tip > Height::GENESIS && !VoteLog::exists(disk.as_ref())?;
     match guard {
-        Some(guard) if guard.allows(tip) => {
+        Some(guard) if guard.allows(tip) && !lost => {
             // It votes already, and its log knows of all votes since.
             clear_vote_guard(disk.as_ref())?;
             Ok(None)
         }
-        Some(guard) => Ok(Some(guard)),
-        None if votes && tip > Height::GENESIS && !VoteLog::exists(disk.as_ref())? => {
+        Some(guard) if !guard.allows(tip) => Ok(Some(guard)),
+        Some(_) | None if lost => {
             let guard = VoteGuard::unknown(GuardReason::NoVoteLog);
             write_vote_guard(Arc::clone(disk), guard)?;
             Ok(Some(guard))
         }
-        None => Ok(None),
+        Some(_) | None => Ok(None),
     }
 }
 
@@ -418,4 +420,30 @@ pub(crate) fn link(peer: PeerId, up: bool) -> Input {
     } else {
         Event::PeerDown(peer)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use hawser_storage::MemDisk;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_vote_log_is_noticed_also_where_an_earlier_loss_was_over() {
+        let disk: Arc<dyn Disk> = Arc::new(MemDisk::new(1));
+        let over = VoteGuard {
+            reason: GuardReason::Restored,
+            from: Some(Height(5)),
+        };
+        write_vote_guard(Arc::clone(&disk), over).unwrap();
+        let lost = Some(VoteGuard::unknown(GuardReason::NoVoteLog));
+        assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), lost);
+        assert_eq!(read_vote_guard(Arc::clone(&disk)).unwrap(), lost);
+        // With the log of all votes since, it is over.
+        write_vote_guard(Arc::clone(&disk), over).unwrap();
+        VoteLog::open(Arc::clone(&disk), Height(9)).unwrap();
+        assert_eq!(vote_guard(&disk, true, Height(4)).unwrap(), Some(over));
+        assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), None);
+        assert_eq!(read_vote_guard(disk).unwrap(), None);
+    }
 }

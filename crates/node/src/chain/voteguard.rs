@@ -12,7 +12,7 @@ use crate::{replica::VoteGuard, store::VOTE_GUARD as NAME};
 const RECORD_BYTES_MAX: usize = 64;
 
 fn failed(error: LogError) -> ChainError {
-    ChainError::VoteLog(format!("{NAME}: {error}"))
+    ChainError::VoteGuard(error.to_string())
 }
 
 /// What a chain's folder says of forgotten votes; `None` where nothing was forgotten.
@@ -25,7 +25,7 @@ pub fn read_vote_guard(disk: Arc<dyn Disk>) -> Result<Option<VoteGuard>, ChainEr
     let last = recovery.records.last();
     last.map(|raw| decode_exact(raw, RECORD_BYTES_MAX))
         .transpose()
-        .map_err(|error| ChainError::VoteLog(format!("{NAME}: {error}")))
+        .map_err(|error| ChainError::VoteGuard(error.to_string()))
 }
 
 /// Writes it, durably.

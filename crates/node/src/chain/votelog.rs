@@ -51,7 +51,11 @@ impl VoteLog {
 
     /// Opens the log and reads what belongs to the heights after `tip`.
     pub fn open(disk: Arc<dyn Disk>, tip: Height) -> Result<(Self, Recovered), ChainError> {
-        let (log, recovery) = SyncedLog::open(disk, NAME, LogOptions::default())?;
+        let opened = SyncedLog::open(disk, NAME, LogOptions::default());
+        let (log, recovery) = opened.map_err(|error| match error {
+            LogError::Corrupt { .. } => ChainError::VoteLog(error.to_string()),
+            other => other.into(),
+        })?;
         let mut recovered = Recovered::default();
         let (mut bytes, mut highest) = (0u64, Height::GENESIS);
         for raw in recovery.records {

@@ -232,6 +232,15 @@ fn a_damaged_vote_log_is_left_alone_unless_told() {
 }
 
 #[test]
+fn a_vote_log_that_is_missing_is_told() {
+    let folder = Folder::new(20);
+    assert!(!folder.check().votes_missing());
+    folder.disk.remove(VOTE_LOG).unwrap();
+    let report = folder.check();
+    assert!(report.is_sound() && report.votes_missing() && !report.vote_guard);
+}
+
+#[test]
 fn a_torn_end_is_no_damage() {
     let folder = Folder::new(20);
     let name = folder.files("blocks-", ".seg").pop().unwrap();

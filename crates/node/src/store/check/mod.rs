@@ -19,7 +19,9 @@ use hawser_storage::{
     TornTail, TrialDisk,
 };
 
-use super::{BlockResult, CONVICTIONS_LOG, ITEM_BYTES_MAX, SEGMENTS, StoreError, VOTE_LOG, index};
+use super::{
+    BlockResult, CONVICTIONS_LOG, ITEM_BYTES_MAX, SEGMENTS, StoreError, VOTE_GUARD, VOTE_LOG, index,
+};
 use crate::replica::{CertifiedBlock, LogEntry};
 pub use repair::{Plan, Step, repair};
 use walk::Walk;
@@ -86,6 +88,10 @@ pub struct CheckReport {
     pub state: Option<Height>,
     /// Whether every certificate was verified from the genesis on.
     pub from_genesis: bool,
+    /// Whether there is a vote log.
+    pub vote_log: bool,
+    /// Whether the folder is marked as one whose votes of before are unknown.
+    pub vote_guard: bool,
     /// What lies in an object store that could not be asked, by first and last block: it was not looked
     /// at.
     pub cold: Vec<(Part, Height, Height)>,
@@ -115,6 +121,12 @@ impl CheckReport {
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         self.findings.is_empty() && self.more == 0
+    }
+
+    /// Whether there is a chain and no vote log: what the node voted for is not known.
+    #[must_use]
+    pub fn votes_missing(&self) -> bool {
+        self.last.is_some() && !self.vote_log
     }
 
     /// Whether something of this kind is damaged.
@@ -254,6 +266,9 @@ pub fn check(
     checker.blocks()?;
     checker.compare();
     checker.report.place();
+    let has = |name| disk.open(name).map_err(LogError::from);
+    checker.report.vote_log = has(VOTE_LOG)?.is_some();
+    checker.report.vote_guard = has(VOTE_GUARD)?.is_some();
     checker.log(VOTE_LOG, Part::Votes)?;
     checker.log(CONVICTIONS_LOG, Part::Evidence)?;
     Ok(checker.report)
