@@ -295,3 +295,23 @@ fn a_pruned_folder_is_verified_from_the_genesis_by_its_headers_and_says_what_can
     let report = copy.check();
     assert_eq!(report.plan(true), Plan::Impossible { first });
 }
+
+#[test]
+fn a_vote_log_of_zeros_is_a_lost_one_and_a_check_leaves_it() {
+    let folder = Folder::new(6);
+    let file = folder.disk.open(VOTE_LOG).unwrap().unwrap();
+    let len = usize::try_from(file.len().unwrap()).unwrap();
+    file.truncate(8).unwrap();
+    file.append(&vec![0; len - 8]).unwrap();
+    file.sync().unwrap();
+    let report = folder.check();
+    assert!(report.votes_missing(), "{report:?}");
+}
+
+#[test]
+fn a_folder_that_was_being_filled_is_not_called_sound() {
+    let folder = Folder::new(6);
+    folder.disk.create("restoring").unwrap();
+    let report = folder.check();
+    assert!(report.unclear[0].contains("interrupted"), "{report:?}");
+}

@@ -71,7 +71,7 @@ pub(super) fn allow(args: &AllowArgs, output: Output, lang: Lang) -> Result<()> 
         Some(sealer) => Arc::new(SealedDisk::new(disk, sealer)),
         None => disk,
     };
-    let guard = read_vote_guard(Arc::clone(&disk)).or_fail(Code::Failed)?;
+    let guard = read_vote_guard(disk.as_ref()).or_fail(Code::Failed)?;
     let Some(guard) = guard else {
         return fail(
             Code::Refused,
