@@ -60,11 +60,15 @@ impl Inner {
                 continue;
             }
             changed.push(Changed {
-                path: key.path(self.suite),
+                path: B256::ZERO,
                 key: *key,
                 before,
                 after: after.clone(),
             });
+        }
+        let paths = StateKey::paths(self.suite, changed.iter().map(|changed| &changed.key));
+        for (changed, path) in changed.iter_mut().zip(paths) {
+            changed.path = path;
         }
         changed.sort_unstable_by_key(|changed| changed.path);
         Ok(changed)

@@ -116,14 +116,15 @@ pub(super) fn fill(
 /// The leaves of a part, in path order.
 fn updates(suite: Suite, part: Vec<(StateKey, Bytes)>) -> Result<Vec<Update>, StateError> {
     let mut updates = Vec::with_capacity(part.len());
-    for (key, value) in part {
+    let paths = StateKey::paths(suite, part.iter().map(|(key, _)| key));
+    for ((_, value), path) in part.into_iter().zip(paths) {
         let len = value.len();
         if len > super::STATE_VALUE_BYTES_MAX {
             let max = super::STATE_VALUE_BYTES_MAX;
             return Err(StateError::ValueSize { len, max });
         }
         updates.push(Update {
-            path: key.path(suite),
+            path,
             change: Some(value),
         });
     }
