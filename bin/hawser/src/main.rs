@@ -33,6 +33,7 @@ mod timeline;
 mod tls;
 mod values;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -57,15 +58,18 @@ fn main() -> ExitCode {
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            match output {
-                Output::Table => eprintln!("error: {failure}"),
+            let mut text = match output {
+                Output::Table => format!("error: {failure}"),
                 Output::Json => {
                     let value = serde_json::json!({
                         "error": { "code": failure.code as u8, "message": failure.message }
                     });
-                    eprintln!("{value}");
+                    value.to_string()
                 }
-            }
+            };
+            text.push('\n');
+            // The code tells it too, where nobody reads standard error.
+            let _ = std::io::stderr().write_all(text.as_bytes());
             failure.exit_code()
         }
     }

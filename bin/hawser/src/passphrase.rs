@@ -1,6 +1,6 @@
 //! Passphrases of key files.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +69,11 @@ pub(crate) fn from_file(path: &Path) -> Result<Passphrase> {
         format!("cannot read the passphrase file {name}"),
     )?;
     if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-        eprintln!("warning: others can read the passphrase file {name}; chmod 600 it");
+        // A node goes on where nobody reads its standard error.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: others can read the passphrase file {name}; chmod 600 it"
+        );
     }
     // Room for a line end; the rest of a longer file is not of interest.
     let text = Zeroizing::new(read_start(path)?);

@@ -136,6 +136,18 @@ fn a_network_is_backed_up_restored_and_joined_by_snapshot_while_it_runs() {
         .0
         .ok(&["backup", "restore", "--config", &second, "--from", "backup"]);
     assert!(text.contains("not vote"), "{text}");
+    let last =
+        of(&["snapshot", "list", "--config", &second, "--from", "backup"])[0]["last"].clone();
+    assert!(text.contains(&format!("to {last}, ")), "{text}");
+    // No height below its own last block.
+    let allow = ["node", "allow-votes", "--config", &second, "--after-height"];
+    let low = (last.as_u64().unwrap() - 1).to_string();
+    let refused = net.0.run(&[&allow[..], &[&low]].concat());
+    assert!(
+        refused.code != 0 && refused.text.contains(&format!("is {last}, ")),
+        "{}",
+        refused.text
+    );
     assert_eq!(
         fs::read_to_string(&admitted).unwrap(),
         peers,

@@ -1,6 +1,6 @@
 //! Hashes, keys and signatures of the two cryptographic suites, and keys at rest.
 //!
-//! For: [`Suite`] (which hash and which schemes a chain uses), [`PublicKey`], [`SecretKey`] and
+//! For: [`Suite`] (which hash and which schemes a chain uses), [`HashBatch`], [`PublicKey`], [`SecretKey`] and
 //! [`Signature`] over three schemes, verified singly or many together ([`verify_many`]), public key
 //! recovery for Ethereum envelopes ([`secp`]), DER
 //! forms for X.509 and OpenSSL ([`der`]), encrypted key files ([`keystore`]), the suites' ciphers
@@ -47,6 +47,7 @@ pub mod datakey;
 pub mod der;
 mod ed25519;
 mod error;
+mod hashes;
 pub mod keystore;
 mod prf;
 mod public;
@@ -63,6 +64,7 @@ mod verdicts;
 
 pub use batch::{Check, verify_many};
 pub use error::{KeyError, NameError, SignatureError, VerifyError};
+pub use hashes::HashBatch;
 pub use prf::{PRF_BYTES, Prf};
 pub use public::PublicKey;
 pub use scheme::Scheme;

@@ -120,11 +120,7 @@ pub enum BlockError {
 /// Merkle root over raw transactions; the leaf is the hash of the raw bytes.
 #[must_use]
 pub fn transactions_root(suite: Suite, transactions: &[Bytes]) -> B256 {
-    let leaves: Vec<_> = transactions
-        .iter()
-        .map(|raw| merkle::leaf(suite, raw))
-        .collect();
-    merkle::root(suite, &leaves)
+    merkle::root(suite, &merkle::leaves(suite, transactions))
 }
 
 impl Block {

@@ -3,7 +3,7 @@
 //! so that no two lists share a root.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use hawser_crypto::Suite;
+use hawser_crypto::{HashBatch, Suite};
 use hawser_primitives::{B256, Domain};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,28 @@ fn node(suite: Suite, left: &B256, right: &B256) -> B256 {
     suite.hash_domain(Domain::Node, &[left.as_slice(), right.as_slice()])
 }
 
+/// Hashes of the bytes of leaves, in order.
+#[must_use]
+pub fn leaves<T: AsRef<[u8]>>(suite: Suite, list: impl IntoIterator<Item = T>) -> Vec<B256> {
+    let mut batch = HashBatch::new(suite);
+    for bytes in list {
+        batch.push(Domain::Leaf, &[bytes.as_ref()]);
+    }
+    batch.finish()
+}
+
+/// The level above one of a tree: a node without a neighbour moves up as it is, which gives the same tree as
+/// splitting from the root.
+fn above(batch: &mut HashBatch, level: &[B256]) -> Vec<B256> {
+    let (pairs, alone) = level.as_chunks::<2>();
+    for [left, right] in pairs {
+        batch.push(Domain::Node, &[left.as_slice(), right.as_slice()]);
+    }
+    let mut above = batch.finish();
+    above.extend_from_slice(alone);
+    above
+}
+
 /// Root of a list of leaf hashes; the zero hash for the empty list.
 #[must_use]
 pub fn root(suite: Suite, leaves: &[B256]) -> B256 {
@@ -27,8 +49,12 @@ pub fn root(suite: Suite, leaves: &[B256]) -> B256 {
         [] => B256::ZERO,
         [only] => *only,
         _ => {
-            let (left, right) = leaves.split_at(split(leaves.len()));
-            node(suite, &root(suite, left), &root(suite, right))
+            let mut batch = HashBatch::new(suite);
+            let mut level = above(&mut batch, leaves);
+            while level.len() > 1 {
+                level = above(&mut batch, &level);
+            }
+            level.first().copied().unwrap_or_default()
         }
     }
 }
@@ -117,8 +143,7 @@ impl MerkleProof {
 /// [`MerkleProof::build`] hashes the whole list again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MerkleTree {
-    /// The leaves, then the nodes above them, level by level; the last level is the root. A node
-    /// without a neighbour moves up as it is, which gives the same tree as splitting from the root.
+    /// The leaves, then the nodes above them, level by level; the last level is the root.
     levels: Vec<Vec<B256>>,
 }
 
@@ -126,17 +151,10 @@ impl MerkleTree {
     /// The tree over leaf hashes.
     #[must_use]
     pub fn new(suite: Suite, leaves: Vec<B256>) -> Self {
-        let mut levels = Vec::new();
-        let mut level = leaves;
+        let (mut levels, mut level) = (Vec::new(), leaves);
+        let mut batch = HashBatch::new(suite);
         while level.len() > 1 {
-            let above = level
-                .chunks(2)
-                .map(|pair| match pair {
-                    [left, right] => node(suite, left, right),
-                    [alone] => *alone,
-                    _ => B256::ZERO,
-                })
-                .collect();
+            let above = above(&mut batch, &level);
             levels.push(std::mem::replace(&mut level, above));
         }
         levels.push(level);

@@ -96,9 +96,5 @@ impl Receipt {
 /// Merkle root over the receipts of a block, skipped ones included.
 #[must_use]
 pub fn receipts_root(suite: Suite, receipts: &[Receipt]) -> B256 {
-    let leaves: Vec<_> = receipts
-        .iter()
-        .map(|receipt| merkle::leaf(suite, &encode(receipt)))
-        .collect();
-    merkle::root(suite, &leaves)
+    merkle::root(suite, &merkle::leaves(suite, receipts.iter().map(encode)))
 }

@@ -1,6 +1,6 @@
 //! Structured logs on standard error.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
@@ -44,6 +44,25 @@ pub enum LoggingError {
     Already,
 }
 
+/// Standard error, or what stands for it, whose errors are nobody's: a log collector that went away
+/// must not stop a node.
+struct Lenient<W>(W);
+
+impl<W: Write> Write for Lenient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(match self.0.write(bytes) {
+            Ok(written) if written > 0 => written,
+            // What cannot be written is dropped.
+            Ok(_) | Err(_) => bytes.len(),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
 /// The filter that directives make, libraries quieted.
 ///
 /// # Errors
@@ -79,7 +98,9 @@ pub fn init(directives: &str, format: Format) -> Result<(), LoggingError> {
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(|| Lenient(io::stderr()))
+        // These are written to standard error too, and panic where that is closed.
+        .log_internal_errors(false);
     let done = match format {
         Format::Json => builder.json().flatten_event(true).try_init(),
         Format::Auto if !terminal => builder.json().flatten_event(true).try_init(),
@@ -119,6 +140,25 @@ mod tests {
         ] {
             assert!(filter(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_no_error() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        let mut closed = Lenient(Closed);
+        closed.write_all(b"line\n").unwrap();
+        closed.flush().unwrap();
+        let mut open = Lenient(Vec::new());
+        open.write_all(b"line\n").unwrap();
+        assert_eq!(open.0, b"line\n");
     }
 
     #[test]

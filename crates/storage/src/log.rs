@@ -84,58 +84,31 @@ impl SyncedLog {
         Ok((log, recovery))
     }
 
-    fn recover(&mut self) -> Result<LogRecovery, LogError> {
-        let file_len = self.file.len()?;
-        if file_len > self.options.file_bytes_max {
-            return Err(self.damaged(0, format!("it has {file_len} bytes")));
-        }
-        let mut scanner = Scanner::new(&self.keeping, &*self.file, self.options.record_bytes_max)?;
-        if !scanner.has_magic(MAGIC)? {
-            return Err(self.damaged(0, self.keeping.unlike("a log")));
-        }
-        let mut records = Vec::new();
-        let mut misplaced = None;
-        let end = scanner.scan(|record| {
-            if record.tag != records.len() as u64 {
-                misplaced.get_or_insert(record.offset);
-            }
-            records.push(record.payload);
-        })?;
-        if let Some(offset) = misplaced {
-            return Err(self.damaged(offset, "records are out of order".into()));
-        }
-        let torn = match end {
-            End::Clean => None,
-            End::Damaged(offset) => {
-                return Err(self.damaged(offset, "a record that was durable is unreadable".into()));
-            }
-            End::Torn(offset) => {
-                self.file.truncate(offset)?;
-                let bytes = file_len.saturating_sub(offset);
-                Some(TornTail {
-                    file: self.name.clone(),
-                    offset,
-                    bytes,
-                })
-            }
+    /// What a log holds, without changing anything; `None` where there is none. An incomplete end is reported and
+    /// left where it is.
+    pub fn read(
+        disk: &dyn Disk,
+        name: &str,
+        options: LogOptions,
+    ) -> Result<Option<LogRecovery>, LogError> {
+        let Some(file) = disk.open(name)? else {
+            return Ok(None);
         };
-        // What was found may never have been synced; from here on it is relied upon.
-        self.file.sync()?;
-        self.len = torn.as_ref().map_or(file_len, |torn| torn.offset);
-        self.synced = self.len;
-        self.next_tag = records.len() as u64;
-        Ok(LogRecovery { records, torn })
+        let keeping = Keeping::of(disk, name);
+        scan(&keeping, &*file, name, options).map(Some)
     }
 
-    fn damaged(&self, offset: u64, reason: String) -> LogError {
-        LogError::Corrupt {
-            file: self.name.clone(),
-            offset,
-            reason,
-            advice: "do not delete it while this validator may vote: that can make it vote twice; \
-                     restore the file from the same disk, or remove the validator from the \
-                     committee and start it with a new key",
+    fn recover(&mut self) -> Result<LogRecovery, LogError> {
+        let recovery = scan(&self.keeping, &*self.file, &self.name, self.options)?;
+        if let Some(torn) = &recovery.torn {
+            self.file.truncate(torn.offset)?;
         }
+        // What was found may never have been synced; from here on it is relied upon.
+        self.file.sync()?;
+        self.len = self.file.len()?;
+        self.synced = self.len;
+        self.next_tag = recovery.records.len() as u64;
+        Ok(recovery)
     }
 
     /// Puts a log of one record in place of whatever has the name, for large records that nobody waits
@@ -246,6 +219,53 @@ impl SyncedLog {
         self.poisoned |= done.is_err();
         Ok(done?)
     }
+}
+
+/// Reads all records of a file and how it ends.
+fn scan(
+    keeping: &Keeping,
+    file: &dyn DiskFile,
+    name: &str,
+    options: LogOptions,
+) -> Result<LogRecovery, LogError> {
+    let damaged = |offset: u64, reason: String| LogError::Corrupt {
+        file: name.to_owned(),
+        offset,
+        reason,
+        advice: "check the disk and the memory of the machine",
+    };
+    let file_len = file.len()?;
+    if file_len > options.file_bytes_max {
+        return Err(damaged(0, format!("it has {file_len} bytes")));
+    }
+    let mut scanner = Scanner::new(keeping, file, options.record_bytes_max)?;
+    if !scanner.has_magic(MAGIC)? {
+        return Err(damaged(0, keeping.unlike("a log")));
+    }
+    let mut records = Vec::new();
+    let mut misplaced = None;
+    let end = scanner.scan(|record| {
+        if record.tag != records.len() as u64 {
+            misplaced.get_or_insert(record.offset);
+        }
+        records.push(record.payload);
+    })?;
+    if let Some(offset) = misplaced {
+        return Err(damaged(offset, "records are out of order".into()));
+    }
+    let torn = match end {
+        End::Clean => None,
+        End::Damaged(offset) => {
+            let reason = "a record that was durable is unreadable".into();
+            return Err(damaged(offset, reason));
+        }
+        End::Torn(offset) => Some(TornTail {
+            file: name.to_owned(),
+            offset,
+            bytes: file_len.saturating_sub(offset),
+        }),
+    };
+    Ok(LogRecovery { records, torn })
 }
 
 fn temporary(name: &str) -> String {

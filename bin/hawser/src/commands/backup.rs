@@ -102,13 +102,10 @@ fn create(args: &CreateArgs, output: Output, lang: Lang) -> Result<()> {
     output.print(&facts, |facts| {
         let rows = [
             (
-                lang.pick("backup of block", "备份所属区块"),
+                lang.pick("state of block", "状态所属区块"),
                 facts.height.to_string(),
             ),
-            (
-                lang.pick("blocks from", "区块起始"),
-                facts.first.to_string(),
-            ),
+            (lang.pick("blocks", "区块"), snapshot::blocks(facts, lang)),
             (
                 lang.pick("keys of the state", "状态键数"),
                 facts.entries.to_string(),

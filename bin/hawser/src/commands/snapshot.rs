@@ -77,7 +77,12 @@ pub(crate) struct CreateArgs {
 
 /// Arguments of `snapshot list`.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  hawser snapshot list --config node.toml")]
+#[command(after_help = "\
+Examples:
+  hawser snapshot list --config node.toml
+  hawser snapshot list --config node.toml --from /mnt/backup/2026-11-22
+
+The state is that of one block; the blocks go on to a later one, which certifies it.")]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     node: NodeArgs,
@@ -332,11 +337,12 @@ fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<()> {
     };
     output.print(&all, |all| {
         let head = [
-            lang.pick("block", "区块"),
+            lang.pick("state of block", "状态所属区块"),
             lang.pick("keys", "键数"),
             lang.pick("chunks", "分片"),
             lang.pick("bytes", "字节"),
             lang.pick("first block", "首个区块"),
+            lang.pick("last block", "末个区块"),
             lang.pick("digest", "摘要"),
         ];
         let rows: Vec<_> = all
@@ -348,6 +354,7 @@ fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<()> {
                     one.chunks.to_string(),
                     one.bytes.to_string(),
                     one.first.to_string(),
+                    one.last.to_string(),
                     one.digest.to_string(),
                 ]
             })
@@ -367,12 +374,18 @@ fn summary(facts: &SnapshotFacts, lang: Lang) -> String {
         (lang.pick("keys", "键数"), facts.entries.to_string()),
         (lang.pick("chunks", "分片"), facts.chunks.to_string()),
         (lang.pick("bytes", "字节"), facts.bytes.to_string()),
-        (
-            lang.pick("blocks from", "区块起始"),
-            facts.first.to_string(),
-        ),
+        (lang.pick("blocks", "区块"), blocks(facts, lang)),
     ];
     output::pairs(&rows)
+}
+
+/// The first and the last block that come with it.
+pub(crate) fn blocks(facts: &SnapshotFacts, lang: Lang) -> String {
+    let (first, last) = (facts.first, facts.last);
+    match lang {
+        Lang::En => format!("{first} to {last}"),
+        Lang::Zh => format!("{first} 至 {last}"),
+    }
 }
 
 /// The snapshot that was named, or the newest.
@@ -457,6 +470,7 @@ pub(crate) fn restore(
         "chain": place.genesis.chain_id.0,
         "height": manifest.height().0,
         "firstBlock": manifest.first().0,
+        "lastBlock": manifest.last().0,
         "folder": place.dir,
     }))
 }
@@ -464,19 +478,21 @@ pub(crate) fn restore(
 /// What a restore did, and what it means for votes.
 pub(crate) fn told(restored: &Value, lang: Lang) -> String {
     let cell = |name: &str| restored.get(name).map(output::cell).unwrap_or_default();
-    let (height, first, folder) = (cell("height"), cell("firstBlock"), cell("folder"));
+    let (height, folder) = (cell("height"), cell("folder"));
+    let (first, last) = (cell("firstBlock"), cell("lastBlock"));
     match lang {
         Lang::En => format!(
-            "{folder} is at block {height}, with blocks from {first} on.\n\
+            "{folder} has blocks {first} to {last}, and the state of block {height}.\n\
              Keys are not part of it: put the node's own in place before it starts.\n\
              The node will follow the chain and not vote until it has seen a quorum of the other validators \
-             vote. Where the whole network was restored, see `hawser node allow-votes --help`."
+             vote. Where the whole network was restored, see `hawser node allow-votes --help`: the last block \
+             of this node is {last}."
         ),
         Lang::Zh => format!(
-            "{folder} 已恢复到区块 {height}，保留自 {first} 起的区块。\n\
+            "{folder} 现有区块 {first} 至 {last}，以及区块 {height} 之后的状态。\n\
              密钥不在其中：启动前请放入该节点自己的密钥。\n\
              节点先跟随而不投票，直到看到其他验证者达到法定数量的投票。若整个网络都是恢复的，\
-             请参阅 `hawser node allow-votes --help`。"
+             请参阅 `hawser node allow-votes --help`：本节点的最后一个区块是 {last}。"
         ),
     }
 }

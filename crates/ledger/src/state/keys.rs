@@ -1,6 +1,6 @@
 use alloy_primitives::{KECCAK256_EMPTY, b256};
 use borsh::{BorshDeserialize, BorshSerialize};
-use hawser_crypto::Suite;
+use hawser_crypto::{HashBatch, Suite};
 use hawser_primitives::{Address, B256, Bytes, Domain, U256, decode_exact, encode};
 
 use super::StateError;
@@ -44,14 +44,22 @@ impl StateKey {
     /// Path of the key in the state tree.
     #[must_use]
     pub fn path(&self, suite: Suite) -> B256 {
+        self.with_parts(|parts| suite.hash_domain(Domain::StateKey, parts))
+    }
+
+    /// The paths of many keys, in their order.
+    pub(super) fn paths<'a>(suite: Suite, keys: impl Iterator<Item = &'a Self>) -> Vec<B256> {
+        let mut batch = HashBatch::new(suite);
+        for key in keys {
+            key.with_parts(|parts| batch.push(Domain::StateKey, parts));
+        }
+        batch.finish()
+    }
+
+    fn with_parts<T>(&self, hash: impl FnOnce(&[&[u8]]) -> T) -> T {
         match self {
-            Self::Account(address) => {
-                suite.hash_domain(Domain::StateKey, &[&[1], address.as_slice()])
-            }
-            Self::Storage(address, slot) => suite.hash_domain(
-                Domain::StateKey,
-                &[&[2], address.as_slice(), slot.as_slice()],
-            ),
+            Self::Account(address) => hash(&[&[1], address.as_slice()]),
+            Self::Storage(address, slot) => hash(&[&[2], address.as_slice(), slot.as_slice()]),
         }
     }
 }
@@ -151,6 +159,10 @@ mod tests {
         ] {
             let bytes = key.encode();
             assert_eq!(StateKey::decode(&bytes).unwrap(), key);
+            assert_eq!(
+                StateKey::paths(Suite::Sm, [&key].into_iter()),
+                [key.path(Suite::Sm)]
+            );
             assert_eq!(
                 key.path(Suite::Sm),
                 Suite::Sm.hash_domain(Domain::StateKey, &[&bytes])

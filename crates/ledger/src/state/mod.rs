@@ -7,6 +7,7 @@
 mod keys;
 mod memory;
 mod page;
+mod plan;
 mod proof;
 mod store;
 mod tree;

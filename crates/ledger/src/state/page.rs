@@ -17,6 +17,7 @@ use hawser_crypto::Suite;
 use hawser_primitives::{B256, Bytes, Domain};
 
 use super::StateError;
+use super::plan::{Hash, Plan, Solved};
 
 /// Bytes of a page above which it is split, if it has two leaves or more.
 const SPLIT_BYTES: usize = 2048;
@@ -30,7 +31,7 @@ const LEVELS: usize = 256;
 const HEAD_BYTES: usize = 8;
 
 /// Hash words as they stand in a page.
-type Word = [u8; 32];
+pub(super) type Word = [u8; 32];
 
 /// The hash of an inner node.
 pub(super) fn inner_hash(suite: Suite, left: &B256, right: &B256) -> B256 {
@@ -80,11 +81,11 @@ impl Leaf {
     }
 }
 
-/// A change to one path: its new value with the value's hash, or its removal.
+/// A change to one path: its new value, or its removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Update {
     pub(super) path: B256,
-    pub(super) change: Option<(B256, Bytes)>,
+    pub(super) change: Option<Bytes>,
 }
 
 /// A page. A clone is the same page.
@@ -298,11 +299,8 @@ impl Page {
         let mut leaves = Vec::new();
         for view in &views {
             for (leaf, path) in view.paths.iter().enumerate() {
-                leaves.push(Item {
-                    path,
-                    value: view.value(leaf)?,
-                    value_hash: None,
-                });
+                let value = view.value(leaf)?;
+                leaves.push(Item { path, value });
             }
         }
         let own = (leaves.len() > 1).then_some(&hash.0);
@@ -319,17 +317,13 @@ impl Page {
 struct Item<'a> {
     path: &'a Word,
     value: &'a [u8],
-    /// Where it is known already.
-    value_hash: Option<B256>,
 }
 
 impl Item<'_> {
     fn hash(&self, suite: Suite) -> B256 {
         let leaf = Leaf {
             path: B256::from(*self.path),
-            value_hash: self
-                .value_hash
-                .unwrap_or_else(|| value_hash(suite, self.value)),
+            value_hash: value_hash(suite, self.value),
         };
         leaf.hash(suite)
     }
@@ -345,15 +339,33 @@ pub(super) struct Draft<'a> {
     suite: Suite,
     old: View<'a>,
     updates: &'a [Update],
-    scratch: &'a mut Scratch,
+    /// Everything.
+    pub(super) whole: Piece,
 }
 
-/// What a draft works on, kept from one to the next.
-#[derive(Default)]
-pub(super) struct Scratch {
+/// What drafts consist of, one after the other, while hashes are planned; and when they are known.
+pub(super) struct Sheets<H> {
     /// Leaves of the old page by number, and updates by number from [`NEW`] on.
     leaves: Vec<u32>,
-    inners: Vec<Word>,
+    inners: Vec<H>,
+}
+
+impl Sheets<Hash> {
+    pub(super) const fn new() -> Self {
+        Self {
+            leaves: Vec::new(),
+            inners: Vec::new(),
+        }
+    }
+
+    /// Puts in the hashes that the plan gave.
+    pub(super) fn solve(self, solved: &Solved) -> Sheets<Word> {
+        let inners = self.inners.iter();
+        Sheets {
+            inners: inners.map(|hash| solved.get(*hash).0).collect(),
+            leaves: self.leaves,
+        }
+    }
 }
 
 /// Numbers of leaves from here on mean updates.
@@ -371,7 +383,7 @@ pub(super) struct Piece {
 enum Below {
     Nothing,
     Leaf(u32),
-    Inner(B256),
+    Inner(Hash),
 }
 
 /// What a piece becomes.
@@ -384,60 +396,30 @@ pub(super) enum Cut {
     Split(B256, Piece, Piece),
 }
 
-impl<'a> Draft<'a> {
-    /// Applies updates in strict path order to the page of a node at `depth`, if there is one. A
-    /// hash is computed only where something below it changed.
-    pub(super) fn new(
-        suite: Suite,
-        old: Option<&'a Page>,
-        updates: &'a [Update],
-        depth: usize,
-        scratch: &'a mut Scratch,
-    ) -> Result<(Self, Piece), StateError> {
-        let old = old.map(Page::view).unwrap_or_default();
-        scratch.leaves.clear();
-        scratch.inners.clear();
-        let mut draft = Self {
-            suite,
-            old,
-            updates,
-            scratch,
-        };
-        draft
-            .build(0..old.paths.len(), 0, 0..updates.len(), depth)
-            .ok_or_else(|| StateError::Corrupt("a page does not fit its leaves".into()))?;
-        let (leaves, inners) = (0..draft.scratch.leaves.len(), 0..draft.scratch.inners.len());
-        let piece = Piece {
-            leaves,
-            inners,
-            depth,
-        };
-        Ok((draft, piece))
+/// A leaf by its number in a draft.
+fn item<'a>(old: &View<'a>, updates: &'a [Update], number: u32) -> Option<Item<'a>> {
+    if let Some(at) = number.checked_sub(NEW) {
+        let update = updates.get(at as usize)?;
+        return Some(Item {
+            path: &update.path.0,
+            value: update.change.as_ref()?,
+        });
     }
+    Some(Item {
+        path: old.paths.get(number as usize)?,
+        value: old.value(number as usize)?,
+    })
+}
 
-    /// A leaf by its number in the draft.
-    fn item(&self, number: u32) -> Option<Item<'a>> {
-        if let Some(at) = number.checked_sub(NEW) {
-            let update = self.updates.get(at as usize)?;
-            let (hash, value) = update.change.as_ref()?;
-            return Some(Item {
-                path: &update.path.0,
-                value,
-                value_hash: Some(*hash),
-            });
-        }
-        Some(Item {
-            path: self.old.paths.get(number as usize)?,
-            value: self.old.value(number as usize)?,
-            value_hash: None,
-        })
-    }
+/// Makes one draft.
+struct Drafter<'a, 's> {
+    old: View<'a>,
+    updates: &'a [Update],
+    plan: &'s mut Plan<'a>,
+    sheets: &'s mut Sheets<Hash>,
+}
 
-    fn items(&self, leaves: Range<usize>) -> impl Iterator<Item = Item<'a>> + Clone {
-        let leaves = self.scratch.leaves.get(leaves).unwrap_or_default();
-        leaves.iter().filter_map(|number| self.item(*number))
-    }
-
+impl Drafter<'_, '_> {
     /// `None` when the page is damaged or two keys have one path.
     fn build(
         &mut self,
@@ -475,21 +457,21 @@ impl<'a> Draft<'a> {
         let left_inner = old_inner.saturating_add(1);
         let in_left = inner_count(view.paths.get(old.start..old_mid)?.iter(), below);
         let right_inner = left_inner.saturating_add(in_left);
-        let at = self.scratch.inners.len();
-        self.scratch.inners.push([0; 32]);
+        let at = self.sheets.inners.len();
+        self.sheets.inners.push(Hash::Known(B256::ZERO));
         let left = self.build(old.start..old_mid, left_inner, updates.start..mid, below)?;
         let right = self.build(old_mid..old.end, right_inner, mid..updates.end, below)?;
         match (left, right) {
             // What is alone belongs to the level above.
             (Below::Nothing, alone @ (Below::Nothing | Below::Leaf(_)))
             | (alone @ Below::Leaf(_), Below::Nothing) => {
-                self.scratch.inners.truncate(at);
+                self.sheets.inners.truncate(at);
                 Some(alone)
             }
             (left, right) => {
                 let (left, right) = (self.hash(&left)?, self.hash(&right)?);
-                let hash = inner_hash(self.suite, &left, &right);
-                *self.scratch.inners.get_mut(at)? = hash.0;
+                let hash = self.plan.inner(left, right);
+                *self.sheets.inners.get_mut(at)? = hash;
                 Some(Below::Inner(hash))
             }
         }
@@ -505,30 +487,82 @@ impl<'a> Draft<'a> {
             return Some(last);
         }
         let count = inner_count(view.paths.get(old)?.iter(), depth);
-        let kept = view.inners.get(inner..inner.checked_add(count)?)?;
-        self.scratch.inners.extend_from_slice(kept);
-        view.hash_at(inner).map(Below::Inner)
+        let kept = view.inners.get(inner..inner.checked_add(count)?)?.iter();
+        let kept = kept.map(|hash| Hash::Known(B256::from(*hash)));
+        self.sheets.inners.extend(kept);
+        view.hash_at(inner)
+            .map(|hash| Below::Inner(Hash::Known(hash)))
     }
 
     fn push(&mut self, number: u32) -> Below {
-        self.scratch.leaves.push(number);
+        self.sheets.leaves.push(number);
         Below::Leaf(number)
     }
 
-    fn hash(&self, below: &Below) -> Option<B256> {
-        match below {
-            Below::Nothing => Some(B256::ZERO),
-            Below::Leaf(leaf) => self.item(*leaf).map(|leaf| leaf.hash(self.suite)),
-            Below::Inner(hash) => Some(*hash),
-        }
+    fn hash(&mut self, below: &Below) -> Option<Hash> {
+        Some(match below {
+            Below::Nothing => Hash::Known(B256::ZERO),
+            Below::Leaf(leaf) => {
+                let item = item(&self.old, self.updates, *leaf)?;
+                let value = self.plan.value(item.value);
+                self.plan.leaf(item.path, value)
+            }
+            Below::Inner(hash) => *hash,
+        })
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Applies updates in strict path order to the page of a node at `depth`, if there is one. A
+    /// hash is planned only where something below it changed.
+    pub(super) fn new(
+        suite: Suite,
+        old: Option<&'a Page>,
+        updates: &'a [Update],
+        depth: usize,
+        plan: &mut Plan<'a>,
+        sheets: &mut Sheets<Hash>,
+    ) -> Result<Self, StateError> {
+        let old = old.map(Page::view).unwrap_or_default();
+        let (leaves, inners) = (sheets.leaves.len(), sheets.inners.len());
+        let mut drafter = Drafter {
+            old,
+            updates,
+            plan,
+            sheets,
+        };
+        drafter
+            .build(0..old.paths.len(), 0, 0..updates.len(), depth)
+            .ok_or_else(|| StateError::Corrupt("a page does not fit its leaves".into()))?;
+        Ok(Self {
+            suite,
+            old,
+            updates,
+            whole: Piece {
+                leaves: leaves..sheets.leaves.len(),
+                inners: inners..sheets.inners.len(),
+                depth,
+            },
+        })
+    }
+
+    fn items<'s>(
+        &'s self,
+        sheets: &'s Sheets<Word>,
+        leaves: Range<usize>,
+    ) -> impl Iterator<Item = Item<'a>> + Clone + 's {
+        let leaves = sheets.leaves.get(leaves).unwrap_or_default();
+        leaves
+            .iter()
+            .filter_map(|number| item(&self.old, self.updates, *number))
     }
 
     /// Makes a page of a piece, or splits it where it is too large for one.
-    pub(super) fn cut(&self, piece: &Piece) -> Cut {
-        let inners = self.scratch.inners.get(piece.inners.clone());
+    pub(super) fn cut(&self, sheets: &Sheets<Word>, piece: &Piece) -> Cut {
+        let inners = sheets.inners.get(piece.inners.clone());
         let inners = inners.unwrap_or_default();
         let top = inners.first().map(|hash| B256::from(*hash));
-        let leaves = self.items(piece.leaves.clone());
+        let leaves = self.items(sheets, piece.leaves.clone());
         let alone = || leaves.clone().next().map(|leaf| leaf.hash(self.suite));
         let Some(hash) = top.or_else(alone) else {
             return Cut::Empty;
@@ -541,7 +575,7 @@ impl<'a> Draft<'a> {
         let right = leaves.take_while(|leaf| !bit_of(leaf.path, piece.depth));
         let mid = piece.leaves.start.saturating_add(right.count());
         let depth = piece.depth.saturating_add(1);
-        let in_left = self.items(piece.leaves.start..mid);
+        let in_left = self.items(sheets, piece.leaves.start..mid);
         let count = inner_count(in_left.map(|leaf| leaf.path), depth);
         let first = piece.inners.start.saturating_add(1);
         let inner_mid = first.saturating_add(count);

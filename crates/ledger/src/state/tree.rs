@@ -10,7 +10,10 @@ use hawser_crypto::Suite;
 use hawser_primitives::B256;
 
 use super::StateError;
-use super::page::{Cut, Draft, Leaf, MERGE_BYTES, Page, Piece, Scratch, Update, bit, inner_hash};
+use super::page::{
+    Cut, Draft, Leaf, MERGE_BYTES, Page, Piece, Sheets, Update, Word, bit, inner_hash,
+};
+use super::plan::{Hash, Plan};
 use super::trunk::{BucketFacts, Inner, Kind, NodeRef, Position};
 
 /// Where nodes are found.
@@ -77,10 +80,23 @@ pub(super) fn apply_at(
     at: Position,
     updates: &[Update],
 ) -> Result<TreeChange, StateError> {
+    let mut sites = Vec::new();
+    gather(nodes, root, at, updates, &mut sites)?;
+    let (mut plan, mut sheets) = (Plan::new(suite), Sheets::new());
+    let mut drafts = Vec::with_capacity(sites.len());
+    for site in &sites {
+        let (page, depth) = (site.page.as_ref(), site.depth);
+        let draft = Draft::new(suite, page, site.updates, depth, &mut plan, &mut sheets)?;
+        drafts.push(draft);
+    }
+    let sheets = sheets.solve(&plan.solve());
     let mut walk = Walk {
         suite,
         nodes,
-        scratch: Scratch::default(),
+        sheets,
+        drafts: drafts.iter(),
+        plan: Plan::new(suite),
+        planned: Vec::new(),
         change: TreeChange {
             root: Child::Old(root),
             root_hash: B256::ZERO,
@@ -92,23 +108,77 @@ pub(super) fn apply_at(
     };
     let root = walk.update(root, at, updates)?;
     let root_hash = walk.facts(root)?.hash;
+    let solved = walk.plan.solve();
+    let mut change = walk.change;
+    for (inner, hash) in change.inners.iter_mut().zip(walk.planned) {
+        inner.hash = solved.get(hash);
+    }
     Ok(TreeChange {
         root,
-        root_hash,
-        ..walk.change
+        root_hash: solved.get(root_hash),
+        ..change
     })
+}
+
+/// A bucket that changes, or an empty place that gets one.
+struct Site<'a> {
+    page: Option<Page>,
+    depth: usize,
+    updates: &'a [Update],
+}
+
+/// Finds what changes, in order of paths, so that its hashes are computed together.
+fn gather<'a>(
+    nodes: &dyn Nodes,
+    node: NodeRef,
+    at: Position,
+    updates: &'a [Update],
+    sites: &mut Vec<Site<'a>>,
+) -> Result<(), StateError> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    let depth = usize::from(at.depth);
+    let page = match node.kind() {
+        Kind::Empty => None,
+        Kind::Bucket(id) => Some(nodes.page(id, depth)?),
+        Kind::Inner(id) => {
+            let inner = nodes.inner(id).ok_or_else(missing)?;
+            let (first, second) = sides(updates, depth);
+            gather(nodes, inner.left, at.child(false), first, sites)?;
+            return gather(nodes, inner.right, at.child(true), second, sites);
+        }
+    };
+    sites.push(Site {
+        page,
+        depth,
+        updates,
+    });
+    Ok(())
+}
+
+/// The updates on the two sides of a node.
+fn sides(updates: &[Update], depth: usize) -> (&[Update], &[Update]) {
+    let mid = updates.partition_point(|update| !bit(&update.path, depth));
+    updates.split_at(mid)
 }
 
 struct Walk<'a> {
     suite: Suite,
     nodes: &'a dyn Nodes,
-    scratch: Scratch,
+    sheets: Sheets<Word>,
+    /// Of what was gathered and is not planted yet.
+    drafts: std::slice::Iter<'a, Draft<'a>>,
+    /// Of the nodes above pages.
+    plan: Plan<'a>,
+    /// The hash of each new inner node.
+    planned: Vec<Hash>,
     change: TreeChange,
 }
 
 /// A node's hash; leaves and bytes of its page if it has one, and zero for nothing.
 struct Facts {
-    hash: B256,
+    hash: Hash,
     page: Option<(usize, usize)>,
 }
 
@@ -125,18 +195,15 @@ impl Walk<'_> {
         if updates.is_empty() {
             return Ok(Child::Old(node));
         }
-        let depth = usize::from(at.depth);
         match node.kind() {
-            Kind::Empty => self.rebuild(None, at, updates),
+            Kind::Empty => self.rebuild(at),
             Kind::Bucket(id) => {
-                let page = self.nodes.page(id, depth)?;
                 self.change.gone_buckets.push((id, at));
-                self.rebuild(Some(&page), at, updates)
+                self.rebuild(at)
             }
             Kind::Inner(id) => {
                 let inner = self.nodes.inner(id).ok_or_else(missing)?;
-                let mid = updates.partition_point(|update| !bit(&update.path, depth));
-                let (first, second) = updates.split_at(mid);
+                let (first, second) = sides(updates, at.depth.into());
                 let left = self.update(inner.left, at.child(false), first)?;
                 let right = self.update(inner.right, at.child(true), second)?;
                 self.change.gone_inners.push(id);
@@ -145,23 +212,14 @@ impl Walk<'_> {
         }
     }
 
-    fn rebuild(
-        &mut self,
-        page: Option<&Page>,
-        at: Position,
-        updates: &[Update],
-    ) -> Result<Child, StateError> {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let depth = at.depth.into();
-        let (draft, piece) = Draft::new(self.suite, page, updates, depth, &mut scratch)?;
-        let planted = self.plant(&draft, &piece, at);
-        self.scratch = scratch;
-        Ok(planted)
+    fn rebuild(&mut self, at: Position) -> Result<Child, StateError> {
+        let draft = self.drafts.next().ok_or_else(missing)?;
+        Ok(self.plant(draft, &draft.whole, at))
     }
 
     /// Cuts a draft into buckets.
     fn plant(&mut self, draft: &Draft<'_>, piece: &Piece, at: Position) -> Child {
-        match draft.cut(piece) {
+        match draft.cut(&self.sheets, piece) {
             Cut::Empty => NOTHING,
             Cut::Page(hash, page) => self.add_bucket(NewBucket {
                 hash,
@@ -171,7 +229,7 @@ impl Walk<'_> {
             Cut::Split(hash, left, right) => {
                 let left = self.plant(draft, &left, at.child(false));
                 let right = self.plant(draft, &right, at.child(true));
-                self.add_inner(NewInner { hash, left, right })
+                self.add_inner(Hash::Known(hash), left, right)
             }
         }
     }
@@ -185,9 +243,10 @@ impl Walk<'_> {
                 return Ok(NOTHING);
             }
             if leaves == 1 || a_bytes.saturating_add(b_bytes) <= MERGE_BYTES {
+                let (on_left, on_right) = (known(on_left.hash)?, known(on_right.hash)?);
                 let hash = match leaves {
-                    1 => on_left.hash | on_right.hash,
-                    _ => inner_hash(self.suite, &on_left.hash, &on_right.hash),
+                    1 => on_left | on_right,
+                    _ => inner_hash(self.suite, &on_left, &on_right),
                 };
                 let left = self.take(left, at.child(false))?;
                 let right = self.take(right, at.child(true))?;
@@ -199,29 +258,29 @@ impl Walk<'_> {
                 }));
             }
         }
-        let hash = inner_hash(self.suite, &on_left.hash, &on_right.hash);
-        Ok(self.add_inner(NewInner { hash, left, right }))
+        let hash = self.plan.inner(on_left.hash, on_right.hash);
+        Ok(self.add_inner(hash, left, right))
     }
 
     fn facts(&self, child: Child) -> Result<Facts, StateError> {
         let of_bucket = |facts: BucketFacts| Facts {
-            hash: facts.hash,
+            hash: Hash::Known(facts.hash),
             page: Some((facts.count, facts.bytes)),
         };
         let facts = match child {
             Child::Old(node) => match node.kind() {
                 Kind::Empty => Some(Facts {
-                    hash: B256::ZERO,
+                    hash: Hash::Known(B256::ZERO),
                     page: Some((0, 0)),
                 }),
                 Kind::Inner(id) => self.nodes.inner(id).map(|inner| Facts {
-                    hash: inner.hash,
+                    hash: Hash::Known(inner.hash),
                     page: None,
                 }),
                 Kind::Bucket(id) => self.nodes.bucket(id).map(of_bucket),
             },
-            Child::NewInner(at) => self.change.inners.get(at as usize).map(|inner| Facts {
-                hash: inner.hash,
+            Child::NewInner(at) => self.planned.get(at as usize).map(|hash| Facts {
+                hash: *hash,
                 page: None,
             }),
             Child::NewBucket(at) => {
@@ -231,7 +290,7 @@ impl Walk<'_> {
                     .get(at as usize)
                     .and_then(Option::as_ref);
                 bucket.map(|bucket| Facts {
-                    hash: bucket.hash,
+                    hash: Hash::Known(bucket.hash),
                     page: Some((bucket.page.count(), bucket.page.bytes().len())),
                 })
             }
@@ -263,14 +322,28 @@ impl Walk<'_> {
         }
     }
 
-    fn add_inner(&mut self, inner: NewInner) -> Child {
-        self.change.inners.push(inner);
+    /// Adds a node; its hash is put in when all are known.
+    fn add_inner(&mut self, hash: Hash, left: Child, right: Child) -> Child {
+        self.planned.push(hash);
+        self.change.inners.push(NewInner {
+            hash: B256::ZERO,
+            left,
+            right,
+        });
         Child::NewInner(last(self.change.inners.len()))
     }
 
     fn add_bucket(&mut self, bucket: NewBucket) -> Child {
         self.change.buckets.push(Some(bucket));
         Child::NewBucket(last(self.change.buckets.len()))
+    }
+}
+
+/// The hash of a page, which is never one that is still planned.
+fn known(hash: Hash) -> Result<B256, StateError> {
+    match hash {
+        Hash::Known(hash) => Ok(hash),
+        Hash::Planned(_) => Err(missing()),
     }
 }
 

@@ -42,9 +42,7 @@ impl Tree {
     fn apply(&mut self, changes: &BTreeMap<B256, Option<Bytes>>) -> B256 {
         let update = |(path, value): (&B256, &Option<Bytes>)| Update {
             path: *path,
-            change: value
-                .as_ref()
-                .map(|value| (value_hash(self.suite, value), value.clone())),
+            change: value.clone(),
         };
         let updates: Vec<_> = changes.iter().map(update).collect();
         let change = tree::apply(self.suite, self, self.root, &updates).unwrap();

@@ -19,9 +19,19 @@ pub enum ChainError {
     /// The file of the vote log.
     #[error("vote log: {0}")]
     Log(#[from] LogError),
-    /// What the vote log says.
-    #[error("vote log: {0}")]
+    /// The vote log cannot be read.
+    #[error(
+        "vote log: {0}. It holds what this validator voted for; no backup has it, and no copy of it may be \
+         put in its place. `hawser db repair --forget-votes` puts it aside: the node then follows, and votes \
+         again when that is safe, which it finds out by itself"
+    )]
     VoteLog(String),
+    /// What is known of forgotten votes cannot be read or written.
+    #[error(
+        "votes.guard: {0}. If it is damaged, move it and votes.log away with the node stopped: the node then \
+         follows, and votes again when that is safe, which it finds out by itself"
+    )]
+    VoteGuard(String),
     /// The evidence kept against validators.
     #[error("evidence against validators (attesters.log): {0}")]
     Convictions(String),

@@ -388,26 +388,28 @@ pub fn boot(
     Ok((log, boot))
 }
 
-/// What is known of forgotten votes. A chain without its vote log is one that forgot them all.
+/// What is known of forgotten votes. A chain without its vote log is one that forgot them all, whatever was
+/// known of earlier ones.
 fn vote_guard(
     disk: &Arc<dyn Disk>,
     votes: bool,
     tip: Height,
 ) -> Result<Option<VoteGuard>, ChainError> {
-    let guard = read_vote_guard(Arc::clone(disk))?;
+    let guard = read_vote_guard(disk.as_ref())?;
+    let lost = votes && tip > Height::GENESIS && VoteLog::is_lost(disk.as_ref())?;
     match guard {
-        Some(guard) if guard.allows(tip) => {
+        Some(guard) if guard.allows(tip) && !lost => {
             // It votes already, and its log knows of all votes since.
             clear_vote_guard(disk.as_ref())?;
             Ok(None)
         }
-        Some(guard) => Ok(Some(guard)),
-        None if votes && tip > Height::GENESIS && !VoteLog::exists(disk.as_ref())? => {
+        Some(guard) if !guard.allows(tip) => Ok(Some(guard)),
+        Some(_) | None if lost => {
             let guard = VoteGuard::unknown(GuardReason::NoVoteLog);
             write_vote_guard(Arc::clone(disk), guard)?;
             Ok(Some(guard))
         }
-        None => Ok(None),
+        Some(_) | None => Ok(None),
     }
 }
 
@@ -418,4 +420,70 @@ pub(crate) fn link(peer: PeerId, up: bool) -> Input {
     } else {
         Event::PeerDown(peer)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use hawser_storage::MemDisk;
+
+    use super::*;
+
+    #[test]
+    fn a_lost_vote_log_is_noticed_also_where_an_earlier_loss_was_over() {
+        let disk: Arc<dyn Disk> = Arc::new(MemDisk::new(1));
+        let over = VoteGuard {
+            reason: GuardReason::Restored,
+            from: Some(Height(5)),
+        };
+        write_vote_guard(Arc::clone(&disk), over).unwrap();
+        let lost = Some(VoteGuard::unknown(GuardReason::NoVoteLog));
+        assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), lost);
+        assert_eq!(read_vote_guard(disk.as_ref()).unwrap(), lost);
+        // With the log of all votes since, it is over.
+        write_vote_guard(Arc::clone(&disk), over).unwrap();
+        VoteLog::open(Arc::clone(&disk), Height(9)).unwrap();
+        assert_eq!(vote_guard(&disk, true, Height(4)).unwrap(), Some(over));
+        assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), None);
+        assert_eq!(read_vote_guard(disk.as_ref()).unwrap(), None);
+    }
+
+    /// One bit of the last byte of a file is another.
+    fn flip_last(disk: &dyn Disk, name: &str) {
+        let file = disk.open(name).unwrap().unwrap();
+        let len = file.len().unwrap();
+        let last = file.read_at(len - 1, 1).unwrap()[0] ^ 1;
+        file.truncate(len - 1).unwrap();
+        file.append(&[last]).unwrap();
+        file.sync().unwrap();
+    }
+
+    #[test]
+    fn a_guard_that_cannot_be_read_still_guards() {
+        let disk: Arc<dyn Disk> = Arc::new(MemDisk::new(1));
+        VoteLog::open(Arc::clone(&disk), Height(9)).unwrap();
+        write_vote_guard(Arc::clone(&disk), VoteGuard::unknown(GuardReason::Restored)).unwrap();
+        flip_last(disk.as_ref(), crate::store::VOTE_GUARD);
+        let unknown = Some(VoteGuard::unknown(GuardReason::NoVoteLog));
+        for _ in 0..2 {
+            assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), unknown);
+        }
+    }
+
+    #[test]
+    fn a_vote_log_of_which_nothing_is_left_is_a_lost_one() {
+        let disk: Arc<dyn Disk> = Arc::new(MemDisk::new(1));
+        VoteLog::open(Arc::clone(&disk), Height(9)).unwrap();
+        // Begun anew and not written to yet.
+        assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), None);
+        let file = disk.open(crate::store::VOTE_LOG).unwrap().unwrap();
+        file.append(&[0; 4_096]).unwrap();
+        file.sync().unwrap();
+        // At genesis nobody has voted.
+        assert_eq!(vote_guard(&disk, true, Height::GENESIS).unwrap(), None);
+        let lost = Some(VoteGuard::unknown(GuardReason::NoVoteLog));
+        assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), lost);
+        // Also after its end was cut off.
+        VoteLog::open(Arc::clone(&disk), Height(9)).unwrap();
+        assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), lost);
+    }
 }

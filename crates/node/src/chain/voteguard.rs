@@ -6,26 +6,30 @@ use hawser_primitives::{decode_exact, encode};
 use hawser_storage::{Disk, LogError, LogOptions, SyncedLog};
 
 use super::ChainError;
-use crate::{replica::VoteGuard, store::VOTE_GUARD as NAME};
+use crate::{
+    replica::{GuardReason, VoteGuard},
+    store::VOTE_GUARD as NAME,
+};
 
 /// Longest record, in bytes.
 const RECORD_BYTES_MAX: usize = 64;
 
 fn failed(error: LogError) -> ChainError {
-    ChainError::VoteLog(format!("{NAME}: {error}"))
+    ChainError::VoteGuard(error.to_string())
 }
 
-/// What a chain's folder says of forgotten votes; `None` where nothing was forgotten.
-pub fn read_vote_guard(disk: Arc<dyn Disk>) -> Result<Option<VoteGuard>, ChainError> {
-    let found = disk.open(NAME).map_err(|error| failed(error.into()))?;
-    if found.is_none() {
+/// What a chain's folder says of forgotten votes; `None` where nothing was forgotten. Where it says so with no entry
+/// that can be read, whatever it said is lost with the votes.
+pub fn read_vote_guard(disk: &dyn Disk) -> Result<Option<VoteGuard>, ChainError> {
+    let found = SyncedLog::read(disk, NAME, LogOptions::default()).map_err(failed)?;
+    let Some(recovery) = found else {
         return Ok(None);
-    }
-    let (_, recovery) = SyncedLog::open(disk, NAME, LogOptions::default()).map_err(failed)?;
-    let last = recovery.records.last();
-    last.map(|raw| decode_exact(raw, RECORD_BYTES_MAX))
-        .transpose()
-        .map_err(|error| ChainError::VoteLog(format!("{NAME}: {error}")))
+    };
+    let Some(last) = recovery.records.last() else {
+        return Ok(Some(VoteGuard::unknown(GuardReason::NoVoteLog)));
+    };
+    let guard = decode_exact(last, RECORD_BYTES_MAX);
+    guard.map_err(|error| ChainError::VoteGuard(error.to_string()))
 }
 
 /// Writes it, durably.

@@ -43,15 +43,17 @@ pub struct VoteLog {
 }
 
 impl VoteLog {
-    /// Whether there is a log already.
-    pub fn exists(disk: &dyn Disk) -> Result<bool, ChainError> {
-        let found = disk.open(NAME).map_err(LogError::from)?;
-        Ok(found.is_some())
+    /// Whether votes of before are lost: there is no log, or one of which nothing is left but bytes that are no
+    /// entry. Changes nothing.
+    pub fn is_lost(disk: &dyn Disk) -> Result<bool, ChainError> {
+        let found = SyncedLog::read(disk, NAME, LogOptions::default()).map_err(unreadable)?;
+        Ok(found.is_none_or(|found| found.records.is_empty() && found.torn.is_some()))
     }
 
     /// Opens the log and reads what belongs to the heights after `tip`.
     pub fn open(disk: Arc<dyn Disk>, tip: Height) -> Result<(Self, Recovered), ChainError> {
-        let (log, recovery) = SyncedLog::open(disk, NAME, LogOptions::default())?;
+        let opened = SyncedLog::open(disk, NAME, LogOptions::default());
+        let (log, recovery) = opened.map_err(unreadable)?;
         let mut recovered = Recovered::default();
         let (mut bytes, mut highest) = (0u64, Height::GENESIS);
         for raw in recovery.records {
@@ -109,6 +111,13 @@ impl VoteLog {
         let old = self.log.reset()?;
         (self.bytes, self.dirty) = (0, false);
         Ok(Some(old))
+    }
+}
+
+fn unreadable(error: LogError) -> ChainError {
+    match error {
+        LogError::Corrupt { .. } => ChainError::VoteLog(error.to_string()),
+        other => other.into(),
     }
 }
 

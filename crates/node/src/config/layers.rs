@@ -1,6 +1,8 @@
 //! Flags over environment over file over defaults.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -53,13 +55,14 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, ConfigError> {
         path: path.to_owned(),
         reason,
     };
-    let len = std::fs::metadata(path)
-        .map_err(|error| read(error.to_string()))?
-        .len();
-    if len > FILE_BYTES_MAX {
-        return Err(read(format!("{len} bytes exceed the limit of {FILE_BYTES_MAX}")).into());
+    // What a device says of its length bounds nothing.
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|error| read(error.to_string()))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(read(format!("more than {FILE_BYTES_MAX} bytes")).into());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| read(error.to_string()))?;
     load_text(&text, path, overrides)
 }
 

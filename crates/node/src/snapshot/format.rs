@@ -215,6 +215,12 @@ impl Manifest {
         self.blocks.first().map_or(self.height(), |part| part.from)
     }
 
+    /// The last block that comes with it: the one that certifies the state.
+    #[must_use]
+    pub const fn last(&self) -> Height {
+        self.certifier.header.height
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -39,6 +39,8 @@ pub struct SnapshotFacts {
     pub chunks: usize,
     /// First block that comes with it.
     pub first: Height,
+    /// Last block that comes with it: later than the one whose state it is.
+    pub last: Height,
     /// Bytes on the disk.
     pub bytes: u64,
 }
@@ -220,6 +222,7 @@ impl Shelf {
             entries: manifest.entries,
             chunks: manifest.chunk_count(),
             first: manifest.first(),
+            last: manifest.last(),
             bytes,
         })
     }

@@ -57,7 +57,8 @@ pub enum StoreError {
     /// Files that do not fit together.
     #[error(
         "the data folder is incomplete: state is at block {state}, but blocks end at {blocks} and \
-         receipts at {receipts}. Restore the folder from a backup, or empty it and let the node \
+         receipts at {receipts}. `hawser db check` says what is missing, and `hawser db repair` mends it \
+         where that can be done; else restore the folder from a backup, or empty it and let the node \
          catch up from its peers"
     )]
     Inconsistent {

@@ -42,7 +42,7 @@ use hawser_ledger::{
     state::{StateError, StateKey, StateOptions, StateRead, StateStore},
 };
 use hawser_primitives::{Address, B256, Height, decode_exact, encode};
-use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments};
+use hawser_storage::{Batch, Disk, Kv, SegmentOptions, Segments, TrialDisk};
 use parking_lot::{Mutex, RwLock};
 
 pub use error::StoreError;
@@ -208,6 +208,21 @@ pub struct ChainStore {
     durable: AtomicU64,
     pruning: Mutex<()>,
     gate: Arc<Gate>,
+}
+
+/// The last final block in the folder of a stopped node; nothing there is changed. The state may be
+/// that of an earlier one.
+///
+/// # Errors
+/// Where the files of blocks cannot be read.
+pub fn last_block(disk: &Arc<dyn Disk>) -> Result<Option<Height>, StoreError> {
+    let trial = Arc::new(TrialDisk::new(Arc::clone(disk)));
+    let options = SegmentOptions {
+        item_bytes_max: ITEM_BYTES_MAX,
+        ..SegmentOptions::default()
+    };
+    let (blocks, _) = Segments::open(trial, SEGMENTS[0], options)?;
+    Ok(blocks.last().map(Height))
 }
 
 impl ChainStore {

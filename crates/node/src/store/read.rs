@@ -287,10 +287,7 @@ impl ChainStore {
         let missing = || ProofError::NoTransaction(position.height, position.index);
         let block = self.block(position.height)?.ok_or_else(missing)?;
         let receipts = &block.result.receipts;
-        let leaves: Vec<_> = receipts
-            .iter()
-            .map(|receipt| merkle::leaf(self.suite, &encode(receipt)))
-            .collect();
+        let leaves = merkle::leaves(self.suite, receipts.iter().map(encode));
         let at = usize::try_from(position.index).unwrap_or(usize::MAX);
         MerkleProof::build(self.suite, &leaves, at).ok_or_else(missing)
     }

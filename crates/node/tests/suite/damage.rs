@@ -232,6 +232,15 @@ fn a_damaged_vote_log_is_left_alone_unless_told() {
 }
 
 #[test]
+fn a_vote_log_that_is_missing_is_told() {
+    let folder = Folder::new(20);
+    assert!(!folder.check().votes_missing());
+    folder.disk.remove(VOTE_LOG).unwrap();
+    let report = folder.check();
+    assert!(report.is_sound() && report.votes_missing() && !report.vote_guard);
+}
+
+#[test]
 fn a_torn_end_is_no_damage() {
     let folder = Folder::new(20);
     let name = folder.files("blocks-", ".seg").pop().unwrap();
@@ -285,4 +294,24 @@ fn a_pruned_folder_is_verified_from_the_genesis_by_its_headers_and_says_what_can
     assert!(copy.disk.flip_bit(&name, 60, 2));
     let report = copy.check();
     assert_eq!(report.plan(true), Plan::Impossible { first });
+}
+
+#[test]
+fn a_vote_log_of_zeros_is_a_lost_one_and_a_check_leaves_it() {
+    let folder = Folder::new(6);
+    let file = folder.disk.open(VOTE_LOG).unwrap().unwrap();
+    let len = usize::try_from(file.len().unwrap()).unwrap();
+    file.truncate(8).unwrap();
+    file.append(&vec![0; len - 8]).unwrap();
+    file.sync().unwrap();
+    let report = folder.check();
+    assert!(report.votes_missing(), "{report:?}");
+}
+
+#[test]
+fn a_folder_that_was_being_filled_is_not_called_sound() {
+    let folder = Folder::new(6);
+    folder.disk.create("restoring").unwrap();
+    let report = folder.check();
+    assert!(report.unclear[0].contains("interrupted"), "{report:?}");
 }

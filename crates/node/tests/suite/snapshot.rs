@@ -74,6 +74,12 @@ fn a_node_made_from_a_snapshot_goes_on_as_the_others_do() {
         assert_same(&chain.store, &node.store);
         assert_eq!(node.store.first_height(), manifest.first());
         assert_eq!(node.store.imported().unwrap(), Some(height));
+        // Its blocks go on after its state, and that is told.
+        let last = Some(manifest.last());
+        assert!(manifest.last() > height && node.store.stored_height() == manifest.last());
+        assert_eq!(shelf.facts(height).unwrap().last, manifest.last());
+        let folder: Arc<dyn Disk> = Arc::new(node.disk.clone());
+        assert_eq!(hawser_node::store::last_block(&folder).unwrap(), last);
         // What was executed within the last minutes is not executed again, nor is what is old.
         let old = unordered(
             40,

@@ -200,7 +200,7 @@ impl Writer {
         if let Some((line, reason)) = checked.problem {
             return Err(AuditError::Broken { path, line, reason });
         }
-        if checked.torn_bytes > 0 {
+        if checked.torn_bytes > 0 && checked.head.is_some() {
             let file = OpenOptions::new().write(true).open(&path);
             file.and_then(|file| {
                 file.set_len(checked.good_bytes)
@@ -221,7 +221,14 @@ impl Writer {
                 }
                 None => (0, B256::ZERO),
             };
-            fs::remove_file(&path).map_err(|error| io(&path, &error))?;
+            if checked.torn_bytes > 0 {
+                // Whatever it is: somebody may want to know.
+                let aside = path.with_extension(format!("{}.aside", now_ms()));
+                fs::rename(&path, &aside).map_err(|error| io(&path, &error))?;
+                tracing::warn!(file = %aside.display(), "audit log: a file without an entry was put aside");
+            } else {
+                fs::remove_file(&path).map_err(|error| io(&path, &error))?;
+            }
             return Self::begin(options, shared, number, before, hash);
         };
         if start.suite != options.suite {

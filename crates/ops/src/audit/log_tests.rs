@@ -370,3 +370,40 @@ fn filters_and_exports_agree() {
         }) > 2
     );
 }
+
+#[test]
+fn a_file_overwritten_whole_is_found_and_put_aside() {
+    for content in [vec![], vec![0; 1_500], vec![0xff; 1_500]] {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path(), u64::MAX, 0..5);
+        let path = segment_path(dir.path(), 1);
+        std::fs::write(&path, &content).unwrap();
+        let report = verify(dir.path(), None).unwrap();
+        assert!(!report.is_good(), "{} bytes", content.len());
+        fill(dir.path(), u64::MAX, 0..5);
+        good(dir.path());
+        let kept = std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap);
+        let kept: Vec<_> = kept
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "aside"))
+            .map(|path| std::fs::read(path).unwrap())
+            .collect();
+        assert_eq!(
+            kept,
+            Vec::from_iter((!content.is_empty()).then_some(content))
+        );
+    }
+}
+
+#[test]
+fn an_end_that_is_no_entry_is_told_apart_from_one_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), u64::MAX, 0..5);
+    let path = segment_path(dir.path(), 1);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 9]).unwrap();
+    assert!(good(dir.path()).torn_bytes > 0);
+    std::fs::write(&path, [&whole[..], &[0; 40]].concat()).unwrap();
+    let report = verify(dir.path(), None).unwrap();
+    assert!(report.findings[0].what.contains("no entry"), "{report:?}");
+}

@@ -154,7 +154,8 @@ pub(super) fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, AuditError> {
 /// A line of a file: whole, or what is left at the end of it.
 enum LineRead {
     Whole(String),
-    Torn(u64),
+    /// So many bytes, and whether an entry may begin with them.
+    Torn(u64, bool),
     TooLong,
     End,
 }
@@ -166,11 +167,18 @@ fn next_line(reader: &mut impl BufRead) -> std::io::Result<LineRead> {
     if read == 0 {
         return Ok(LineRead::End);
     }
-    if bytes.pop() != Some(b'\n') {
+    if bytes.pop_if(|last| *last == b'\n').is_none() {
         if read as u64 == MAX {
             return Ok(LineRead::TooLong);
         }
-        return Ok(LineRead::Torn(read as u64));
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => Some(text),
+            // Cut within a character.
+            Err(error) if error.error_len().is_none() => Some(""),
+            Err(_) => None,
+        };
+        let begins = text.is_some_and(|text| !text.chars().any(char::is_control));
+        return Ok(LineRead::Torn(read as u64, begins));
     }
     Ok(match String::from_utf8(bytes) {
         Ok(text) => LineRead::Whole(text),
@@ -190,6 +198,8 @@ pub(super) struct Checked {
     pub(super) good_bytes: u64,
     /// Bytes after the last end of a line.
     pub(super) torn_bytes: u64,
+    /// Whether no entry begins with these.
+    pub(super) torn_is_odd: bool,
     /// The first line that does not fit, and why.
     pub(super) problem: Option<(u64, String)>,
 }
@@ -212,8 +222,8 @@ fn check_lines(
     for number in 1.. {
         let text = match next_line(&mut reader).map_err(io)? {
             LineRead::Whole(text) => text,
-            LineRead::Torn(bytes) => {
-                checked.torn_bytes = bytes;
+            LineRead::Torn(bytes, begins) => {
+                (checked.torn_bytes, checked.torn_is_odd) = (bytes, !begins);
                 break;
             }
             LineRead::TooLong => {
@@ -296,7 +306,17 @@ pub fn verify(dir: &Path, known: Option<&Head>) -> Result<Report, AuditError> {
         if let Some((line, what)) = &checked.problem {
             report.add(path, *line, what.as_str());
         }
-        if checked.torn_bytes > 0 {
+        if checked.head.is_none() && checked.problem.is_none() {
+            report.add(
+                path,
+                0,
+                "it has no entry: it was emptied or overwritten, or the node ended when it began it",
+            );
+        }
+        if checked.torn_is_odd {
+            let what = format!("its last {} bytes are no entry", checked.torn_bytes);
+            report.add(path, 0, what);
+        } else if checked.torn_bytes > 0 {
             if Some(*number) == last {
                 report.torn_bytes = checked.torn_bytes;
             } else {

@@ -3,7 +3,7 @@
 use alloy_primitives::keccak256;
 use alloy_sol_types::SolValue;
 use borsh::{BorshDeserialize, BorshSerialize};
-use hawser_crypto::Suite;
+use hawser_crypto::{HashBatch, Suite};
 use hawser_ledger::merkle::{self, MerkleProof, MerkleTree};
 use hawser_primitives::{
     Address, B256, DecodeError, Domain, Height, Time, U256, decode_exact, encode,
@@ -92,12 +92,11 @@ pub fn set_leaves(suite: Suite, algorithm: Algorithm, digests: &[u8]) -> Option<
     if !parts.remainder().is_empty() {
         return None;
     }
-    let numbered = (0u32..).zip(parts);
-    Some(
-        numbered
-            .map(|(index, digest)| set_leaf(suite, index, digest))
-            .collect(),
-    )
+    let mut batch = HashBatch::new(suite);
+    for (index, digest) in (0u32..).zip(parts) {
+        batch.push(Domain::EvidenceLeaf, &[&index.to_be_bytes(), digest]);
+    }
+    Some(batch.finish())
 }
 
 impl DigestSet {

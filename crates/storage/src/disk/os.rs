@@ -40,6 +40,13 @@ impl OsDisk {
     }
 }
 
+fn is_read_only(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+    )
+}
+
 struct OsFile {
     file: File,
     name: String,
@@ -48,7 +55,12 @@ struct OsFile {
 impl Disk for OsDisk {
     fn open(&self, name: &str) -> Result<Option<Arc<dyn DiskFile>>, DiskError> {
         check_name(name)?;
-        match self.file(OpenOptions::new().read(true).append(true), name) {
+        let opened = match self.file(OpenOptions::new().read(true).append(true), name) {
+            // A backup may well be where nobody can write; then only reading works.
+            Err(error) if is_read_only(&error) => self.file(OpenOptions::new().read(true), name),
+            opened => opened,
+        };
+        match opened {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(DiskError::io("open", name, source)),

@@ -302,3 +302,24 @@ fn both_sides_of_the_limits_of_a_log_written_whole() {
     let error = write(11, roomy).unwrap_err();
     assert!(matches!(error, LogError::RecordSize { .. }), "{error}");
 }
+
+#[test]
+fn reading_leaves_a_log_as_it_is() {
+    let disk = MemDisk::new(5);
+    let read = || SyncedLog::read(&disk, "votes", LogOptions::default());
+    assert_eq!(read().unwrap(), None);
+    assert!(disk.open("votes").unwrap().is_none(), "none was made");
+    let (mut log, _) = open(&disk).unwrap();
+    log.append(b"first").unwrap();
+    log.append(b"second").unwrap();
+    log.sync().unwrap();
+    let (_, whole) = open(&disk).unwrap();
+    assert_eq!(read().unwrap(), Some(whole));
+    let file = disk.open("votes").unwrap().unwrap();
+    let len = file.len().unwrap();
+    file.truncate(len - 1).unwrap();
+    let found = read().unwrap().unwrap();
+    assert_eq!(found.records, [b"first"]);
+    assert!(found.torn.is_some());
+    assert_eq!(file.len().unwrap(), len - 1, "nothing was cut off");
+}

@@ -208,8 +208,8 @@ impl Files {
             file: file.to_owned(),
             offset,
             reason,
-            advice: "check the disk; then restore the file from a backup, or remove this folder's \
-                     data and let the node fetch it from its peers",
+            advice: "check the disk and the memory of the machine; with the node stopped, `hawser db \
+                     check` says what is damaged, and `hawser db repair` mends it where that can be done",
         }
     }
 }

@@ -55,7 +55,8 @@ Reads every block with its certificate from the genesis on, receipts, pages of t
 dropped blocks, the vote log, and index rows of one block in 64 (all with --all). Nothing is changed.
 What was moved to an object store is read from there with --remote, each MiB compared with its digest;
 without it, it is named and the check cannot tell.
-Ends with 0 when all is sound, 1 when something is damaged, 2 when that cannot be told.")]
+Ends with 0 when all is sound, 1 when something is damaged, 2 when that cannot be told or a validator's
+vote log is missing.")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     node: NodeArgs,
@@ -83,8 +84,8 @@ pub(crate) struct RepairArgs {
     /// Do not ask
     #[arg(long)]
     yes: bool,
-    /// Put a damaged vote log aside. The node forgets what it voted for: start it without vote_key
-    /// until it has caught up and the chain has decided one more block
+    /// Put a damaged vote log aside. The node forgets what it voted for: started, it follows and does not
+    /// vote until it has seen a quorum of the other validators vote
     #[arg(long)]
     forget_votes: bool,
 }
@@ -258,7 +259,7 @@ pub(crate) fn run(command: &DbCommand, output: Output, lang: Lang) -> Result<()>
 fn run_check(args: &CheckArgs, output: Output, lang: Lang) -> Result<()> {
     let node = args.node.open(lang)?;
     let sample = if args.all { 1 } else { SAMPLE };
-    let (mut damaged, mut unclear) = (false, false);
+    let (mut damaged, mut unclear, mut votes_unknown) = (false, false, false);
     let (mut values, mut text) = (Vec::new(), String::new());
     for chain in &node.chains {
         let Some((_, report)) = chain.check(&node, (sample, args.remote), lang)? else {
@@ -268,15 +269,17 @@ fn run_check(args: &CheckArgs, output: Output, lang: Lang) -> Result<()> {
         let plan = report.plan(false);
         damaged |= !report.is_sound();
         unclear |= !report.unclear.is_empty() || !report.cold.is_empty();
+        votes_unknown |= chain.has_key && report.votes_missing() && !report.vote_guard;
         values.push(value(chain, &report, &plan, lang));
-        text.push_str(&words::report(&chain.dir, &report, lang));
+        text.push_str(&words::report(&chain.dir, &report, chain.has_key, lang));
         text.push_str(&words::plan(&plan, &report, chain.has_key, lang));
     }
     output.print(&json!({ "chains": values }), |_| text)?;
-    match (damaged, unclear) {
-        (true, _) => fail(DAMAGED, words::damaged(lang)),
-        (false, true) => fail(UNKNOWN, words::unclear(lang)),
-        (false, false) => Ok(()),
+    match (damaged, unclear, votes_unknown) {
+        (true, ..) => fail(DAMAGED, words::damaged(lang)),
+        (false, true, _) => fail(UNKNOWN, words::unclear(lang)),
+        (false, false, true) => fail(UNKNOWN, words::votes_unknown(lang)),
+        (false, false, false) => Ok(()),
     }
 }
 
@@ -288,7 +291,7 @@ fn run_repair(args: &RepairArgs, output: Output, lang: Lang) -> Result<()> {
             continue;
         };
         let plan = report.plan(args.forget_votes);
-        let told = words::report(&chain.dir, &report, lang)
+        let told = words::report(&chain.dir, &report, chain.has_key, lang)
             + &words::plan(&plan, &report, chain.has_key, lang);
         eprint!("{told}");
         let done = match &plan {
@@ -297,7 +300,7 @@ fn run_repair(args: &RepairArgs, output: Output, lang: Lang) -> Result<()> {
             Plan::Steps { steps, .. } => {
                 let cuts = |step: &Step| matches!(step, Step::CutBlocks { .. });
                 if chain.has_key && steps.iter().any(cuts) {
-                    return fail(DAMAGED, words::take_key_out(lang));
+                    return fail(DAMAGED, words::key_is_in(lang));
                 }
                 if !steps.is_empty() {
                     confirm(args.yes, lang)?;
@@ -383,6 +386,7 @@ fn value(chain: &Chain, report: &CheckReport, plan: &Plan, lang: Lang) -> Value 
         "chainId": chain.genesis.chain_id,
         "folder": chain.dir,
         "sound": report.is_sound(),
+        "voteLogMissing": chain.has_key && report.votes_missing(),
         "firstHeight": report.first,
         "lastHeight": report.last,
         "stateHeight": report.state,

@@ -88,7 +88,7 @@ fn finding(one: &Finding, lang: Lang) -> String {
     }
 }
 
-pub(super) fn report(dir: &Path, report: &CheckReport, lang: Lang) -> String {
+pub(super) fn report(dir: &Path, report: &CheckReport, has_key: bool, lang: Lang) -> String {
     let (dir, counts) = (dir.display(), report.counts);
     let last = report
         .last
@@ -161,10 +161,41 @@ pub(super) fn report(dir: &Path, report: &CheckReport, lang: Lang) -> String {
             Lang::Zh => format!("无法判定  {one}\n"),
         });
     }
+    let votes_missing = has_key && report.votes_missing();
+    if votes_missing {
+        text.push_str(no_votes(report.vote_guard, lang));
+    }
     if report.is_sound() && report.unclear.is_empty() {
-        text.push_str(lang.pick("everything read is sound\n", "所读取的全部数据完好\n"));
+        text.push_str(if votes_missing {
+            lang.pick("what is there is sound\n", "现有数据完好\n")
+        } else {
+            lang.pick("everything read is sound\n", "所读取的全部数据完好\n")
+        });
     }
     text
+}
+
+/// That a validator has no vote log, and what follows.
+const fn no_votes(marked: bool, lang: Lang) -> &'static str {
+    match (marked, lang) {
+        (false, Lang::En) => {
+            "MISSING  there is no vote log (votes.log): what this node voted for is not known. Started, it \
+             follows and does not vote until it has seen a quorum of the other validators vote; nothing has \
+             to be done for that. Where all nodes lost theirs, see `hawser node allow-votes --help`\n"
+        }
+        (false, Lang::Zh) => {
+            "缺失  没有投票日志（votes.log）：本节点投过什么票已无从得知。启动后它只跟随、不投票，直到看到其他\
+             验证者达到法定数量的投票；为此无需任何操作。若所有节点的投票日志都已丢失，请参阅 \
+             `hawser node allow-votes --help`\n"
+        }
+        (true, Lang::En) => {
+            "note  there is no vote log yet, and the folder is marked for that: the node follows and does not \
+             vote until that is safe\n"
+        }
+        (true, Lang::Zh) => {
+            "提示  尚无投票日志，目录已就此作了标记：节点只跟随、不投票，直到可以安全投票为止\n"
+        }
+    }
 }
 
 /// What a step does and what is lost by it.
@@ -202,13 +233,13 @@ pub(super) fn step(step: &Step, report: &CheckReport, lang: Lang) -> String {
             "将已裁剪区块的区块头移到一边；轻节点无法再从本节点开始同步".to_owned()
         }
         (Step::ForgetVotes, Lang::En) => {
-            "put the vote log aside; what this node voted for is forgotten. Start it without \
-             vote_key until it has caught up and the chain has decided one more block"
+            "put the vote log aside; what this node voted for is forgotten. Started, it follows and does \
+             not vote until it has seen a quorum of the other validators vote"
                 .to_owned()
         }
         (Step::ForgetVotes, Lang::Zh) => {
-            "将投票日志移到一边；本节点将遗忘自己投过的票。请先不带 vote_key 启动，直到追上且链上又确定了\
-             一个区块"
+            "将投票日志移到一边；本节点将遗忘自己投过的票。启动后它只跟随、不投票，直到看到其他验证者达到\
+             法定数量的投票"
                 .to_owned()
         }
     }
@@ -256,13 +287,21 @@ pub(super) fn plan(plan: &Plan, report: &CheckReport, has_key: bool, lang: Lang)
     }
 }
 
-pub(super) const fn take_key_out(lang: Lang) -> &'static str {
+const fn take_key_out(lang: Lang) -> &'static str {
     lang.pick(
         "this node has a vote_key: with blocks cut off it would not know which heights it has voted \
          on already. Take vote_key out of its configuration, repair, start it, wait until it has \
          caught up and the chain has decided one more block, then put vote_key back",
         "本节点配置了 vote_key：截去区块后它将不知道自己在哪些高度投过票。请先从配置中去掉 vote_key，修复并\
          启动，等它追上且链上又确定了一个区块，再把 vote_key 放回",
+    )
+}
+
+/// After [`take_key_out`] was told.
+pub(super) const fn key_is_in(lang: Lang) -> &'static str {
+    lang.pick(
+        "nothing was changed: the configuration has a vote_key",
+        "未做任何改动：配置中有 vote_key",
     )
 }
 
@@ -328,6 +367,13 @@ pub(super) const fn unclear(lang: Lang) -> &'static str {
     )
 }
 
+pub(super) const fn votes_unknown(lang: Lang) -> &'static str {
+    lang.pick(
+        "nothing damaged was found, but the vote log is missing",
+        "未发现损坏，但缺少投票日志",
+    )
+}
+
 pub(super) const fn impossible(lang: Lang) -> &'static str {
     lang.pick(
         "nothing was changed: it cannot be mended from what is here",
@@ -352,9 +398,10 @@ pub(super) const fn nothing_done(lang: Lang) -> &'static str {
 
 pub(super) const fn votes_left(lang: Lang) -> &'static str {
     lang.pick(
-        "the vote log is damaged and was left alone: the node does not start with it. Restore it \
-         from a backup, or see --forget-votes",
-        "投票日志已损坏且未被改动：节点无法带着它启动。请从备份恢复，或参见 --forget-votes",
+        "the vote log is damaged and was left alone: the node does not start with it. No backup has it; \
+         --forget-votes puts it aside, and the node then follows until it may vote safely",
+        "投票日志已损坏且未被改动：节点无法带着它启动。备份中没有投票日志；--forget-votes 会将其移到一边，\
+         此后节点只跟随，直到可以安全投票",
     )
 }
 
@@ -363,4 +410,33 @@ pub(super) const fn repaired(lang: Lang) -> &'static str {
         "done; start the node, and check again when it has caught up",
         "已完成；请启动节点，待其追上后再检查一次",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use hawser_primitives::Height;
+
+    use super::*;
+
+    #[test]
+    fn a_validator_without_its_vote_log_is_not_called_sound() {
+        let told = |votes: bool, has_key: bool, lang: Lang| {
+            let found = CheckReport {
+                last: Some(Height(9)),
+                vote_log: votes,
+                ..CheckReport::default()
+            };
+            report(Path::new("chain-1"), &found, has_key, lang)
+        };
+        let missing = told(false, true, Lang::En);
+        assert!(
+            missing.contains("MISSING  there is no vote log") && missing.contains("does not vote"),
+            "{missing}"
+        );
+        assert!(!missing.contains("everything read is sound"), "{missing}");
+        assert!(told(false, true, Lang::Zh).contains("缺失  没有投票日志"));
+        for sound in [told(true, true, Lang::En), told(false, false, Lang::En)] {
+            assert!(sound.contains("everything read is sound"), "{sound}");
+        }
+    }
 }

@@ -257,6 +257,14 @@ pub(super) fn spoken(hash: B256) -> String {
     groups.join(" ")
 }
 
+/// Takes a hash as [`spoken`] shows it, or as one word.
+pub(super) fn heard(text: &str) -> std::result::Result<B256, String> {
+    let digits: String = text.split_whitespace().collect();
+    digits.parse().map_err(|_| {
+        format!("{text:?} is not a hash: 64 hexadecimal digits, with or without 0x and spaces")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -367,5 +375,10 @@ mod tests {
         let text = spoken(B256::repeat_byte(0xab));
         assert_eq!(text.split(' ').count(), 8);
         assert!(text.starts_with("abababab "));
+        let hash = B256::repeat_byte(0xab);
+        for said in [text, hash.to_string(), hex::encode(hash)] {
+            assert_eq!(heard(&said), Ok(hash), "{said}");
+        }
+        assert!(heard("abab").unwrap_err().contains("64 hexadecimal"));
     }
 }

@@ -202,11 +202,11 @@ pub(super) fn run(args: &InviteArgs, output: Output, lang: Lang) -> Result<()> {
         ];
         let next = match lang {
             Lang::En => format!(
-                "\nThe new node: hawser node join {file} --home DIR --address HOST:PORT\n\
+                "\nThe new node: hawser node join {file} --home DIR --address HOST:PORT --hash HASH\n\
                  Tell its operator the hash by another way than the file."
             ),
             Lang::Zh => format!(
-                "\n新节点执行：hawser node join {file} --home DIR --address HOST:PORT\n\
+                "\n新节点执行：hawser node join {file} --home DIR --address HOST:PORT --hash HASH\n\
                  请通过其他渠道把哈希告知对方，以便核对。"
             ),
         };

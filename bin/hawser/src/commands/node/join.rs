@@ -48,8 +48,8 @@ pub(crate) struct JoinArgs {
     /// Name of the node, for people
     #[arg(long, default_value = "node")]
     name: String,
-    /// The invitation's hash as its sender told it; anything else is refused
-    #[arg(long, value_name = "HASH")]
+    /// The invitation's hash as its sender told it, with or without spaces; anything else is refused
+    #[arg(long, value_name = "HASH", value_parser = super::bundle::heard)]
     hash: Option<B256>,
     /// Where the node listens for peers
     #[arg(long, value_name = "ADDRESS", default_value_t = SocketAddr::from(([0, 0, 0, 0], P2P_PORT)))]

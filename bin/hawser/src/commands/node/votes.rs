@@ -6,7 +6,9 @@ use std::sync::Arc;
 use clap::Args;
 use hawser_node::chain::{read_vote_guard, write_vote_guard};
 use hawser_node::replica::VoteGuard;
+use hawser_node::store::last_block;
 use hawser_primitives::Height;
+use hawser_storage::{Disk, OsDisk, SealedDisk};
 use serde_json::json;
 
 use crate::exit::{Code, OrFail, Result, fail};
@@ -14,7 +16,7 @@ use crate::lang::Lang;
 use crate::local::pidfile::PidFile;
 use crate::output::Output;
 use crate::passphrase::PassphraseArgs;
-use crate::shelves;
+use crate::{shelves, tiering};
 
 /// Arguments of `node allow-votes`.
 #[derive(Args, Debug)]
@@ -24,8 +26,8 @@ Example:
 
 A node that was restored does not vote until it has seen a quorum of the others vote, because it may have
 forgotten votes. Where the whole network was restored, nobody votes first, and this is the way on: stop
-all nodes, choose one height that is at least the last block of every one of them, and run this with it
-on each. Never use it while any validator that was not restored may be running: a validator that votes
+all nodes, choose one height that is at least the last block of every one of them (`hawser db check`
+names it), and run this with it on each. Never use it while any validator that was not restored may be running: a validator that votes
 twice counts as faulty, and evidence against it stays.")]
 pub(crate) struct AllowArgs {
     /// The stopped node's configuration
@@ -62,18 +64,41 @@ pub(super) fn allow(args: &AllowArgs, output: Output, lang: Lang) -> Result<()> 
         );
     }
     let sealer = crate::commands::snapshot::sealer(&config, &dir, genesis.suite, &args.passphrase)?;
-    let disk = shelves::disk(&log, sealer)?;
-    let guard = read_vote_guard(Arc::clone(&disk)).or_fail(Code::Failed)?;
+    // Old files may lie in an object store, which is not asked.
+    let disk = OsDisk::new(&log).context(Code::Failed, log.display())?;
+    let disk = tiering::disk(&config, &dir, disk, &genesis, true)?;
+    let disk: Arc<dyn Disk> = match sealer {
+        Some(sealer) => Arc::new(SealedDisk::new(disk, sealer)),
+        None => disk,
+    };
+    let guard = read_vote_guard(disk.as_ref()).or_fail(Code::Failed)?;
     let Some(guard) = guard else {
         return fail(
             Code::Refused,
             lang.pick(
-                "this node's votes of before are not in doubt: it votes already",
-                "该节点以往的投票没有疑问：它本来就在投票",
+                "this node's votes of before are not in doubt: it votes without this, and nothing has to be done",
+                "该节点以往的投票没有疑问：无需此命令即会投票，不必做任何事",
             ),
         );
     };
-    let from = Height(args.after_height).next();
+    let after = Height(args.after_height);
+    let last = last_block(&disk).or_fail(Code::Failed)?;
+    if let Some(last) = last.filter(|last| after < *last) {
+        return fail(
+            Code::Usage,
+            match lang {
+                Lang::En => format!(
+                    "the last block of this node is {last}, so --after-height cannot be {after}: give the \
+                     highest last block of all nodes, here at least {last}"
+                ),
+                Lang::Zh => format!(
+                    "本节点的最后一个区块是 {last}，因此 --after-height 不能是 {after}：请给出所有节点的最后一个区块中\
+                     最大的高度，此处至少为 {last}"
+                ),
+            },
+        );
+    }
+    let from = after.next();
     let allowed = VoteGuard {
         from: Some(from),
         ..guard

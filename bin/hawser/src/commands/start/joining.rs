@@ -92,7 +92,12 @@ pub(super) async fn join(
     (health, metrics): (&Health, &ChainMetrics),
 ) -> Result<()> {
     let disk = &setup.disk;
-    snapshot::clear_unfinished(disk.as_ref()).or_fail(Code::Failed)?;
+    if snapshot::clear_unfinished(disk.as_ref()).or_fail(Code::Failed)? {
+        tracing::warn!(
+            "filling this folder from a snapshot was interrupted: what it had is removed, and the node begins anew \
+             from its peers; after `hawser backup restore`, stop it, move the folder away and restore again"
+        );
+    }
     if config.sync.mode == SyncMode::Blocks
         || !snapshot::is_empty(disk.as_ref()).or_fail(Code::Failed)?
     {

@@ -2,7 +2,7 @@ use hawser_primitives::{B256, Bytes, Height};
 
 use super::overlay::{Layer, Value, Versions};
 use super::{Inner, STATE_VALUE_BYTES_MAX, StateError, value_len};
-use crate::state::page::{Page, Update, value_hash};
+use crate::state::page::{Page, Update};
 use crate::state::tree::{self, Nodes, TreeChange};
 use crate::state::trunk::{Added, BucketFacts, Inner as InnerNode, NodeRef};
 use crate::state::{Changes, StateKey};
@@ -36,10 +36,7 @@ impl Inner {
         let changed = self.changed(head, changes)?;
         let update = |changed: &Changed| Update {
             path: changed.path,
-            change: changed
-                .after
-                .as_ref()
-                .map(|value| (value_hash(self.suite, value), value.clone())),
+            change: changed.after.clone(),
         };
         let updates: Vec<Update> = changed.iter().map(update).collect();
         let node = self.overlay.read().head_node();
@@ -63,11 +60,15 @@ impl Inner {
                 continue;
             }
             changed.push(Changed {
-                path: key.path(self.suite),
+                path: B256::ZERO,
                 key: *key,
                 before,
                 after: after.clone(),
             });
+        }
+        let paths = StateKey::paths(self.suite, changed.iter().map(|changed| &changed.key));
+        for (changed, path) in changed.iter_mut().zip(paths) {
+            changed.path = path;
         }
         changed.sort_unstable_by_key(|changed| changed.path);
         Ok(changed)

@@ -21,7 +21,7 @@ use super::fill::{Nothing, append, begin};
 use super::index::{Parts, Stored};
 use super::{BLOBS, Inner, STATE_VALUE_BYTES_MAX, StateError, StateOptions, StateStore};
 use super::{log_error, store_error};
-use crate::state::page::{PAGE_DEPTH_MAX, Page, Update, inner_hash, value_hash};
+use crate::state::page::{PAGE_DEPTH_MAX, Page, Update, inner_hash};
 use crate::state::tree::{self, TreeChange};
 use crate::state::trunk::{Kind, NodeRef, Position, prefix_of};
 
@@ -102,7 +102,7 @@ fn apply(
         }
         updates.push(Update {
             path: *path,
-            change: Some((value_hash(suite, value), value.clone())),
+            change: Some(value.clone()),
         });
     }
     let change = tree::apply_at(suite, &Nothing, NodeRef::EMPTY, part.position(), &updates)?;

@@ -10,7 +10,7 @@ use super::base::Base;
 use super::index::{Parts, Stored};
 use super::{PREFIX, StateError, StateOptions, StateStore, log_error, store_error};
 use crate::state::StateKey;
-use crate::state::page::{Page, Update, inner_hash, value_hash};
+use crate::state::page::{Page, Update, inner_hash};
 use crate::state::tree::{self, Child, NewBucket, Nodes, TreeChange};
 use crate::state::trunk::{BucketFacts, Inner, NodeRef, Position};
 
@@ -116,15 +116,16 @@ pub(super) fn fill(
 /// The leaves of a part, in path order.
 fn updates(suite: Suite, part: Vec<(StateKey, Bytes)>) -> Result<Vec<Update>, StateError> {
     let mut updates = Vec::with_capacity(part.len());
-    for (key, value) in part {
+    let paths = StateKey::paths(suite, part.iter().map(|(key, _)| key));
+    for ((_, value), path) in part.into_iter().zip(paths) {
         let len = value.len();
         if len > super::STATE_VALUE_BYTES_MAX {
             let max = super::STATE_VALUE_BYTES_MAX;
             return Err(StateError::ValueSize { len, max });
         }
         updates.push(Update {
-            path: key.path(suite),
-            change: Some((value_hash(suite, &value), value)),
+            path,
+            change: Some(value),
         });
     }
     updates.sort_unstable_by_key(|update| update.path);

@@ -19,8 +19,13 @@ use hawser_storage::{
     TornTail, TrialDisk,
 };
 
-use super::{BlockResult, CONVICTIONS_LOG, ITEM_BYTES_MAX, SEGMENTS, StoreError, VOTE_LOG, index};
-use crate::replica::{CertifiedBlock, LogEntry};
+use super::{
+    BlockResult, CONVICTIONS_LOG, ITEM_BYTES_MAX, SEGMENTS, StoreError, VOTE_GUARD, VOTE_LOG, index,
+};
+use crate::{
+    replica::{CertifiedBlock, LogEntry},
+    snapshot,
+};
 pub use repair::{Plan, Step, repair};
 use walk::Walk;
 
@@ -86,6 +91,10 @@ pub struct CheckReport {
     pub state: Option<Height>,
     /// Whether every certificate was verified from the genesis on.
     pub from_genesis: bool,
+    /// Whether there is a vote log.
+    pub vote_log: bool,
+    /// Whether the folder is marked as one whose votes of before are unknown.
+    pub vote_guard: bool,
     /// What lies in an object store that could not be asked, by first and last block: it was not looked
     /// at.
     pub cold: Vec<(Part, Height, Height)>,
@@ -115,6 +124,12 @@ impl CheckReport {
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         self.findings.is_empty() && self.more == 0
+    }
+
+    /// Whether there is a chain and no vote log: what the node voted for is not known.
+    #[must_use]
+    pub fn votes_missing(&self) -> bool {
+        self.last.is_some() && !self.vote_log
     }
 
     /// Whether something of this kind is damaged.
@@ -254,6 +269,14 @@ pub fn check(
     checker.blocks()?;
     checker.compare();
     checker.report.place();
+    if snapshot::is_unfinished(disk.as_ref()).unwrap_or(true) {
+        let text = "filling this folder from a snapshot was interrupted: a start empties it and begins anew from \
+                    its peers, and `hawser backup restore` fills it";
+        checker.report.unclear.push(text.to_owned());
+    }
+    let has = |name| disk.open(name).map_err(LogError::from);
+    checker.report.vote_log = has(VOTE_LOG)?.is_some();
+    checker.report.vote_guard = has(VOTE_GUARD)?.is_some();
     checker.log(VOTE_LOG, Part::Votes)?;
     checker.log(CONVICTIONS_LOG, Part::Evidence)?;
     Ok(checker.report)
@@ -473,12 +496,13 @@ impl Checker<'_> {
 
     /// A log whose records must all be readable.
     fn log(&mut self, name: &str, part: Part) -> Result<(), StoreError> {
-        if self.disk.open(name).map_err(LogError::from)?.is_none() {
-            return Ok(());
-        }
-        let opened = SyncedLog::open(Arc::clone(&self.disk), name, LogOptions::default());
-        let (offset, reason) = match opened {
-            Ok((_, recovery)) => {
+        let read = SyncedLog::read(self.disk.as_ref(), name, LogOptions::default());
+        let (offset, reason) = match read {
+            Ok(None) => return Ok(()),
+            Ok(Some(recovery)) => {
+                // Of a vote log of zeros nothing is left, though it is there.
+                let lost = recovery.records.is_empty() && recovery.torn.is_some();
+                self.report.vote_log &= part != Part::Votes || !lost;
                 self.report.torn.extend(recovery.torn);
                 let bad = |record: &&Vec<u8>| {
                     part == Part::Votes
