@@ -53,9 +53,10 @@ impl NodeArgs {
         let timeout = Duration::from_secs(self.timeout);
         let home = std::env::var_os("HAWSER_HOME").unwrap_or_else(|| ".hawser".into());
         let home = HomeArgs { home: home.into() }.home();
-        let client = Client::new(&self.rpc, timeout, || {
+        let mut client = Client::new(&self.rpc, timeout, || {
             self.tls.open_at(&home.certificates_of(&self.rpc))
         })?;
+        client.has_timeout = true;
         let Some(reader) = &self.reader else {
             return Ok(client);
         };
@@ -75,6 +76,8 @@ pub(crate) struct Client {
     url: String,
     tls: Option<ClientTls>,
     reader: Reader,
+    /// Whether the command has a flag for the time to wait.
+    has_timeout: bool,
 }
 
 /// What a node answers to one call.
@@ -114,6 +117,7 @@ impl Client {
             url,
             tls,
             reader: Reader::nobody(),
+            has_timeout: false,
         })
     }
 
@@ -260,11 +264,13 @@ impl Client {
         if error.is_timeout() && !error.is_connect() {
             return Failure::new(
                 Code::Timeout,
-                match lang {
-                    Lang::En => {
+                match (lang, self.has_timeout) {
+                    (Lang::En, true) => {
                         format!("{url} did not answer in time; --timeout gives it longer")
                     }
-                    Lang::Zh => format!("{url} 未在时限内应答；--timeout 可延长时限"),
+                    (Lang::En, false) => format!("{url} did not answer in time"),
+                    (Lang::Zh, true) => format!("{url} 未在时限内应答；--timeout 可延长时限"),
+                    (Lang::Zh, false) => format!("{url} 未在时限内应答"),
                 },
             );
         }

@@ -1,7 +1,7 @@
 //! Reading and writing files.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -77,9 +77,30 @@ fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let context = || format!("cannot write {}", path.display());
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
-    let mut file = options.open(path).context(Code::Failed, context())?;
+    let mut file = match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return Err(taken(path));
+        }
+        opened => opened.context(Code::Failed, context())?,
+    };
     file.write_all(content).context(Code::Failed, context())?;
     file.sync_all().context(Code::Failed, context())
+}
+
+fn taken(path: &Path) -> Failure {
+    let path = path.display();
+    Failure::new(
+        Code::Failed,
+        format!("{path} is there already and is not replaced: give another name, or move it away"),
+    )
+}
+
+/// Refuses what [`write_secret`] would, before anything is asked for it.
+pub(crate) fn refuse_existing(path: &Path) -> Result<()> {
+    match path.exists() {
+        true => Err(taken(path)),
+        false => Ok(()),
+    }
 }
 
 /// Makes a folder and those above it.
@@ -91,13 +112,13 @@ pub(crate) fn make_dir(path: &Path) -> Result<()> {
 }
 
 /// The last `count` lines of a file, read from at most its last 64 KiB.
-pub(crate) fn last_lines(path: &Path, count: usize) -> String {
+pub(crate) fn last_lines(path: &Path, from: u64, count: usize) -> String {
     use std::io::{Seek, SeekFrom};
     const TAIL: u64 = 64 * 1024;
     let read = || -> std::io::Result<String> {
         let mut file = fs::File::open(path)?;
         let len = file.metadata()?.len();
-        file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
+        file.seek(SeekFrom::Start(len.saturating_sub(TAIL).max(from)))?;
         let mut bytes = Vec::new();
         file.take(TAIL).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -142,8 +163,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "1\n2\n3\n").unwrap();
-        assert_eq!(last_lines(&path, 2), "2\n3");
-        assert_eq!(last_lines(&path, 9), "1\n2\n3");
-        assert_eq!(last_lines(&dir.path().join("none"), 9), "");
+        assert_eq!(last_lines(&path, 0, 2), "2\n3");
+        assert_eq!(last_lines(&path, 0, 9), "1\n2\n3");
+        assert_eq!(last_lines(&path, 4, 9), "3");
+        assert_eq!(last_lines(&path, 99, 9), "");
+        assert_eq!(last_lines(&dir.path().join("none"), 0, 9), "");
     }
 }

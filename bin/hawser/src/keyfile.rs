@@ -262,16 +262,29 @@ impl Keystore {
     /// no question: their passphrase lies beside the keystore.
     pub(crate) fn open(&self, what: &str, args: &PassphraseArgs) -> Result<SecretKey> {
         let path = self.find(what)?;
-        if args.passphrase_file.is_none()
-            && let Some(beside) = path
-                .parent()
-                .and_then(Path::parent)
-                .map(|dir| dir.join("passphrase"))
-            && beside.is_file()
-            && let Ok(passphrase) = passphrase::from_file(&beside)
-            && let Ok(key) = read(&path, &passphrase)
-        {
-            return Ok(key);
+        let beside = path
+            .parent()
+            .and_then(Path::parent)
+            .map(|dir| dir.join("passphrase"))
+            .filter(|beside| args.passphrase_file.is_none() && beside.is_file());
+        if let Some(beside) = beside {
+            let tried = passphrase::from_file(&beside).and_then(|found| read(&path, &found));
+            match tried {
+                Ok(key) => return Ok(key),
+                // The key may have a passphrase of its own, which can be asked for.
+                Err(_) if passphrase::can_ask() => {}
+                Err(failure) => {
+                    return fail(
+                        failure.code,
+                        format!(
+                            "{failure}; the passphrase tried is that of {}, which lies beside the keystore. \
+                             If this key has another, name a file with it with --passphrase-file or {}",
+                            beside.display(),
+                            passphrase::VARIABLE
+                        ),
+                    );
+                }
+            }
         }
         let passphrase: Passphrase = args.existing(&path.display().to_string())?;
         read(&path, &passphrase)

@@ -99,8 +99,13 @@ fn read_start(path: &Path) -> Result<String> {
     Ok(text)
 }
 
+/// Whether somebody can be asked.
+pub(crate) fn can_ask() -> bool {
+    std::io::stdin().is_terminal()
+}
+
 fn ask(prompt: &str, what: &str) -> Result<Passphrase> {
-    if !std::io::stdin().is_terminal() {
+    if !can_ask() {
         return fail(
             Code::Usage,
             format!(

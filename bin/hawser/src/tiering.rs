@@ -46,6 +46,11 @@ fn store(config: &NodeConfig) -> Result<Option<Arc<dyn ObjectStore>>> {
     Ok(Some(Arc::new(store)))
 }
 
+/// Checks settings and credentials of the store as a start does.
+pub(crate) fn check(config: &NodeConfig) -> Result<()> {
+    store(config).map(drop)
+}
+
 /// What moves the files of a chain's folder. `offline`: without the store, only what is known here.
 pub(crate) fn open(
     config: &NodeConfig,

@@ -10,6 +10,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use common::{Hawser, free_ports, json};
 
@@ -158,6 +159,110 @@ fn a_network_for_other_hosts_needs_a_passphrase_and_knows_its_peers() {
         "p",
     ]);
     assert_eq!(odd.code, 2);
+    let twice = hawser.run(&[
+        "init",
+        "--dir",
+        "other",
+        "--hosts",
+        "b.example,10.0.0.1,B.example",
+        "--passphrase-file",
+        "p",
+    ]);
+    assert!(
+        twice.code == 2 && twice.text.contains("B.example twice"),
+        "{}",
+        twice.text
+    );
+    assert!(!hawser.path("other").exists());
+    // A file that is there is named, and stays.
+    let export = ["keys", "export", "net/node0/keys/vote.pem", "--to", "p"];
+    let more = ["--passphrase-file", "p", "--new-passphrase-file", "p"];
+    let export = hawser.run(&[&export[..], &more].concat());
+    assert!(
+        export.code == 1 && export.text.contains("p is there already"),
+        "{}",
+        export.text
+    );
+}
+
+#[test]
+fn one_broken_configuration_does_not_hide_the_other_nodes() {
+    let hawser = Hawser::new();
+    hawser.ok(&["init", "--dir", "net", "--nodes", "2"]);
+    let broken = hawser.path("net/node0/node.toml");
+    let text = fs::read_to_string(&broken).unwrap();
+    fs::write(&broken, format!("colour = \"red\"\n{text}")).unwrap();
+    let run = |command: &str| hawser.run(&[command, "--home", "net"]);
+    for (command, code, known) in [
+        ("status", 3, "node1  "),
+        ("doctor", 1, "node1 does not run"),
+        ("down", 3, "No node was running"),
+    ] {
+        let run = run(command);
+        assert_eq!(run.code, code, "{command}: {}", run.text);
+        assert!(
+            run.text.contains("colour") && run.stdout.contains(known),
+            "{command}: {}",
+            run.text
+        );
+    }
+    let up = run("up");
+    assert!(up.code == 3 && up.text.contains("colour"), "{}", up.text);
+}
+
+#[test]
+fn a_wrong_passphrase_beside_the_keystore_is_named() {
+    let hawser = Hawser::new();
+    hawser.ok(&["init", "--dir", "net", "--nodes", "1"]);
+    let export = ["keys", "export", "test", "--reveal", "--home", "net"];
+    hawser.ok(&export);
+    fs::write(hawser.path("net/passphrase"), "another one\n").unwrap();
+    let run = hawser.run(&export);
+    assert!(
+        run.code == 3
+            && run.text.contains("wrong passphrase")
+            && run.text.contains("net/passphrase"),
+        "{}",
+        run.text
+    );
+}
+
+#[test]
+fn a_node_goes_on_where_nobody_reads_its_log() {
+    let hawser = Hawser::new();
+    let ports: Vec<_> = (0..3).map(|_| free_ports(1).to_string()).collect();
+    hawser.ok(&[
+        "init",
+        "--dir",
+        "net",
+        "--nodes",
+        "1",
+        "--rpc-port",
+        &ports[0],
+        "--p2p-port",
+        &ports[1],
+        "--metrics-port",
+        &ports[2],
+    ]);
+    let mut node = std::process::Command::new(env!("CARGO_BIN_EXE_hawser"))
+        .args(["start", "--config", "net/node0/node.toml"])
+        .current_dir(hawser.path("."))
+        .env_remove("HAWSER_LOG")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(node.stderr.take());
+    let url = format!("http://127.0.0.1:{}", ports[0]);
+    common::until("it answers", || {
+        assert_eq!(node.try_wait().unwrap(), None, "it runs");
+        hawser.run(&["chain", "info", "--rpc", &url]).code == 0
+    });
+    let pid = node.id().to_string();
+    let kill = std::process::Command::new("kill").arg(pid).status();
+    assert!(kill.unwrap().success());
+    assert!(node.wait().unwrap().success(), "it stops cleanly");
 }
 
 #[test]
@@ -179,6 +284,38 @@ fn config_check_finds_what_keeps_a_node_from_starting() {
     fs::remove_file(node.join("keys/vote.pem")).unwrap();
     assert!(problems().contains("is missing"));
     fs::write(node.join("keys/vote.pem"), vote).unwrap();
+    // What only a start looked at.
+    let with = |variables: &[(&str, &str)]| {
+        let check = ["config", "check", "net/node0/node.toml"];
+        let run = hawser.run_with(&check, variables);
+        assert_eq!(run.code, 3, "{}", run.text);
+        run.stdout
+    };
+    let told = with(&[("HAWSER_LOG_LEVEL", "verbose")]);
+    assert!(
+        told.contains("problem: log.level: ") && told.contains("names no level"),
+        "{told}"
+    );
+    let secret = hawser.path("secret");
+    let tier = [
+        ("HAWSER_TIER_STORE", "s3"),
+        ("HAWSER_TIER_ENDPOINT", "http://127.0.0.1:1"),
+        ("HAWSER_TIER_BUCKET", "bucket"),
+        ("HAWSER_TIER_PREFIX", "node0"),
+        ("HAWSER_TIER_CREDENTIALS_FILE", secret.to_str().unwrap()),
+    ];
+    let told = with(&tier);
+    assert!(
+        told.contains("problem: tier: ") && told.contains("No such file"),
+        "{told}"
+    );
+    let lines = "aws_access_key_id = a\naws_secret_access_key = b\n";
+    fs::write(&secret, lines).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
+    let told = with(&tier);
+    assert!(told.contains("chmod 600"), "{told}");
+    let told = with(&[("HAWSER_NETWORK_LISTEN", "192.0.2.1:1")]);
+    assert!(told.contains("no address of this machine"), "{told}");
     fs::write(node.join("genesis.json"), "{").unwrap();
     assert!(problems().contains("genesis is not readable"));
     fs::remove_file(node.join("genesis.json")).unwrap();

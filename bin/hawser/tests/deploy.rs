@@ -279,6 +279,71 @@ fn the_unit_is_a_sandbox_and_starts_the_program_as_it_is() {
     assert!(one("LoadCredential").unwrap().starts_with("passphrase:/"));
 }
 
+#[test]
+fn what_a_node_writes_goes_where_it_may_write() {
+    const STATE: &str = "/var/lib/hawser";
+    let pid = format!("HAWSER_NODE_PID_FILE={STATE}/hawser.pid");
+    assert!(known_variable("HAWSER_NODE_PID_FILE") && known_variable("HAWSER_NODE_DATA_DIR"));
+    assert!(unit()["Environment"].contains(&pid));
+    let image = read("Dockerfile");
+    let set = format!("ENV HAWSER_NODE_DATA_DIR={STATE} {pid}");
+    assert!(image.lines().any(|line| line == set));
+    let set = of_kind("StatefulSet");
+    let container = &set["spec"]["template"]["spec"]["containers"][0];
+    let variables: BTreeMap<_, _> = container["env"]
+        .as_vec()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["name"].as_str().unwrap(),
+                one["value"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(variables["HAWSER_NODE_DATA_DIR"], STATE);
+    assert!(variables["HAWSER_NODE_PID_FILE"].starts_with(STATE));
+    let data = container["volumeMounts"].as_vec().unwrap();
+    let data = data
+        .iter()
+        .find(|mount| mount["name"].as_str() == Some("data"));
+    assert_eq!(data.unwrap()["mountPath"].as_str(), Some(STATE));
+}
+
+/// The steps of the guides, on the files that `init` writes: the group of the service can read all of them.
+#[test]
+fn the_steps_of_the_guides_let_the_service_read_its_keys_and_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    const STEP: &str = "chmod -R u=rwX,g=rX,o= ";
+    let guides = ["operations.md", "operations.zh-CN.md"].map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide");
+        std::fs::read_to_string(path.join(name)).unwrap()
+    });
+    for guide in guides {
+        assert!(guide.contains(&format!("{STEP}/etc/hawser")));
+    }
+    let hawser = Hawser::new();
+    hawser.ok(&["init", "--dir", "net", "--nodes", "1"]);
+    let run = Command::new("sh")
+        .args(["-c", &format!("{STEP}net/node0")])
+        .current_dir(hawser.path("."))
+        .status();
+    assert!(run.unwrap().success());
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(hawser.path("net/node0").join(name)).unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("keys"), 0o750);
+    for name in [
+        "keys/identity.pem",
+        "keys/vote.pem",
+        "node.toml",
+        "genesis.json",
+    ] {
+        assert_eq!(mode(name), 0o640, "{name}");
+    }
+}
+
 /// What systemd itself says, where it is at hand.
 #[test]
 fn systemd_finds_nothing_wrong_with_the_unit() {

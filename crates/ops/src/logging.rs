@@ -87,14 +87,26 @@ pub fn filter(directives: &str) -> Result<EnvFilter, LoggingError> {
         .map_err(|error| refuse(error.to_string()))
 }
 
+/// Checks what [`init`] would be given: the variable [`VARIABLE`] or else `directives`.
+///
+/// # Errors
+/// [`LoggingError::Directives`].
+pub fn check(directives: &str) -> Result<(), LoggingError> {
+    effective(directives).map(drop)
+}
+
+fn effective(directives: &str) -> Result<EnvFilter, LoggingError> {
+    let from_variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
+    filter(from_variable.as_deref().unwrap_or(directives))
+}
+
 /// Sets up logging for the process and has panics logged. The variable [`VARIABLE`] overrides
 /// `directives`.
 ///
 /// # Errors
 /// [`LoggingError`].
 pub fn init(directives: &str, format: Format) -> Result<(), LoggingError> {
-    let from_variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty());
-    let filter = filter(from_variable.as_deref().unwrap_or(directives))?;
+    let filter = effective(directives)?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

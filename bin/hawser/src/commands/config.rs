@@ -7,12 +7,13 @@ use hawser_network::{CertificateFiles, NodeCertificate};
 use hawser_node::config::{
     self as node_config, CredentialKind, KEYS, Loaded, NodeConfig, Overrides, RevocationKind,
 };
+use hawser_ops::logging;
 use serde_json::{Map, Value, json};
 
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::local::{pidfile, ports, read_genesis};
 use crate::output::{self, Output};
-use crate::{keyfile, passphrase};
+use crate::{keyfile, passphrase, tiering};
 
 /// Commands of `config`.
 #[derive(Subcommand, Debug)]
@@ -151,10 +152,10 @@ fn problems(config: &NodeConfig) -> Vec<String> {
         listens.push(("rpc.http", config.rpc.http));
         listens.push(("metrics.listen", config.metrics.listen));
         for (key, address) in listens.into_iter().filter_map(|(key, a)| Some((key, a?))) {
-            if address.port() != 0 && !ports::is_free(address) {
-                let by = ports::owner(address.port())
-                    .map_or_else(String::new, |owner| format!(" by {owner}"));
-                problems.push(format!("{key}: {address} is in use{by}"));
+            if address.port() != 0
+                && let Some(trouble) = ports::trouble(address)
+            {
+                problems.push(format!("{key}: {trouble}"));
             }
         }
     }
@@ -170,6 +171,12 @@ fn problems(config: &NodeConfig) -> Vec<String> {
         None
     });
     check_credential(config, passphrase.as_deref(), &mut problems);
+    if let Err(error) = logging::check(&config.log.level) {
+        problems.push(format!("log.level: {error}"));
+    }
+    if let Err(failure) = tiering::check(config) {
+        problems.push(format!("tier: {failure}"));
+    }
     if config.chains.is_empty() {
         problems.push("chains: none; add a [[chains]] with the path of its genesis".to_owned());
     }

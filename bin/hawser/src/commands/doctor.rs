@@ -46,9 +46,10 @@ pub(crate) struct DoctorArgs {
 pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result<()> {
     let timeout = Duration::from_secs(5);
     let (reports, mut findings) = if args.node.is_empty() {
-        let nodes = args.home.home().nodes()?;
+        let (nodes, unreadable) = args.home.home().readable_nodes()?;
         let reports = survey::ask_all(&nodes, timeout).await;
-        let mut findings = Vec::new();
+        let unreadable = unreadable.into_iter().map(|failure| failure.message);
+        let mut findings: Vec<_> = unreadable.collect();
         for (node, report) in nodes.iter().zip(&reports) {
             findings.extend(local(node, report, lang));
         }

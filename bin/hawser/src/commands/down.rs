@@ -26,7 +26,7 @@ pub(crate) struct DownArgs {
 /// Runs the command.
 pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<()> {
     let home = args.home.home();
-    let nodes = home.nodes()?;
+    let (nodes, unreadable) = home.readable_nodes()?;
     let running: Vec<_> = nodes
         .iter()
         .filter_map(|node| Some((node, node.pid()?)))
@@ -82,5 +82,6 @@ pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<(
             });
         }
         text
-    })
+    })?;
+    unreadable.map_or(Ok(()), Err)
 }

@@ -245,6 +245,8 @@ fn export(args: &ExportArgs, output: Output) -> Result<()> {
             ),
         };
     };
+    // Before the passphrase is asked for.
+    files::refuse_existing(to)?;
     let passphrase = PassphraseArgs {
         passphrase_file: args.new_passphrase_file.clone(),
     };

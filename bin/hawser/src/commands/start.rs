@@ -208,16 +208,14 @@ fn check_ports(config: &NodeConfig) -> Result<()> {
         let Some(address) = address.filter(|address| address.port() != 0) else {
             continue;
         };
-        if let Err(error) = std::net::TcpListener::bind(address) {
-            let by = ports::owner(address.port())
-                .map_or_else(String::new, |owner| format!(" (held by {owner})"));
+        if let Some(trouble) = ports::trouble(address) {
             let flag = node_config::find(key)
                 .map(node_config::Key::flag)
                 .unwrap_or_default();
             return fail(
                 Code::Failed,
                 format!(
-                    "cannot listen on {address}, which {key} names: {error}{by}; --{flag} or the \
+                    "cannot listen on {address}, which {key} names: {trouble}; --{flag} or the \
                      configuration file gives another address"
                 ),
             );

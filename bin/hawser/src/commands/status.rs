@@ -18,7 +18,8 @@ Examples:
   hawser status
   hawser status --output json
 
-Ends with 0 when every node answers, with 4 otherwise.")]
+Ends with 0 when every node answers, with 4 otherwise, with 3 when the configuration of one cannot be read;
+the others are shown all the same.")]
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     home: HomeArgs,
@@ -27,10 +28,17 @@ pub(crate) struct StatusArgs {
 /// Runs the command.
 pub(crate) async fn run(args: &StatusArgs, output: Output, lang: Lang) -> Result<()> {
     let home = args.home.home();
-    let nodes = home.nodes()?;
+    let (nodes, unreadable) = home.readable_nodes()?;
     let reports = survey::ask_all(&nodes, Duration::from_secs(3)).await;
-    let value = json!({ "home": home.path(), "nodes": reports });
+    let value = json!({
+        "home": home.path(),
+        "nodes": reports,
+        "unreadable": unreadable.as_ref().map(|failure| &failure.message),
+    });
     output.print(&value, |_| table(&reports, lang))?;
+    if let Some(unreadable) = unreadable {
+        return Err(unreadable);
+    }
     let missing: Vec<_> = reports
         .iter()
         .filter(|report| !report.answered())

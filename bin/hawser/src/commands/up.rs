@@ -3,7 +3,6 @@
 mod layout;
 mod wait;
 
-use std::process::Child;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,6 +15,7 @@ use super::init;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::generate::EncryptArgs;
+use crate::local::spawn::Started;
 use crate::local::{Home, HomeArgs, LocalNode, NODES_MAX, generate, spawn};
 use crate::output::{self, Output};
 use crate::passphrase;
@@ -100,7 +100,7 @@ pub(crate) async fn run(args: &UpArgs, output: Output, lang: Lang) -> Result<()>
     for node in &stopped {
         spawn::check_ports(node)?;
     }
-    let mut children: Vec<(&LocalNode, Child)> = Vec::new();
+    let mut children: Vec<(&LocalNode, Started)> = Vec::new();
     for node in stopped {
         children.push((node, spawn::start(node)?));
     }

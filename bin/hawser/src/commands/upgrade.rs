@@ -24,7 +24,8 @@ Examples:
   hawser upgrade status --to 3 --rpc http://10.0.0.1:8545
 
 Validators say over their links which program they run. Without --to the version that is agreed on is
-meant, or else the one after the present. Ends with 0 when every validator is ready, with 1 otherwise.")]
+meant, or else the one after the present. Ends with 0 when every validator is ready or there is nothing to
+do, with 1 otherwise.")]
 pub(crate) struct StatusArgs {
     /// The protocol version to be ready for
     #[arg(long, value_name = "VERSION")]
@@ -48,10 +49,18 @@ pub(crate) async fn run(command: &UpgradeCommand, output: Output, lang: Lang) ->
     };
     let all_ready = report.stopping.is_empty() && report.unknown.is_empty();
     output.print(&report.value, |_| report.table(lang))?;
-    if all_ready {
+    if all_ready || report.nothing_ahead {
         return Ok(());
     }
-    fail(Code::Failed, report.verdict(lang))
+    // The table has said who and why.
+    let version = report.version;
+    fail(
+        Code::Failed,
+        match lang {
+            Lang::En => format!("not every validator is ready for protocol version {version}"),
+            Lang::Zh => format!("并非所有验证者都已为协议版本 {version} 就绪"),
+        },
+    )
 }
 
 /// What one node knows of all validators.
@@ -63,6 +72,8 @@ struct Report {
     unknown: Vec<String>,
     ready_weight: u64,
     quorum: u64,
+    /// Nobody asked for a version, none is agreed on, and no validator's program has a later one.
+    nothing_ahead: bool,
 }
 
 struct Row {
@@ -89,6 +100,7 @@ fn report(status: &Value, to: Option<u64>) -> Option<Report> {
         unknown: Vec::new(),
         ready_weight: 0,
         quorum: 0,
+        nothing_ahead: to.or(pending).is_none(),
     };
     let mut total = 0u64;
     for one in states {
@@ -98,6 +110,7 @@ fn report(status: &Value, to: Option<u64>) -> Option<Report> {
         };
         let (weight, newest) = (field(one, "weight")?, field(one, "protocol"));
         total = total.saturating_add(weight);
+        report.nothing_ahead &= newest.is_none_or(|newest| newest <= current);
         match newest {
             Some(newest) if newest >= version => {
                 report.ready_weight = report.ready_weight.saturating_add(weight);
@@ -126,6 +139,7 @@ fn report(status: &Value, to: Option<u64>) -> Option<Report> {
         "protocol": protocol,
         "to": version,
         "validators": states,
+        "nothingToDo": report.nothing_ahead,
         "ready": report.stopping.is_empty() && report.unknown.is_empty(),
         "readyWeight": report.ready_weight,
         "quorumWeight": report.quorum,
@@ -142,6 +156,7 @@ impl Report {
             .iter()
             .map(|row| {
                 let verdict = match row.newest {
+                    Some(_) if self.nothing_ahead => "",
                     Some(newest) if newest >= self.version => lang.pick("ready", "就绪"),
                     Some(_) => lang.pick("WOULD STOP", "将停止"),
                     None => lang.pick("unknown", "不明"),
@@ -190,6 +205,18 @@ impl Report {
         };
         let protocol = self.value.get("protocol").unwrap_or(&Value::Null);
         let current = field(protocol, "current").unwrap_or(0);
+        if self.nothing_ahead {
+            let table = output::table(&head, &rows);
+            return match lang {
+                Lang::En => format!(
+                    "The chain runs protocol version {current}; no other is agreed on, and no validator's \
+                     program has a later one. There is nothing to do.\n\n{table}"
+                ),
+                Lang::Zh => format!(
+                    "链当前运行协议版本 {current}；尚未商定其他版本，也没有验证者的程序支持更新的版本。无需任何操作。\n\n{table}"
+                ),
+            };
+        }
         let mut out = match (lang, field(protocol, "pendingFrom")) {
             (Lang::En, Some(from)) => format!(
                 "The chain runs protocol version {current}; version {} begins at block {from}.\n\n",
@@ -316,6 +343,16 @@ mod tests {
             told.table(Lang::En)
                 .contains("version 5 begins at block 90")
         );
+    }
+
+    #[test]
+    fn where_no_later_version_is_known_there_is_nothing_to_do() {
+        let status = status(&[Some(1), Some(1), None, Some(1)]);
+        let told = report(&status, None).unwrap();
+        assert!(told.nothing_ahead);
+        assert!(told.table(Lang::En).contains("nothing to do"));
+        assert!(!told.table(Lang::En).contains("WOULD STOP"));
+        assert!(!report(&status, Some(2)).unwrap().nothing_ahead);
     }
 
     #[test]

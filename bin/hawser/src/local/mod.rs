@@ -19,7 +19,7 @@ use hawser_node::config::{self, NodeConfig, Overrides};
 use rustix::process::Pid;
 
 use crate::client::Client;
-use crate::exit::{Code, OrFail, Result, fail};
+use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::files;
 use crate::keyfile::Keystore;
 use crate::reader::Reader;
@@ -100,8 +100,14 @@ impl Home {
         read_genesis(&self.genesis_path())
     }
 
-    /// Every node, by number.
+    /// Every node, by number. One whose configuration cannot be read keeps this from all.
     pub(crate) fn nodes(&self) -> Result<Vec<LocalNode>> {
+        let (nodes, unreadable) = self.readable_nodes()?;
+        unreadable.map_or(Ok(nodes), Err)
+    }
+
+    /// Every node whose configuration can be read, by number, and what is wrong with that of the others.
+    pub(crate) fn readable_nodes(&self) -> Result<(Vec<LocalNode>, Option<Failure>)> {
         if !self.exists() {
             return fail(
                 Code::NotFound,
@@ -112,15 +118,18 @@ impl Home {
                 ),
             );
         }
-        let mut nodes = Vec::new();
+        let (mut nodes, mut unreadable) = (Vec::new(), Vec::new());
         for i in 0..NODES_MAX {
             let dir = self.0.join(format!("node{i}"));
             if !dir.is_dir() {
                 break;
             }
-            nodes.push(LocalNode::load(&dir)?);
+            match LocalNode::load(&dir) {
+                Ok(node) => nodes.push(node),
+                Err(failure) => unreadable.push(failure.message),
+            }
         }
-        if nodes.is_empty() {
+        if nodes.is_empty() && unreadable.is_empty() {
             return fail(
                 Code::Config,
                 format!(
@@ -129,7 +138,9 @@ impl Home {
                 ),
             );
         }
-        Ok(nodes)
+        let unreadable = Some(unreadable.join("\n")).filter(|text| !text.is_empty());
+        let unreadable = unreadable.map(|text| Failure::new(Code::Config, text));
+        Ok((nodes, unreadable))
     }
 }
 

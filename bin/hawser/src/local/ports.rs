@@ -1,10 +1,30 @@
 //! Which ports are free, and who holds those that are not.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
 /// Whether a port can be listened on.
 pub(crate) fn is_free(address: SocketAddr) -> bool {
     TcpListener::bind(address).is_ok()
+}
+
+/// Why an address cannot be listened on, in words; `None` where it can.
+pub(crate) fn trouble(address: SocketAddr) -> Option<String> {
+    let error = TcpListener::bind(address).err()?;
+    Some(match error.kind() {
+        ErrorKind::AddrInUse => {
+            let by = owner(address.port()).map_or_else(String::new, |owner| format!(" by {owner}"));
+            format!("{address} is in use{by}")
+        }
+        ErrorKind::AddrNotAvailable => {
+            let (ip, all) = match address {
+                SocketAddr::V4(v4) => (v4.ip().to_string(), "0.0.0.0"),
+                SocketAddr::V6(v6) => (v6.ip().to_string(), "[::]"),
+            };
+            format!("{ip} is no address of this machine; {all} stands for all that it has")
+        }
+        _ => format!("{address}: {error}"),
+    })
 }
 
 /// A port that is free at this moment on loopback.
@@ -71,8 +91,16 @@ mod tests {
             owner.contains(&format!("(pid {})", std::process::id())),
             "{owner}"
         );
+        let told = trouble(address).unwrap();
+        assert!(told.contains("is in use by "), "{told}");
         drop(listener);
-        assert!(is_free(address));
+        assert!(is_free(address) && trouble(address).is_none());
+        // For documentation only (RFC 5737), so nobody's.
+        let told = trouble(([192, 0, 2, 1], address.port()).into()).unwrap();
+        assert!(
+            told.contains("192.0.2.1 is no address of this machine"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -15,8 +15,15 @@ use crate::{files, passphrase};
 /// How long a node may take to stop before it is killed.
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(30);
 
+/// A node that was started.
+pub(crate) struct Started {
+    pub(crate) child: Child,
+    /// Bytes of its log from before.
+    log_bytes: u64,
+}
+
 /// Starts a node in a session of its own, its output in its log.
-pub(crate) fn start(node: &LocalNode) -> Result<Child> {
+pub(crate) fn start(node: &LocalNode) -> Result<Started> {
     let log = node.log_path();
     let out = OpenOptions::new()
         .create(true)
@@ -24,6 +31,7 @@ pub(crate) fn start(node: &LocalNode) -> Result<Child> {
         .mode(0o644)
         .open(&log)
         .context(Code::Failed, format!("cannot write {}", log.display()))?;
+    let log_bytes = out.metadata().map_or(0, |metadata| metadata.len());
     let err = out
         .try_clone()
         .context(Code::Failed, "cannot share the log")?;
@@ -52,18 +60,18 @@ pub(crate) fn start(node: &LocalNode) -> Result<Child> {
         }
     }
     command.env_remove(passphrase::VARIABLE);
-    command
+    let child = command
         .spawn()
-        .context(Code::Failed, format!("cannot start {}", node.name()))
+        .context(Code::Failed, format!("cannot start {}", node.name()))?;
+    Ok(Started { child, log_bytes })
 }
 
 /// Refuses to start a node whose ports are taken, and says by whom and what to do.
 pub(crate) fn check_ports(node: &LocalNode) -> Result<()> {
     for (key, address) in node.listens() {
-        if ports::is_free(address) {
+        let Some(trouble) = ports::trouble(address) else {
             continue;
-        }
-        let by = ports::owner(address.port()).unwrap_or_else(|| "another process".to_owned());
+        };
         let flag = match key {
             "network.listen" => "--p2p-port",
             "rpc.http" => "--rpc-port",
@@ -72,8 +80,8 @@ pub(crate) fn check_ports(node: &LocalNode) -> Result<()> {
         return fail(
             Code::Failed,
             format!(
-                "port {} of {} is in use by {by}. Stop it, or choose other ports with {flag}",
-                address.port(),
+                "{} cannot listen on {address}, which {key} names: {trouble}. Stop what \
+                 holds it, or name another in node.toml or with {flag}",
                 node.name()
             ),
         );
@@ -81,10 +89,10 @@ pub(crate) fn check_ports(node: &LocalNode) -> Result<()> {
     Ok(())
 }
 
-/// Why a node ended, with the end of its log.
-pub(crate) fn obituary(node: &LocalNode, how: &str) -> String {
+/// Why a node ended, with the end of what it has logged since it was started.
+pub(crate) fn obituary(node: &LocalNode, started: &Started, how: &str) -> String {
     let log = node.log_path();
-    let lines: Vec<_> = files::last_lines(&log, 12)
+    let lines: Vec<_> = files::last_lines(&log, started.log_bytes, 12)
         .lines()
         .map(|line| format!("  {line}"))
         .collect();

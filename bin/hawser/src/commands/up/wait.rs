@@ -1,6 +1,5 @@
 //! Waits until the nodes of a network agree.
 
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use hawser_crypto::{Scheme, SecretKey};
@@ -11,8 +10,9 @@ use serde_json::json;
 use crate::client::Client;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
+use crate::local::LocalNode;
+use crate::local::spawn::{self, Started};
 use crate::local::survey::{self, NodeReport, State};
-use crate::local::{LocalNode, spawn};
 use crate::progress::Progress;
 use crate::send::{self, Intent, Signer};
 
@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// no block yet is given one, so that agreement is seen and not assumed.
 pub(super) async fn until_agreed(
     nodes: &[LocalNode],
-    children: &mut [(&LocalNode, Child)],
+    children: &mut [(&LocalNode, Started)],
     genesis: &Genesis,
     limit: Duration,
     progress: &Progress,
@@ -106,9 +106,10 @@ fn explain(reports: &[NodeReport], limit: Duration) -> String {
     text
 }
 
-fn check_alive(children: &mut [(&LocalNode, Child)]) -> Result<()> {
-    for (node, child) in children {
-        if let Some(status) = child
+fn check_alive(children: &mut [(&LocalNode, Started)]) -> Result<()> {
+    for (node, started) in children {
+        if let Some(status) = started
+            .child
             .try_wait()
             .context(Code::Failed, "waiting for a node")?
         {
@@ -123,7 +124,10 @@ fn check_alive(children: &mut [(&LocalNode, Child)]) -> Result<()> {
                     ),
                 );
             }
-            return fail(Code::Failed, spawn::obituary(node, &status.to_string()));
+            return fail(
+                Code::Failed,
+                spawn::obituary(node, started, &status.to_string()),
+            );
         }
     }
     Ok(())
@@ -133,7 +137,7 @@ fn check_alive(children: &mut [(&LocalNode, Child)]) -> Result<()> {
 /// has its receipt.
 async fn first_block(
     nodes: &[LocalNode],
-    children: &mut [(&LocalNode, Child)],
+    children: &mut [(&LocalNode, Started)],
     genesis: &Genesis,
     end: Instant,
 ) -> Result<()> {
