@@ -298,7 +298,7 @@ fn an_oversized_or_missing_file_is_refused() {
         load_it()
             .unwrap_err()
             .to_string()
-            .contains("exceed the limit")
+            .contains("more than the limit")
     );
 }
 
