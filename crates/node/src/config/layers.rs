@@ -61,7 +61,10 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, ConfigError> {
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
         .map_err(|error| read(error.to_string()))?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(read(format!("it has more than the limit of {FILE_BYTES_MAX} bytes")).into());
+        return Err(read(format!(
+            "it has more than the limit of {FILE_BYTES_MAX} bytes"
+        ))
+        .into());
     }
     load_text(&text, path, overrides)
 }
