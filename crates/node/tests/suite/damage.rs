@@ -232,6 +232,19 @@ fn a_damaged_vote_log_is_left_alone_unless_told() {
 }
 
 #[test]
+fn damaged_evidence_is_put_aside() {
+    let mut folder = Folder::new(20);
+    let open = || SyncedLog::open(folder.disk(), "attesters.log", LogOptions::default());
+    drop(open().unwrap());
+    assert!(folder.disk.flip_bit("attesters.log", 3, 1));
+    let report = folder.check();
+    assert!(report.has(Part::Evidence), "{report:?}");
+    assert_eq!(folder.repair(&report), [Step::DropEvidence]);
+    assert!(folder.check().is_sound());
+    assert_eq!(folder.files("set-aside-", ".log").len(), 1);
+}
+
+#[test]
 fn a_vote_log_that_is_missing_is_told() {
     let folder = Folder::new(20);
     assert!(!folder.check().votes_missing());

@@ -50,10 +50,8 @@ const fn meaning(part: Part, lang: Lang) -> &'static str {
         }
         (Part::Votes, Lang::En) => "the node no longer knows what it voted for last",
         (Part::Votes, Lang::Zh) => "节点已不再知道自己最近投过什么票",
-        (Part::Evidence, Lang::En) => {
-            "a copy of evidence is lost; move the file away, peers send theirs again"
-        }
-        (Part::Evidence, Lang::Zh) => "丢失一份证据副本；请移走该文件，对等节点会重新发送",
+        (Part::Evidence, Lang::En) => "a copy of evidence is lost; peers send theirs again",
+        (Part::Evidence, Lang::Zh) => "丢失一份证据副本；对等节点会重新发送",
         (Part::Object, Lang::En) => {
             "these blocks or receipts cannot be read on this node until the object is restored in the \
              store; its peers have them"
@@ -231,6 +229,12 @@ pub(super) fn step(step: &Step, report: &CheckReport, lang: Lang) -> String {
         }
         (Step::DropHeaders, Lang::Zh) => {
             "将已裁剪区块的区块头移到一边；轻节点无法再从本节点开始同步".to_owned()
+        }
+        (Step::DropEvidence, Lang::En) => {
+            "put the evidence against validators aside; peers send theirs again".to_owned()
+        }
+        (Step::DropEvidence, Lang::Zh) => {
+            "将针对验证节点的证据移到一边；对等节点会重新发送".to_owned()
         }
         (Step::ForgetVotes, Lang::En) => {
             "put the vote log aside; what this node voted for is forgotten. Started, it follows and does \

@@ -4,7 +4,7 @@ use hawser_primitives::Height;
 use hawser_storage::{Disk, LogError, Segments};
 
 use super::{CheckReport, ITEM_BYTES_MAX, Part, SEGMENTS, StoreError};
-use crate::store::VOTE_LOG;
+use crate::store::{CONVICTIONS_LOG, VOTE_LOG};
 
 /// What the names of files begin with that a repair put aside.
 const ASIDE: &str = "set-aside-";
@@ -24,6 +24,8 @@ pub enum Step {
     MakeAgain,
     /// Puts the headers of dropped blocks aside: light nodes cannot begin here any more.
     DropHeaders,
+    /// Puts the evidence against validators aside: peers send theirs again.
+    DropEvidence,
     /// Puts the vote log aside: the node forgets what it voted for.
     ForgetVotes,
 }
@@ -79,6 +81,9 @@ impl CheckReport {
         if make_again {
             steps.push(Step::MakeAgain);
         }
+        if self.has(Part::Evidence) {
+            steps.push(Step::DropEvidence);
+        }
         let votes = self.has(Part::Votes);
         if votes && forget_votes {
             steps.push(Step::ForgetVotes);
@@ -109,6 +114,7 @@ pub fn repair(disk: &Arc<dyn Disk>, step: &Step) -> Result<(), StoreError> {
             aside(disk, |name| name.starts_with("receipts-"))?;
         }
         Step::DropHeaders => aside(disk, |name| name.starts_with("headers-"))?,
+        Step::DropEvidence => aside(disk, |name| name == CONVICTIONS_LOG)?,
         Step::ForgetVotes => aside(disk, |name| name == VOTE_LOG)?,
     }
     Ok(())
