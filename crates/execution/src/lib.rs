@@ -87,6 +87,9 @@ pub use precompiles::{
     SM3_GAS, SM3_HASH, SM3_WORD_GAS, SM4_BLOCK_GAS, SM4_BLOCKS, SM4_CTR, SM4_GAS, SM4_GCM,
     run as run_precompile,
 };
-pub use simulate::{SIMULATE_BLOCKS_MAX, SIMULATE_CALLS_MAX, SimulatedBlock, SimulatedCall};
+pub use simulate::{
+    SIMULATE_BLOCKS_MAX, SIMULATE_BYTES_MAX, SIMULATE_CALLS_MAX, SimulateRequest, SimulatedBlock,
+    SimulatedCall,
+};
 pub use stop::Stop;
 pub use trace::{TRACE_BYTES_MAX, TRACE_STEPS_MAX, TraceOutcome};

@@ -1,12 +1,16 @@
-use alloy_primitives::{Address, Log, U256};
+use alloy_primitives::{
+    Address, Log, U256,
+    map::{HashMap, HashSet},
+};
 use alloy_rpc_types_trace::geth::GethDebugTracingOptions;
 use revm::{
     Inspector,
+    bytecode::opcode::{SLOAD, SSTORE},
     context_interface::{ContextTr, context::ContextError},
     handler::FrameResult,
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, FrameInput, Interpreter,
-        interpreter_types::MemoryTr,
+        interpreter_types::{InputsTr, Jumps, MemoryTr, ReturnData},
     },
 };
 
@@ -23,6 +27,9 @@ pub(crate) const STOPPED: &str = "stopped";
 /// What a frame, step or event takes besides its bytes.
 const FIXED_BYTES: usize = 256;
 
+/// What a slot takes in the answer: key and value in hexadecimal digits, with `0x`, quotes, colon and comma.
+const SLOT_BYTES: usize = 138;
+
 /// An inspector that may record only so much, and only while somebody waits. Beyond that the transaction is aborted.
 #[derive(Debug)]
 pub(crate) struct Limited<I> {
@@ -30,14 +37,24 @@ pub(crate) struct Limited<I> {
     records_steps: bool,
     records_stack: bool,
     records_memory: bool,
+    records_storage: bool,
+    records_return_data: bool,
     steps_wanted: u64,
     steps: u64,
     bytes: usize,
+    /// Slots touched so far, by contract: every step that touches one shows all of them.
+    slots: HashMap<Address, HashSet<U256>>,
     stop: Stop,
 }
 
 impl<I> Limited<I> {
-    pub(crate) fn new(inner: I, options: &GethDebugTracingOptions, stop: Stop) -> Self {
+    /// `spent` is what earlier traces of the same answer took of the budget.
+    pub(crate) fn new(
+        inner: I,
+        options: &GethDebugTracingOptions,
+        stop: Stop,
+        spent: usize,
+    ) -> Self {
         let config = &options.config;
         Self {
             inner,
@@ -47,17 +64,30 @@ impl<I> Limited<I> {
                 .is_none_or(|name| name.as_str().is_empty()),
             records_stack: !config.disable_stack.unwrap_or(false),
             records_memory: config.enable_memory.unwrap_or(false),
+            records_storage: !config.disable_storage.unwrap_or(false),
+            records_return_data: config.enable_return_data.unwrap_or(false),
             steps_wanted: config.limit.filter(|limit| *limit > 0).unwrap_or(u64::MAX),
             steps: 0,
-            bytes: 0,
+            bytes: spent,
+            slots: HashMap::default(),
             stop,
         }
     }
 
+    /// Bytes of the budget that are taken.
+    pub(crate) const fn spent(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes what a finished trace turned out to need beyond what was recorded; false when the budget is exhausted.
+    pub(crate) fn spend(&mut self, bytes: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.bytes <= TRACE_BYTES_MAX
+    }
+
     /// Takes bytes of the budget; false when it is exhausted.
     fn take<CTX: ContextTr>(&mut self, context: &mut CTX, bytes: usize) -> bool {
-        self.bytes = self.bytes.saturating_add(bytes).saturating_add(FIXED_BYTES);
-        self.bytes <= TRACE_BYTES_MAX || refuse(context, BYTES)
+        self.spend(bytes.saturating_add(FIXED_BYTES)) || refuse(context, BYTES)
     }
 
     /// Takes a step of the budget; false when it is exhausted.
@@ -82,7 +112,29 @@ impl<I> Limited<I> {
         } else {
             0
         };
-        self.take(context, stack.saturating_add(memory))
+        let return_data = if self.records_return_data {
+            interp.return_data.buffer().len().saturating_mul(2)
+        } else {
+            0
+        };
+        let bytes = stack
+            .saturating_add(memory)
+            .saturating_add(return_data)
+            .saturating_add(self.storage(interp));
+        self.take(context, bytes)
+    }
+
+    /// Bytes of storage that a step shows: all slots of its contract that were touched so far.
+    fn storage(&mut self, interp: &Interpreter) -> usize {
+        if !self.records_storage || !matches!(interp.bytecode.opcode(), SLOAD | SSTORE) {
+            return 0;
+        }
+        let Ok(slot) = interp.stack.peek(0) else {
+            return 0;
+        };
+        let slots = self.slots.entry(interp.input.target_address()).or_default();
+        slots.insert(slot);
+        slots.len().saturating_mul(SLOT_BYTES)
     }
 }
 

@@ -12,7 +12,7 @@ use revm_inspectors::transfer::TransferInspector;
 
 use crate::{
     BlockContext, BlockHashes, CallResult, ExecutionError, Executor, SimBlock, SimulatePayload,
-    TransactionRequest, call,
+    Stop, TransactionRequest, call,
     evm::ChainEvm,
     genesis::record_parent,
     handler::{ChainHandler, Fees},
@@ -24,6 +24,23 @@ use crate::{
 pub const SIMULATE_BLOCKS_MAX: u64 = 256;
 /// Most calls in one simulation.
 pub const SIMULATE_CALLS_MAX: u64 = 1_000;
+
+/// Most bytes that all calls of one simulation give together: return data, events, and what holds an event.
+pub const SIMULATE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// What an event takes besides its data.
+const LOG_BYTES: usize = 512;
+
+/// A simulation and its bounds.
+#[derive(Clone, Debug, Default)]
+pub struct SimulateRequest {
+    /// Blocks and their calls, as `eth_simulateV1` has them.
+    pub payload: SimulatePayload,
+    /// Most gas that all calls use together.
+    pub gas_cap: u64,
+    /// Gives up, between calls, when this is raised.
+    pub stop: Stop,
+}
 
 /// One call of a simulation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,16 +78,17 @@ impl Executor {
     /// Runs calls in a sequence of blocks on top of `parent` (`eth_simulateV1`). Changes nothing.
     ///
     /// With `validation` nonces are checked as for transactions, and a call that fails the check
-    /// fails the request. `gas_cap` bounds all calls together.
+    /// fails the request. Return data and events of all calls together are bounded by
+    /// [`SIMULATE_BYTES_MAX`].
     pub fn simulate(
         &self,
         state: &dyn StateRead,
         hashes: &dyn BlockHashes,
         parent: &BlockContext,
         parent_hash: B256,
-        payload: &SimulatePayload,
-        gas_cap: u64,
+        request: &SimulateRequest,
     ) -> Result<Vec<SimulatedBlock>, ExecutionError> {
+        let payload = &request.payload;
         let calls = payload
             .block_state_calls
             .iter()
@@ -85,9 +103,11 @@ impl Executor {
             executor: self,
             state,
             payload,
+            stop: &request.stop,
             last: *parent,
             last_hash: parent_hash,
-            gas_left: gas_cap,
+            gas_left: request.gas_cap,
+            bytes: 0,
             blobs: Blobs::default(),
             blocks: Vec::new(),
         };
@@ -120,15 +140,19 @@ struct Simulation<'a> {
     executor: &'a Executor,
     state: &'a dyn StateRead,
     payload: &'a SimulatePayload,
+    stop: &'a Stop,
     last: BlockContext,
     last_hash: B256,
     gas_left: u64,
+    /// Bytes given so far.
+    bytes: u64,
     blobs: Blobs,
     blocks: Vec<SimulatedBlock>,
 }
 
 impl<'a> Simulation<'a> {
     fn block(&mut self, db: &mut QueryDb<'a>, block: &SimBlock) -> Result<(), ExecutionError> {
+        self.stop.check()?;
         let overrides = block.block_overrides.clone().unwrap_or_default();
         let default = BlockContext {
             height: self.last.height.next(),
@@ -195,6 +219,7 @@ impl<'a> Simulation<'a> {
         request: &TransactionRequest,
         used: u64,
     ) -> Result<SimulatedCall, ExecutionError> {
+        self.stop.check()?;
         let from = request.from.unwrap_or_default();
         let left = context.gas_limit.saturating_sub(used);
         let gas = request
@@ -226,11 +251,27 @@ impl<'a> Simulation<'a> {
         commit(evm);
         let result = CallResult::from(result);
         self.gas_left = self.gas_left.saturating_sub(result.gas_used);
+        self.bytes = self.bytes.saturating_add(bytes_of(&result) as u64);
+        limit(
+            "size of what the simulated calls give",
+            self.bytes,
+            SIMULATE_BYTES_MAX,
+        )?;
         Ok(SimulatedCall {
             request: filled,
             result,
         })
     }
+}
+
+/// What a call gives, in bytes.
+fn bytes_of(result: &CallResult) -> usize {
+    let logs = result.logs.iter();
+    logs.fold(result.output.len(), |bytes, log| {
+        bytes
+            .saturating_add(LOG_BYTES)
+            .saturating_add(log.data.len())
+    })
 }
 
 /// Moves what the last transaction changed into the cache.

@@ -30,7 +30,7 @@ use crate::{
 
 /// Most steps that the struct logger records in one transaction.
 pub const TRACE_STEPS_MAX: u64 = 1_000_000;
-/// Most bytes that a trace of one transaction takes, roughly, before it is written as JSON.
+/// Most bytes that the traces of one answer take together, roughly, before they are written as JSON.
 pub const TRACE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Trace of one transaction of a block.
@@ -47,10 +47,11 @@ pub struct TraceOutcome {
 type TraceEvm<'a, 'd> = ChainEvm<'a, &'d mut QueryDb<'a>, Limited<DebugInspector>>;
 
 /// The tracers on offer: struct logger (no name), callTracer, prestateTracer, 4byteTracer,
-/// noopTracer.
+/// noopTracer. `spent` is what earlier traces of the answer took of [`TRACE_BYTES_MAX`].
 fn inspector(
     options: &GethDebugTracingOptions,
     stop: &Stop,
+    spent: usize,
 ) -> Result<Limited<DebugInspector>, ExecutionError> {
     match &options.tracer {
         None => {}
@@ -72,7 +73,7 @@ fn inspector(
     }
     let inner = DebugInspector::new(options.clone())
         .map_err(|error| ExecutionError::Tracer(error.to_string()))?;
-    Ok(Limited::new(inner, options, stop.clone()))
+    Ok(Limited::new(inner, options, stop.clone(), spent))
 }
 
 impl Executor {
@@ -118,7 +119,7 @@ impl Executor {
         let mut prepared = self.prepare(state, hashes, context, request)?;
         let tx = call::tx_env(&request.request, self.config().chain_id, prepared.gas)?;
         request.stop.check()?;
-        let inspector = inspector(options, &request.stop)?;
+        let inspector = inspector(options, &request.stop, 0)?;
         let mut evm = self.query_evm(state, &mut prepared, request.gas_cap, inspector)?;
         evm.ctx.set_tx(tx);
         let result = ChainHandler::new(Fees::Zero).inspect_run(&mut evm)?;
@@ -137,12 +138,12 @@ impl Executor {
     ) -> Result<Vec<TraceOutcome>, ExecutionError> {
         let mut db = CacheDB::new(self.database(state, hashes));
         let cfg = self.config().cfg_env();
-        let inspector = inspector(options, stop)?;
+        let inspector = inspector(options, stop, 0)?;
         let mut evm = self.evm(state, &mut db, cfg, &input.context, inspector);
         record_parent(&mut evm, input.context.height, input.context.parent_hash)?;
         commit(&mut evm);
         let mut meter = BlockMeter::new(self, input.context, input.seen_unordered);
-        let mut traces = Vec::new();
+        let (mut traces, mut spent) = (Vec::new(), 0);
         for (index, transaction) in input.transactions.iter().enumerate() {
             stop.check()?;
             if only.is_some_and(|only| only != index) {
@@ -151,7 +152,7 @@ impl Executor {
                 commit(&mut evm);
                 continue;
             }
-            evm.inspector = self::inspector(options, stop)?;
+            evm.inspector = self::inspector(options, stop, spent)?;
             let mut frames = NativeFrames::default();
             let attempt =
                 self.attempt(&mut evm, &mut meter, transaction, |executor, evm, tx| {
@@ -168,6 +169,7 @@ impl Executor {
                 let native = transaction.transaction().native();
                 let summary = Summary::of(&executed.result);
                 let (trace, state) = finish(&mut evm, executed.result, state, context)?;
+                spent = evm.inspector.spent();
                 let trace = match native {
                     Some(native) => frames.merge(trace, native, transaction, summary),
                     None => trace,
@@ -200,7 +202,10 @@ fn finish(
     context: TransactionContext,
 ) -> Result<(GethTrace, EvmState), ExecutionError> {
     if let DebugInspector::PreStateTracer(_, config) = &evm.inspector.inner {
-        check_prestate(evm.ctx.db(), &state, config.code_enabled())?;
+        let bytes = prestate_bytes(evm.ctx.db(), &state, config.code_enabled());
+        if !evm.inspector.spend(bytes) {
+            return Err(ExecutionError::TraceTooLarge(BYTES));
+        }
     }
     let outcome = ResultAndState::new(result, state);
     let (tx, block) = (evm.ctx.tx.clone(), evm.ctx.block.clone());
@@ -213,17 +218,13 @@ fn finish(
     Ok((trace, outcome.state))
 }
 
-/// The prestate tracer records nothing while running; its answer is bounded here.
-fn check_prestate(
-    db: &QueryDb<'_>,
-    state: &EvmState,
-    with_code: bool,
-) -> Result<(), ExecutionError> {
+/// What the answer of the prestate tracer takes, which records nothing while running.
+fn prestate_bytes(db: &QueryDb<'_>, state: &EvmState, with_code: bool) -> usize {
     let mut bytes = 0usize;
     for (address, account) in state {
         bytes = bytes
             .saturating_add(256)
-            .saturating_add(account.storage.len() * 128);
+            .saturating_add(account.storage.len().saturating_mul(128));
         if with_code {
             let code = |hash| db.code_by_hash_ref(hash).map_or(0, |code| code.len());
             let before = db
@@ -234,11 +235,8 @@ fn check_prestate(
             let after = account.info.code.as_ref().map_or(0, |code| code.len());
             bytes = bytes.saturating_add(before).saturating_add(after);
         }
-        if bytes > TRACE_BYTES_MAX {
-            return Err(ExecutionError::TraceTooLarge(BYTES));
-        }
     }
-    Ok(())
+    bytes
 }
 
 /// Runs a transaction under inspection. The calls of a native one are recorded one by one, for the

@@ -4,7 +4,8 @@ use crate::common::*;
 use hawser_crypto::{Scheme, Suite};
 use hawser_execution::{
     BlockHashes, BlockInput, CallOutcome, CallRequest, ExecutionError, GethDebugTracingOptions,
-    GethTrace, NoHashes, SIMULATE_BLOCKS_MAX, SimulatePayload, Stop, TransactionRequest,
+    GethTrace, NoHashes, SIMULATE_BLOCKS_MAX, SIMULATE_BYTES_MAX, SimulateRequest, SimulatedBlock,
+    Stop, TransactionRequest,
 };
 use hawser_ledger::{Ordering, Outcome, state::StateError};
 use hawser_primitives::{Address, B256, Bytes, Height, U256};
@@ -174,12 +175,85 @@ fn access_lists_name_what_a_call_touches() {
     assert_eq!(result.access_list.0[0].storage_keys.len(), 1);
 }
 
+fn simulation(payload: Value) -> SimulateRequest {
+    SimulateRequest {
+        payload: serde_json::from_value(payload).unwrap(),
+        gas_cap: 100_000_000,
+        stop: Stop::default(),
+    }
+}
+
+fn simulate(
+    chain: &Chain,
+    request: &SimulateRequest,
+) -> Result<Vec<SimulatedBlock>, ExecutionError> {
+    let (executor, context) = (&chain.executor, &chain.context);
+    executor.simulate(
+        &chain.state,
+        &NoHashes,
+        context,
+        context.parent_hash,
+        request,
+    )
+}
+
+#[test]
+fn both_sides_of_what_simulated_calls_give_together() {
+    let chain = chain();
+    let at = Address::repeat_byte(0x93);
+    let repeated = |code: &str, calls: u64| {
+        simulation(json!({"blockStateCalls": [{
+            "stateOverrides": {at.to_string(): {"code": code}},
+            "calls": vec![json!({"to": at, "gas": "0x30d40"}); usize::try_from(calls).unwrap()],
+        }]}))
+    };
+    // Returns 128 KiB.
+    let returns = |calls| simulate(&chain, &repeated("0x620200005ff3", calls));
+    let fit = SIMULATE_BYTES_MAX / 0x20000;
+    let blocks = returns(fit).unwrap();
+    assert_eq!(blocks[0].calls[0].result.output.len(), 0x20000);
+    let error = returns(fit + 1).unwrap_err();
+    assert!(matches!(error, ExecutionError::Limit { .. }), "{error}");
+    // 400 events without data: what holds them counts.
+    let emits = |calls| {
+        simulate(
+            &chain,
+            &repeated(&format!("0x{}", "5f5fa0".repeat(400)), calls),
+        )
+    };
+    assert_eq!(emits(1).unwrap()[0].calls[0].result.logs.len(), 400);
+    assert!(emits(163).is_ok());
+    let error = emits(164).unwrap_err();
+    assert!(matches!(error, ExecutionError::Limit { .. }), "{error}");
+}
+
+#[test]
+fn a_simulation_ends_between_its_calls_when_nobody_waits() {
+    let chain = chain();
+    let at = Address::repeat_byte(0x92);
+    // The first call asks for a block's hash, which raises the flag.
+    let call = json!({"to": at, "gas": "0x186a0"});
+    let request = simulation(json!({"blockStateCalls": [{
+        "stateOverrides": {at.to_string(): {"code": "0x60024303405000"}},
+        "calls": [call, call],
+    }]}));
+    assert_eq!(simulate(&chain, &request).unwrap().len(), 1);
+    let hashes = Raises(request.stop.clone());
+    let (executor, context) = (&chain.executor, &chain.context);
+    let hash = context.parent_hash;
+    let stopped = executor.simulate(&chain.state, &hashes, context, hash, &request);
+    assert!(
+        matches!(stopped, Err(ExecutionError::Stopped)),
+        "{stopped:?}"
+    );
+}
+
 #[test]
 fn simulations_chain_blocks_and_keep_state_between_them() {
     let chain = chain();
     let e0 = Address::repeat_byte(0xe0);
     let from = eth_key(1).address();
-    let payload: SimulatePayload = serde_json::from_value(json!({
+    let payload = simulation(json!({
         "blockStateCalls": [
             {"calls": [
                 {"from": from, "to": e0, "value": "0x5", "data": "0x"},
@@ -189,19 +263,8 @@ fn simulations_chain_blocks_and_keep_state_between_them() {
         ],
         "traceTransfers": true,
         "validation": true,
-    }))
-    .unwrap();
-    let hash = chain.context.parent_hash;
-    let run = |payload: &SimulatePayload| {
-        chain.executor.simulate(
-            &chain.state,
-            &NoHashes,
-            &chain.context,
-            hash,
-            payload,
-            50_000_000,
-        )
-    };
+    }));
+    let run = |request: &SimulateRequest| simulate(&chain, request);
     let blocks = run(&payload).unwrap();
     let heights: Vec<_> = blocks.iter().map(|block| block.context.height.0).collect();
     assert_eq!(heights, [2, 3, 4]);
@@ -212,10 +275,9 @@ fn simulations_chain_blocks_and_keep_state_between_them() {
     assert_eq!(U256::from_be_slice(&output[32..]), U256::from(5));
     assert_eq!(blocks[2].calls[0].request.nonce, Some(2));
     let far = |number: u64| {
-        let payload = serde_json::from_value(json!({
+        run(&simulation(json!({
             "blockStateCalls": [{"blockOverrides": {"number": format!("{number:#x}")}}]
-        }));
-        run(&payload.unwrap())
+        })))
     };
     assert!(far(1 + SIMULATE_BLOCKS_MAX).is_ok());
     assert!(matches!(
@@ -390,6 +452,75 @@ fn over_long_traces_end_with_a_clear_error() {
     let error = trace(&calls, json!({"tracer": "callTracer"}))
         .err()
         .unwrap();
+    assert!(matches!(error, ExecutionError::TraceTooLarge(_)), "{error}");
+}
+
+/// Loads one slot after another: every step shows all slots so far.
+const LOADS: &str = "0x5f5b805450600101600156";
+
+#[test]
+fn a_trace_counts_all_slots_that_each_step_shows() {
+    let chain = chain();
+    let at = Address::repeat_byte(0x96);
+    let trace = |gas: u64, value| {
+        let mut loads = request(json!({"to": at, "gas": format!("{gas:#x}")}));
+        loads.state =
+            Some(serde_json::from_value(json!({at.to_string(): {"code": LOADS}})).unwrap());
+        let options = options(value);
+        chain
+            .executor
+            .trace_call(&chain.state, &NoHashes, &chain.context, &loads, &options)
+    };
+    assert!(trace(1_000_000, json!({})).is_ok());
+    // 2,000 slots: few steps, and two million entries of storage.
+    let error = trace(4_300_000, json!({})).err().unwrap();
+    assert!(matches!(error, ExecutionError::TraceTooLarge(_)), "{error}");
+    assert!(trace(4_300_000, json!({"disableStorage": true})).is_ok());
+}
+
+#[test]
+fn a_trace_counts_the_return_data_that_each_step_shows() {
+    let chain = chain();
+    let at = Address::repeat_byte(0x95);
+    // Has 100 KiB returned to it, then goes on for 7,000 steps.
+    let mut call = request(json!({"to": at, "gas": "0x30d40"}));
+    call.state = Some(
+        serde_json::from_value(json!({at.to_string(): {
+            "code": "0x5f5f620190005f60045afa506103e85b6001900380600f57"
+        }}))
+        .unwrap(),
+    );
+    let trace = |value| {
+        let options = options(value);
+        chain
+            .executor
+            .trace_call(&chain.state, &NoHashes, &chain.context, &call, &options)
+    };
+    assert!(trace(json!({})).is_ok());
+    let error = trace(json!({"enableReturnData": true})).err().unwrap();
+    assert!(matches!(error, ExecutionError::TraceTooLarge(_)), "{error}");
+}
+
+#[test]
+fn the_traces_of_a_block_share_one_budget() {
+    let key = eth_key(1);
+    let at = Address::repeat_byte(0x94);
+    let chain = Chain::new(vec![rich(key.address()), code(at, &LOADS[2..])]);
+    // Each takes some 46 MiB: more than half of the budget.
+    let one = |nonce| call_tx(&key, nonce, Some(at), 0, Vec::new(), 1_850_000);
+    let trace = |transactions: &[_]| {
+        let input = BlockInput {
+            context: chain.context,
+            transactions,
+            seen_unordered: &|_| false,
+        };
+        let (options, stop) = (options(json!({})), Stop::default());
+        chain
+            .executor
+            .trace_block(&chain.state, &NoHashes, &input, &options, &stop)
+    };
+    assert_eq!(trace(&[one(0)]).unwrap().len(), 1);
+    let error = trace(&[one(0), one(1)]).err().unwrap();
     assert!(matches!(error, ExecutionError::TraceTooLarge(_)), "{error}");
 }
 

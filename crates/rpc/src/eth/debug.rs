@@ -5,17 +5,20 @@ use std::{collections::BTreeSet, time::Duration};
 use alloy_eips::BlockId;
 use alloy_rpc_types_trace::geth::GethDebugTracingCallOptions;
 use hawser_crypto::Suite;
-use hawser_execution::{BlockInput, CallRequest, GethDebugTracingOptions, TransactionRequest};
+use hawser_execution::{
+    BlockInput, CallRequest, GethDebugTracingOptions, GethTrace, TraceOutcome, TransactionRequest,
+};
 use hawser_ledger::{Outcome, SkipReason};
 use hawser_node::store::{ChainStore, ExecutedBlock};
 use hawser_primitives::{B256, Bytes, Height, encode};
-use serde_json::{Value, json as object};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{calls, find_block, known_block, transactions};
 use crate::{
     methods::{Answer, Context},
     view,
-    wire::{ErrorObject, Params, json},
+    wire::{ErrorObject, Params, json, json_within},
 };
 
 /// Digests of unordered transactions that the block found executed before: a trace must skip them
@@ -124,6 +127,7 @@ pub(crate) async fn trace_transaction(cx: &Context, mut params: Params) -> Answe
     let options: GethDebugTracingOptions = params.optional("options")?.unwrap_or_default();
     params.end()?;
     let timeout = timeout(options.timeout.as_deref())?;
+    let bytes_max = cx.limits().response_bytes_max;
     cx.heavy_within(timeout, move |store, stop| {
         let missing = || ErrorObject::server("transaction not found");
         let position = store.position(&hash)?;
@@ -139,9 +143,26 @@ pub(crate) async fn trace_transaction(cx: &Context, mut params: Params) -> Answe
                 .executor_at(position.height)?
                 .trace_transaction(&state, store, input, index, &options, stop)?)
         })?;
-        json(&trace.ok_or_else(missing)?)
+        json_within(&trace.ok_or_else(missing)?, bytes_max, stop)
     })
     .await
+}
+
+/// One transaction's trace among those of its block.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BlockTrace<'a> {
+    tx_hash: B256,
+    result: &'a GethTrace,
+}
+
+impl<'a> From<&'a TraceOutcome> for BlockTrace<'a> {
+    fn from(one: &'a TraceOutcome) -> Self {
+        Self {
+            tx_hash: one.transaction_hash,
+            result: &one.trace,
+        }
+    }
 }
 
 /// `debug_traceBlockByNumber` and `…ByHash`
@@ -156,6 +177,7 @@ pub(crate) async fn trace_block(cx: &Context, mut params: Params, by_hash: bool)
     let options: GethDebugTracingOptions = params.optional("options")?.unwrap_or_default();
     params.end()?;
     let timeout = timeout(options.timeout.as_deref())?;
+    let bytes_max = cx.limits().response_bytes_max;
     cx.heavy_within(timeout, move |store, stop| {
         let block = known_block(store, Some(id))?;
         let state = store.state(parent(&block)?)?;
@@ -164,11 +186,8 @@ pub(crate) async fn trace_block(cx: &Context, mut params: Params, by_hash: bool)
                 .executor_at(block.id().height)?
                 .trace_block(&state, store, input, &options, stop)?)
         })?;
-        let all: Vec<_> = traces
-            .iter()
-            .map(|one| object!({ "txHash": one.transaction_hash, "result": one.trace }))
-            .collect();
-        json(&all)
+        let all: Vec<_> = traces.iter().map(BlockTrace::from).collect();
+        json_within(&all, bytes_max, stop)
     })
     .await
 }
@@ -187,6 +206,7 @@ pub(crate) async fn trace_call(cx: &Context, mut params: Params) -> Answer {
     }
     let timeout = timeout(options.tracing_options.timeout.as_deref())?;
     let gas_cap = cx.limits().call_gas_max;
+    let bytes_max = cx.limits().response_bytes_max;
     cx.heavy_within(timeout, move |store, stop| {
         let block = known_block(store, id)?;
         let state = store.state(block.id().height)?;
@@ -205,7 +225,7 @@ pub(crate) async fn trace_call(cx: &Context, mut params: Params) -> Answer {
             &call,
             &options.tracing_options,
         )?;
-        json(&trace)
+        json_within(&trace, bytes_max, stop)
     })
     .await
 }

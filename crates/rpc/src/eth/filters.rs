@@ -64,9 +64,7 @@ impl Filters {
         let id = fresh_id()?;
         let mut filters = self.0.lock();
         let now = Instant::now();
-        if filters.len() >= max {
-            filters.retain(|_, filter| now.duration_since(filter.used) <= idle);
-        }
+        filters.retain(|_, filter| now.duration_since(filter.used) <= idle);
         if filters.len() >= max {
             return Err(ErrorObject::busy(format!(
                 "{max} filters are open on this chain; close some with eth_uninstallFilter"
@@ -321,6 +319,19 @@ mod tests {
                 .is_err()
         );
         assert!(filters.with(&id, LONG, |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn a_new_filter_makes_the_idle_ones_be_forgotten() {
+        let filters = Filters::default();
+        for _ in 0..3 {
+            filters.insert(blocks(), 10, LONG).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        filters
+            .insert(blocks(), 10, Duration::from_millis(1))
+            .unwrap();
+        assert_eq!(filters.0.lock().len(), 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Log filters and the search by them.
 
 use alloy_eips::BlockNumberOrTag;
-use alloy_primitives::{Bloom, BloomInput};
+use alloy_primitives::{Bloom, keccak256};
 use alloy_rpc_types_eth::Log as RpcLog;
 use hawser_ledger::Log;
 use hawser_node::store::ChainStore;
@@ -52,8 +52,30 @@ pub(crate) struct LogFilter {
     addresses: Vec<Address>,
     /// Per position any of these; empty for whatever there is.
     topics: Vec<Vec<B256>>,
-    /// Bits that a bloom must have: per condition any of these blooms.
-    blooms: Vec<Vec<Bloom>>,
+    /// Bits that a bloom must have: per condition those of any alternative.
+    blooms: Vec<Box<[BloomBits]>>,
+}
+
+/// Which bits of a bloom a value sets: 6 bytes, where a bloom has 256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BloomBits([u16; 3]);
+
+impl BloomBits {
+    /// Three pairs of the hash's first bytes, each taken modulo the 2,048 bits of a bloom.
+    fn of(value: &[u8]) -> Self {
+        const MASK: u16 = 0x7ff;
+        let hash = keccak256(value).0;
+        let [a, b, c, d, e, f, ..] = hash;
+        Self([[a, b], [c, d], [e, f]].map(|pair| u16::from_be_bytes(pair) & MASK))
+    }
+
+    /// Whether a bloom has all of them. Bit 0 is the lowest of the last byte.
+    fn are_in(self, bloom: &Bloom) -> bool {
+        self.0.iter().all(|bit| {
+            let byte = bloom.0.iter().rev().nth(usize::from(bit / 8));
+            byte.is_some_and(|byte| byte & (1 << (bit % 8)) != 0)
+        })
+    }
 }
 
 /// Topics of a log.
@@ -124,18 +146,12 @@ impl LogFilter {
             );
             return Err(ErrorObject::new(code::LIMIT_EXCEEDED, text));
         }
-        let bloom = |bytes: &[u8]| Bloom::from(BloomInput::Raw(bytes));
-        let mut blooms: Vec<Vec<Bloom>> = vec![
-            addresses
-                .iter()
-                .map(|address| bloom(address.as_slice()))
-                .collect(),
-        ];
-        blooms.extend(
-            topics
-                .iter()
-                .map(|any| any.iter().map(|t| bloom(t.as_slice())).collect()),
-        );
+        let addresses_bits = addresses.iter().map(|one| BloomBits::of(one.as_slice()));
+        let mut blooms: Vec<Box<[BloomBits]>> = vec![addresses_bits.collect()];
+        blooms.extend(topics.iter().map(|any| {
+            let bits = any.iter().map(|topic| BloomBits::of(topic.as_slice()));
+            bits.collect()
+        }));
         blooms.retain(|any| !any.is_empty());
         Ok(Self {
             range,
@@ -149,7 +165,7 @@ impl LogFilter {
     pub(crate) fn may_match(&self, bloom: &Bloom) -> bool {
         self.blooms
             .iter()
-            .all(|any| any.iter().any(|wanted| bloom.contains(wanted)))
+            .all(|any| any.iter().any(|wanted| wanted.are_in(bloom)))
     }
 
     /// Whether a log matches. As in geth, a filter with more positions than the log has topics
@@ -178,6 +194,8 @@ fn alternatives<T: Ord>(values: OneOrMany<T>) -> Vec<T> {
     };
     list.sort_unstable();
     list.dedup();
+    // Filters are kept: not with the room that doubles took.
+    list.shrink_to_fit();
     list
 }
 

@@ -1,3 +1,5 @@
+use alloy_primitives::BloomInput;
+
 use super::*;
 
 fn read(text: &str) -> Result<LogFilter, ErrorObject> {
@@ -78,6 +80,33 @@ fn the_bloom_never_hides_a_match() {
     assert!(filter.may_match(&bloom_of(&log(&[0xb, 0xc]))));
     assert!(!filter.may_match(&bloom_of(&log(&[0xd]))));
     assert!(!filter.may_match(&Bloom::ZERO));
+}
+
+#[test]
+fn the_bits_of_a_value_are_those_of_its_bloom_and_take_little_room() {
+    assert_eq!(size_of::<BloomBits>(), 6);
+    for number in 0..200u64 {
+        let value = B256::left_padding_from(&number.to_be_bytes());
+        let bloom = Bloom::from(BloomInput::Raw(value.as_slice()));
+        assert!(BloomBits::of(value.as_slice()).are_in(&bloom));
+        let mut bits = BloomBits::of(value.as_slice()).0.to_vec();
+        bits.sort_unstable();
+        bits.dedup();
+        let set: u32 = bloom.0.iter().map(|byte| byte.count_ones()).sum();
+        assert_eq!(bits.len(), usize::try_from(set).unwrap());
+    }
+}
+
+#[test]
+fn doubles_take_no_room() {
+    let one = format!("\"{}\"", Address::repeat_byte(1));
+    let filter = read(&format!(
+        r#"{{"address":[{}]}}"#,
+        vec![one; 5_000].join(",")
+    ))
+    .unwrap();
+    assert_eq!(filter.addresses.len(), 1);
+    assert!(filter.addresses.capacity() < 10);
 }
 
 #[test]

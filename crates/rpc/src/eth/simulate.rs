@@ -5,17 +5,18 @@ use alloy_eips::BlockId;
 use alloy_primitives::{B64, Bloom, LogData};
 use alloy_rpc_types_eth::Log as RpcLog;
 use hawser_execution::{
-    CallOutcome, ExecutionError, SimulatePayload, SimulatedBlock, SimulatedCall,
+    CallOutcome, ExecutionError, SimulateRequest, SimulatedBlock, SimulatedCall,
 };
 use hawser_node::store::ChainStore;
-use hawser_primitives::B256;
-use serde_json::{Value, json as object};
+use hawser_primitives::{B256, Bytes};
+use serde::Serialize;
+use serde_json::{Map, Value, json as object};
 
 use super::{calls::context_of, fill::unsigned, known_block, revert};
 use crate::{
     methods::{Answer, Context},
     view,
-    wire::{ErrorObject, Params, code, json},
+    wire::{ErrorObject, Params, code, json_within},
 };
 
 /// Error of a call that halted, as the method's specification numbers it.
@@ -23,24 +24,30 @@ const VM_ERROR: i32 = -32015;
 
 /// `eth_simulateV1`
 pub(crate) async fn simulate(cx: &Context, mut params: Params) -> Answer {
-    let payload: SimulatePayload = params.required("payload")?;
+    let payload = params.required("payload")?;
     let id: Option<BlockId> = params.optional("block")?;
     params.end()?;
     let gas_cap = cx.limits().call_gas_max;
-    cx.heavy(move |store| {
+    let bytes_max = cx.limits().response_bytes_max;
+    cx.heavy_within(None, move |store, stop| {
+        let request = SimulateRequest {
+            payload,
+            gas_cap,
+            stop: stop.clone(),
+        };
         let parent = known_block(store, id)?;
         let state = store.state(parent.id().height)?;
         let context = context_of(&parent);
         let blocks = store
             .executor_at(parent.id().height.next())?
-            .simulate(&state, store, &context, parent.hash, &payload, gas_cap)
+            .simulate(&state, store, &context, parent.hash, &request)
             .map_err(error)?;
-        let full = payload.return_full_transactions;
+        let full = request.payload.return_full_transactions;
         let views: Result<Vec<_>, _> = blocks
             .iter()
             .map(|block| view_block(store, block, full))
             .collect();
-        json(&views?)
+        json_within(&views?, bytes_max, stop)
     })
     .await
 }
@@ -68,11 +75,31 @@ fn error(error: ExecutionError) -> ErrorObject {
     ErrorObject::new(code, text)
 }
 
-fn view_block(
+/// A block, with its calls as they are: they may be long.
+#[derive(Serialize)]
+struct BlockView<'a> {
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+    calls: Vec<CallView<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallView<'a> {
+    return_data: &'a Bytes,
+    logs: Vec<RpcLog>,
+    gas_used: String,
+    max_used_gas: String,
+    status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorObject>,
+}
+
+fn view_block<'a>(
     store: &ChainStore,
-    block: &SimulatedBlock,
+    block: &'a SimulatedBlock,
     full: bool,
-) -> Result<Value, ErrorObject> {
+) -> Result<BlockView<'a>, ErrorObject> {
     let context = &block.context;
     let number = context.height.0;
     let (mut bloom, mut next_log) = (Bloom::ZERO, 0u64);
@@ -95,7 +122,7 @@ fn view_block(
         }
         calls.push(view_call(block, call, index, hash, &mut next_log));
     }
-    Ok(object!({
+    let fields = object!({
         "number": view::quantity(number),
         "hash": block.hash,
         "parentHash": context.parent_hash,
@@ -122,17 +149,21 @@ fn view_block(
         "parentBeaconBlockRoot": B256::ZERO,
         "uncles": [],
         "transactions": transactions,
-        "calls": calls,
-    }))
+    });
+    let fields = match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    Ok(BlockView { fields, calls })
 }
 
-fn view_call(
+fn view_call<'a>(
     block: &SimulatedBlock,
-    call: &SimulatedCall,
+    call: &'a SimulatedCall,
     index: u64,
     hash: B256,
     next_log: &mut u64,
-) -> Value {
+) -> CallView<'a> {
     let result = &call.result;
     let logs: Vec<_> = result
         .logs
@@ -156,13 +187,6 @@ fn view_call(
         })
         .collect();
     let max_used = result.gas_used.saturating_add(result.gas_refunded);
-    let mut fields = object!({
-        "returnData": result.output,
-        "logs": logs,
-        "gasUsed": view::quantity(result.gas_used),
-        "maxUsedGas": view::quantity(max_used),
-        "status": view::quantity(u64::from(result.outcome == CallOutcome::Success)),
-    });
     let error = match &result.outcome {
         CallOutcome::Success => None,
         CallOutcome::Reverted => Some(revert::error(&result.output)),
@@ -173,8 +197,12 @@ fn view_call(
             .as_ref()
             .is_none_or(|e| e.code == VM_ERROR || e.code == code::REVERTED)
     );
-    if let (Some(error), Some(fields)) = (error, fields.as_object_mut()) {
-        fields.insert("error".to_owned(), object!(error));
+    CallView {
+        return_data: &result.output,
+        logs,
+        gas_used: view::quantity(result.gas_used),
+        max_used_gas: view::quantity(max_used),
+        status: view::quantity(u64::from(result.outcome == CallOutcome::Success)),
+        error,
     }
-    fields
 }

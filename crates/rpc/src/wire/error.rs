@@ -71,6 +71,14 @@ impl ErrorObject {
         Self::new(code::LIMIT_EXCEEDED, message)
     }
 
+    /// The answer would be longer than this.
+    pub(crate) fn too_long(bytes_max: usize) -> Self {
+        Self::new(
+            code::RESPONSE_TOO_LARGE,
+            format!("response exceeds the limit of {bytes_max} bytes; ask for less at once"),
+        )
+    }
+
     /// Refused for load; the client should try again.
     pub(crate) fn busy(message: impl Into<Cow<'static, str>>) -> Self {
         let mut error = Self::limit(message);

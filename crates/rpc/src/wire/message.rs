@@ -1,3 +1,6 @@
+use std::io;
+
+use hawser_execution::Stop;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -10,6 +13,54 @@ pub(crate) type Json = Box<RawValue>;
 /// Writes a result.
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<Json, ErrorObject> {
     to_raw_value(value).map_err(|error| ErrorObject::internal(format!("result: {error}")))
+}
+
+/// Writes a result that may be long: ends when it exceeds `bytes_max`, or when nobody waits for it
+/// any more, so that at most the limit is held of it.
+pub(crate) fn json_within<T: Serialize + ?Sized>(
+    value: &T,
+    bytes_max: usize,
+    stop: &Stop,
+) -> Result<Json, ErrorObject> {
+    let mut out = Bounded {
+        text: Vec::new(),
+        bytes_max,
+        stop,
+        is_full: false,
+    };
+    let written = serde_json::to_writer(&mut out, value);
+    if out.is_full {
+        return Err(ErrorObject::too_long(bytes_max));
+    }
+    stop.check()?;
+    let internal =
+        |error: &dyn std::fmt::Display| ErrorObject::internal(format!("result: {error}"));
+    written.map_err(|error| internal(&error))?;
+    let text = String::from_utf8(out.text).map_err(|error| internal(&error))?;
+    RawValue::from_string(text).map_err(|error| internal(&error))
+}
+
+/// A text that grows up to a limit, and for as long as somebody waits for it.
+struct Bounded<'a> {
+    text: Vec<u8>,
+    bytes_max: usize,
+    stop: &'a Stop,
+    is_full: bool,
+}
+
+impl io::Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_full = self.text.len().saturating_add(bytes.len()) > self.bytes_max;
+        if self.is_full || self.stop.is_raised() {
+            return Err(io::ErrorKind::Other.into());
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One call.

@@ -170,3 +170,18 @@ fn damaged_messages_are_answered_with_json() {
         }
     }
 }
+
+#[test]
+fn a_long_result_ends_at_its_limit_and_when_nobody_waits() {
+    let stop = Stop::default();
+    let value = ["0123456789"; 3];
+    let text = serde_json::to_string(&value).unwrap();
+    let written = json_within(&value, text.len(), &stop).unwrap();
+    assert_eq!(written.get(), text);
+    let error = json_within(&value, text.len() - 1, &stop).unwrap_err();
+    assert_eq!(error.code, code::RESPONSE_TOO_LARGE);
+    assert!(error.message.contains("limit of 39 "), "{}", error.message);
+    stop.raise();
+    let error = json_within(&value, text.len(), &stop).unwrap_err();
+    assert!(error.message.contains("given up"), "{}", error.message);
+}
