@@ -142,7 +142,7 @@ pub(super) async fn watch(config: NodeConfig, chains: Vec<ChainHandle>) {
         let words = [filling.words(&config.node.data_dir), certificate];
         let words: Vec<_> = words.into_iter().flatten().collect();
         for chain in &chains {
-            chain.set_remarks(words.clone());
+            chain.set_remarks("machine", words.clone());
         }
     }
 }
