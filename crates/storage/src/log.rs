@@ -37,6 +37,17 @@ pub struct LogRecovery {
     pub torn: Option<TornTail>,
 }
 
+/// What [`SyncedLog::read_whole`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WholeLog {
+    /// No such file.
+    Missing,
+    /// A file that holds something else than was written, and why that is known.
+    Damaged(String),
+    /// The record.
+    Record(Vec<u8>),
+}
+
 /// A small append-only file whose records are durable once [`SyncedLog::sync`] returned: what a
 /// validator must remember before its votes leave.
 ///
@@ -174,6 +185,33 @@ impl SyncedLog {
         file.sync()?;
         disk.rename(&temporary, name)?;
         Ok(())
+    }
+
+    /// Reads what [`Self::write_whole`] wrote, and changes nothing.
+    pub fn read_whole(
+        disk: &dyn Disk,
+        name: &str,
+        options: LogOptions,
+    ) -> Result<WholeLog, LogError> {
+        let Some(file) = disk.open(name)? else {
+            return Ok(WholeLog::Missing);
+        };
+        let bytes = file.len()?;
+        if bytes > options.file_bytes_max {
+            return Ok(WholeLog::Damaged(format!("it has {bytes} bytes")));
+        }
+        let keeping = Keeping::of(disk, name);
+        let mut scanner = Scanner::new(&keeping, &*file, options.record_bytes_max)?;
+        if !scanner.has_magic(MAGIC)? {
+            return Ok(WholeLog::Damaged(keeping.unlike("a log")));
+        }
+        let mut records = Vec::new();
+        let end = scanner.scan(|record| records.push(record.payload))?;
+        let only = records.pop().filter(|_| records.is_empty());
+        Ok(match (end, only) {
+            (End::Clean, Some(record)) => WholeLog::Record(record),
+            _ => WholeLog::Damaged("its checksum does not fit".to_owned()),
+        })
     }
 
     /// Adds a record. It is durable after the next [`Self::sync`].
