@@ -71,6 +71,9 @@ pub(crate) struct Joining {
     pub(crate) done: u64,
     pub(crate) all: u64,
     pub(crate) peers: usize,
+    /// Peers that say that they run another chain.
+    #[serde(default)]
+    pub(crate) other_chain: usize,
     pub(crate) seconds_left: Option<u64>,
 }
 
@@ -90,6 +93,15 @@ impl Joining {
             peers,
             ..
         } = self;
+        let other = match (self.other_chain, zh) {
+            (0, _) => String::new(),
+            (count, false) => format!(
+                "; {count} peers run another chain than this node's genesis file says: compare the genesis files"
+            ),
+            (count, true) => {
+                format!("；{count} 个对等节点运行的链与本节点的创世文件不符：请比较创世文件")
+            }
+        };
         match (self.stage.as_str(), zh) {
             ("chunks", false) => format!(
                 "joining: chain {chain}, snapshot of block {height}: {done} of {all} chunks from {peers} peers{left}"
@@ -103,8 +115,10 @@ impl Joining {
             ("writing", true) => {
                 format!("正在加入：链 {chain}，写入区块 {height} 的快照：{done}/{all} 个分片{left}")
             }
-            (_, false) => format!("joining: chain {chain}, asking {peers} peers for a snapshot"),
-            (_, true) => format!("正在加入：链 {chain}，正向 {peers} 个对等节点询问快照"),
+            (_, false) => {
+                format!("joining: chain {chain}, asking {peers} peers for a snapshot{other}")
+            }
+            (_, true) => format!("正在加入：链 {chain}，正向 {peers} 个对等节点询问快照{other}"),
         }
     }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use hawser_pki::Certificate;
@@ -95,6 +96,10 @@ pub enum Direction {
     Outbound,
 }
 
+/// From where two programs with one identity connect, the newer one last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Twins(pub [SocketAddr; 2]);
+
 /// What is known about one configured peer, for status pages.
 #[derive(Clone, Debug)]
 pub struct PeerStatus {
@@ -118,6 +123,11 @@ pub struct PeerStatus {
     pub certificate: Option<Certificate>,
     /// Why the last attempt or link failed, in words; `None` if nothing failed yet.
     pub last_error: Option<String>,
+    /// Two programs that use the peer's identity at once, if that was seen within the last minute.
+    pub twins: Option<Twins>,
+    /// Links that the peer ended within the last minute because it had a newer one with this node. More than a
+    /// few mean that another program uses *this* node's identity.
+    pub cuts: usize,
     /// Frames waiting to be written.
     pub queue_frames: usize,
     /// Payload bytes waiting to be written.

@@ -109,6 +109,9 @@ pub(crate) async fn establish(
         };
         followed.map_err(|_| Refusal::because(RefusalReason::Duplicate))?
     };
+    if let Ok(from) = stream.get_ref().0.peer_addr() {
+        peer.note_run(instance, from);
+    }
     Ok(Established {
         link,
         stream,

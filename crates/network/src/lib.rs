@@ -48,6 +48,7 @@ mod pending;
 mod probe;
 mod queue;
 mod raw;
+mod runs;
 mod service;
 mod tls;
 
@@ -56,7 +57,7 @@ pub use config::{Limits, NetworkConfig, PeerAddress, is_peer_address};
 pub use counters::{Counters, RefusalReason};
 pub use credential::{CertificateFiles, Credential, NodeCertificate};
 pub use error::{IdentityError, NetworkError, SendError};
-pub use event::{Direction, DownReason, Lane, NetworkEvent, PeerStatus};
+pub use event::{Direction, DownReason, Lane, NetworkEvent, PeerStatus, Twins};
 pub use handle::NetworkHandle;
 pub use identity::{NodeIdentity, PeerId};
 pub use listener::{ListenerStream, ListenerTls};

@@ -95,6 +95,7 @@ async fn depart(inner: &Arc<Inner>, peer: &Peer, link: &Link) {
         DownReason::Oversize { .. } => counters.oversize.add(1),
         DownReason::Malformed(_) => counters.malformed.add(1),
         DownReason::Silent { .. } => counters.silent.add(1),
+        DownReason::ClosedByPeer(Some(why)) if *why == Bye::Superseded.text() => peer.note_cut(),
         _ => {}
     }
     let words = reason.to_string();

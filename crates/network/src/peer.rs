@@ -4,6 +4,7 @@
 //! decides alone and says so with `Accept`; the other side follows the highest number it has seen.
 //! That leaves no state in which the two keep different connections.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use crate::counters::Count;
 use crate::frame::Instance;
 use crate::queue::{Outgoing, Pushed, Queue};
+use crate::runs::Runs;
 use crate::tls::Facts;
 use crate::{Direction, DownReason, Lane, Limits, PeerId, PeerStatus, SendError};
 
@@ -64,6 +66,7 @@ pub(crate) struct Peer {
     changed: watch::Sender<()>,
     round_trip_us: AtomicU64,
     last_error: Mutex<Option<String>>,
+    runs: Mutex<Runs>,
 }
 
 #[derive(Debug, Default)]
@@ -239,6 +242,7 @@ impl Peer {
             changed: watch::Sender::new(()),
             round_trip_us: AtomicU64::new(0),
             last_error: Mutex::new(None),
+            runs: Mutex::default(),
         })
     }
 
@@ -389,8 +393,22 @@ impl Peer {
         differs
     }
 
+    /// Notes from where the run comes that has the link now.
+    pub(crate) fn note_run(&self, run: Instance, from: SocketAddr) {
+        self.runs.lock().holds(run, from, Instant::now());
+    }
+
+    /// Notes that the peer ended a link because it had a newer one.
+    pub(crate) fn note_cut(&self) {
+        self.runs.lock().cut(Instant::now());
+    }
+
     pub(crate) fn status(&self) -> PeerStatus {
         let link = self.link();
+        let (twins, cuts) = {
+            let (runs, now) = (self.runs.lock(), Instant::now());
+            (runs.twins(now), runs.cuts(now))
+        };
         let (queue_frames, queue_bytes) = link.as_ref().map_or((0, 0), |link| {
             let outbox = link.outbox.lock();
             (outbox.queue.frames(), outbox.queue.bytes())
@@ -410,6 +428,8 @@ impl Peer {
                 .as_ref()
                 .and_then(|link| link.facts()?.chain.first().cloned()),
             last_error: self.last_error.lock().clone(),
+            twins,
+            cuts,
             queue_frames,
             queue_bytes,
         }

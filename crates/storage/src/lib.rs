@@ -40,7 +40,7 @@ pub use kv::{
     Batch, Column, FjallKv, KEY_BYTES_MAX, KeyValue, Kv, MemKv, VALUE_BYTES_MAX, WriteOp,
     prefix_bounds,
 };
-pub use log::{LogOptions, LogRecovery, SyncedLog};
+pub use log::{LogOptions, LogRecovery, SyncedLog, WholeLog};
 pub use pages::{
     PAGE_BYTES_MAX, PAGE_PART_BYTES_MAX, PageCommit, PageIndex, PageMove, PagePlace, PageStore,
     PageStoreOptions, PageUsage, PageWriter,

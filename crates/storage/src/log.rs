@@ -37,6 +37,17 @@ pub struct LogRecovery {
     pub torn: Option<TornTail>,
 }
 
+/// What [`SyncedLog::read_whole`] finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WholeLog {
+    /// No such file.
+    Missing,
+    /// A file that holds something else than was written, and why that is known.
+    Damaged(String),
+    /// The record.
+    Record(Vec<u8>),
+}
+
 /// A small append-only file whose records are durable once [`SyncedLog::sync`] returned: what a
 /// validator must remember before its votes leave.
 ///
@@ -147,6 +158,27 @@ impl SyncedLog {
         file.sync()?;
         disk.rename(&temporary, name)?;
         Ok(())
+    }
+
+    /// Reads what [`Self::write_whole`] wrote, and changes nothing.
+    pub fn read_whole(
+        disk: &dyn Disk,
+        name: &str,
+        options: LogOptions,
+    ) -> Result<WholeLog, LogError> {
+        let found = match Self::read(disk, name, options) {
+            Ok(found) => found,
+            Err(LogError::Corrupt { reason, .. }) => return Ok(WholeLog::Damaged(reason)),
+            Err(error) => return Err(error),
+        };
+        let Some(LogRecovery { mut records, torn }) = found else {
+            return Ok(WholeLog::Missing);
+        };
+        let only = records.pop().filter(|_| records.is_empty());
+        Ok(match (torn, only) {
+            (None, Some(record)) => WholeLog::Record(record),
+            _ => WholeLog::Damaged("its checksum does not fit".to_owned()),
+        })
     }
 
     /// Adds a record. It is durable after the next [`Self::sync`].

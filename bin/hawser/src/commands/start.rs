@@ -11,6 +11,7 @@ mod record;
 pub(crate) mod run;
 pub(crate) mod snapshots;
 mod tiering;
+mod twins;
 
 use std::path::PathBuf;
 

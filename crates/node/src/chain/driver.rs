@@ -534,7 +534,7 @@ impl Driver {
                 drop(light);
                 let names = self.names.read().clone();
                 let mut status = explain::status(&self.replica, &self.store, admitted, &names);
-                status.remark(&self.remarks.read());
+                status.remark(self.remarks.read().values().flatten());
                 let _ = reply.send(status);
             }
             Command::PoolTransaction(hash, reply) => {

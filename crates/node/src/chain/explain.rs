@@ -144,6 +144,9 @@ pub(super) fn status(
             ));
         }
     }
+    if let Some(ms) = replica.stalled_ms() {
+        waiting.push(stalled(next, replica.pool().counts().pending, ms));
+    }
     let late: Vec<_> = replica
         .late_proposers()
         .filter(|address| set.get(address).is_some())
@@ -191,7 +194,10 @@ pub(super) fn status(
     let validator_states = readiness::validators(replica);
     waiting.extend(readiness::remarks(rules, next, &validator_states, protocol));
     let (waiting, waiting_zh) = waiting.into_iter().map(|one| (one.en, one.zh)).unzip();
-    let ready = connected && !replica.is_syncing() && replica.history_missing().is_none();
+    let ready = connected
+        && !replica.is_syncing()
+        && replica.history_missing().is_none()
+        && replica.stalled_ms().is_none();
     ChainStatus {
         chain_id: genesis.chain_id,
         name: genesis.name.clone(),
@@ -221,6 +227,22 @@ pub(super) fn status(
         validator_states,
     }
     .with_pool(replica.pool().counts())
+}
+
+/// That nothing is decided, in words.
+fn stalled(next: Height, waiting: usize, ms: u64) -> Words {
+    let seconds = ms / 1_000;
+    Words::new(
+        format!(
+            "stalled: {waiting} transactions wait, and block {next} has not been decided for {seconds} s, so \
+             clients should not rely on this chain now. Too few validators vote: look at what is said of \
+             votes, validators and links, on each node (`hawser doctor`)"
+        ),
+        format!(
+            "停滞：有 {waiting} 笔交易在等待，区块 {next} 已 {seconds} 秒未能决定，客户端此时不应依赖该链。\
+             参与投票的验证者不足：请在每个节点上查看关于投票、验证者和链路的提示（`hawser doctor`）"
+        ),
+    )
 }
 
 /// How far catching up is, in words.

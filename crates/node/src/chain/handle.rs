@@ -118,8 +118,8 @@ pub struct ChainHandle {
     pub(super) remarks: Remarks,
 }
 
-/// What the node has to say beside what the chain says: its disk, its certificate.
-pub(super) type Remarks = Arc<RwLock<Vec<Words>>>;
+/// What the node has to say beside what the chain says (its disk, its certificate, its snapshots), by who says it.
+pub(super) type Remarks = Arc<RwLock<BTreeMap<&'static str, Vec<Words>>>>;
 
 impl ChainHandle {
     /// Everything that is durable: blocks, receipts, state, proofs.
@@ -155,9 +155,10 @@ impl ChainHandle {
         self.pending.subscribe()
     }
 
-    /// Sets what the node has to say of its machine; it is told with [`Self::status`] from now on.
-    pub fn set_remarks(&self, remarks: Vec<Words>) {
-        *self.remarks.write() = remarks;
+    /// Sets what one part of the node has to say, in place of what it said before; it is told with
+    /// [`Self::status`] from now on.
+    pub fn set_remarks(&self, of: &'static str, remarks: Vec<Words>) {
+        self.remarks.write().insert(of, remarks);
     }
 
     /// How the chain is doing.

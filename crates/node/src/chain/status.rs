@@ -73,12 +73,12 @@ pub struct ChainStatus {
 }
 
 impl ChainStatus {
-    /// Adds what the node has to say of its machine.
-    pub(super) fn remark(&mut self, remarks: &[Words]) {
-        self.waiting
-            .extend(remarks.iter().map(|one| one.en.clone()));
-        self.waiting_zh
-            .extend(remarks.iter().map(|one| one.zh.clone()));
+    /// Adds what the node has to say beside the chain.
+    pub(super) fn remark<'a>(&mut self, remarks: impl Iterator<Item = &'a Words>) {
+        for one in remarks {
+            self.waiting.push(one.en.clone());
+            self.waiting_zh.push(one.zh.clone());
+        }
     }
 
     /// Sets the pool's numbers.

@@ -78,6 +78,9 @@ const STATUS_INTERVAL_MS: u64 = 2_000;
 const REGOSSIP_MS: u64 = 1_000;
 /// Longest time between two blocks of a chain under load, of which three are waited for, in milliseconds.
 const SLOW_BLOCK_MS: u64 = 2_000;
+/// How long transactions wait without a block before the chain counts as stalled, in milliseconds. Several rounds
+/// without a proposer are over by then.
+pub const STALLED_MS: u64 = 30_000;
 /// How long a proposal from a wrong clock is news, in milliseconds.
 const CLOCK_NEWS_MS: u64 = 60_000;
 
@@ -486,6 +489,8 @@ struct Peer {
     height: Height,
     last_status_sent: Time,
     foreign: bool,
+    /// When it last said how far it is; `None` before.
+    status_at: Option<Time>,
     /// Until then its claims to be ahead are not believed: it did not live up to one.
     distrusted_until: Time,
     /// What it understands, once it has said so.
@@ -542,6 +547,8 @@ pub struct Replica {
     /// milliseconds.
     ahead: Option<(Time, u64)>,
     voices: Voices,
+    /// The next height, and since when transactions wait for it.
+    waits: Option<(Height, Time)>,
     /// The last height that agreement decided here.
     agreed: Height,
     height_started: Time,
@@ -618,6 +625,7 @@ impl Replica {
             late: LateProposers::default(),
             ahead: None,
             voices: Voices::new(),
+            waits: None,
             agreed: Height::GENESIS,
             cast,
             height_started: Time(0),
@@ -688,6 +696,7 @@ impl Replica {
             Event::Timer(timer) => self.on_timer(timer)?,
         }
         self.advance()?;
+        self.note_wait();
         Ok(std::mem::take(&mut self.actions))
     }
 
@@ -759,6 +768,22 @@ impl Replica {
     #[must_use]
     pub fn deciding_for_ms(&self) -> u64 {
         self.now.since_ms(self.height_started)
+    }
+
+    /// How long transactions have waited here while no block was decided, in milliseconds, if that is so long
+    /// that nobody should count on the chain.
+    #[must_use]
+    pub fn stalled_ms(&self) -> Option<u64> {
+        let (_, since) = self.waits?;
+        Some(self.now.since_ms(since)).filter(|ms| *ms > STALLED_MS)
+    }
+
+    /// Notes since when transactions wait for the next block.
+    fn note_wait(&mut self) {
+        let next = self.tip.height.next();
+        let same = self.waits.filter(|(height, _)| *height == next);
+        let waits = self.pool.has_ready();
+        self.waits = waits.then(|| same.unwrap_or((next, self.now)));
     }
 
     /// Heights that connected peers are known to have reached.
@@ -921,6 +946,7 @@ impl Replica {
         };
         let news = foreign && !peer.foreign;
         peer.foreign = foreign;
+        peer.status_at = Some(self.now);
         if foreign {
             if news {
                 self.report(Report::WrongGenesis { from, genesis });

@@ -20,7 +20,8 @@ use super::{
 const LATE_VOTE_MS: u64 = 1_000;
 /// Silence from which on a validator is called silent, in milliseconds.
 pub const SILENT_MS: u64 = 10_000;
-/// Blocks that have to be decided meanwhile, or one that is not decided for want of votes.
+/// Blocks that have to be decided meanwhile. While one is not decided for want of votes, who says over its link
+/// how far it is counts as heard: nobody votes much where rounds do not move.
 pub const SILENT_BLOCKS: u64 = 3;
 /// Status messages between two repetitions of what program this is, which may have been lost.
 const ABOUT_EVERY: u8 = 30;
@@ -202,7 +203,8 @@ impl Replica {
                 let (at, height) = voice.map_or((began, tip), |voice| (voice.at, voice.height));
                 let ms = self.now.since_ms(at);
                 let blocks = self.tip.height.0.saturating_sub(height.0);
-                let silent = ms > SILENT_MS && (blocks >= SILENT_BLOCKS || waits);
+                let quiet = waits && !self.is_linked(&validator);
+                let silent = ms > SILENT_MS && (blocks >= SILENT_BLOCKS || quiet);
                 silent.then_some(Silence {
                     validator,
                     ms,
@@ -211,6 +213,19 @@ impl Replica {
                 })
             })
             .collect()
+    }
+
+    /// Whether the peer that a validator is, by its votes or as it says, has told lately how far it is.
+    fn is_linked(&self, validator: &Address) -> bool {
+        let by_vote = self.voice(validator).and_then(|voice| voice.peer);
+        let mut said = self
+            .abouts()
+            .filter(|(_, about)| about.validator == Some(*validator));
+        let linked = |id: &PeerId| {
+            let at = self.peers.get(id).and_then(|peer| peer.status_at);
+            at.is_some_and(|at| self.now.since_ms(at) <= SILENT_MS)
+        };
+        by_vote.is_some_and(|id| linked(&id)) || said.any(|(id, _)| linked(id))
     }
 
     /// Tells a peer what program this is.

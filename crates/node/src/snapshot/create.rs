@@ -101,7 +101,8 @@ pub fn create(
 impl Creation<'_, '_> {
     fn run(&mut self) -> Result<Manifest, SnapshotError> {
         let (store, height) = (self.store, self.height);
-        // First of all: it goes out of reach while blocks go on.
+        // First of all: blocks are dropped and the state goes out of reach while blocks go on.
+        let held = store.hold_blocks();
         let export = store.export_state(height)?;
         let certified = |height| -> Result<CertifiedHeader, SnapshotError> {
             let found = store.certified(height)?;
@@ -129,6 +130,7 @@ impl Creation<'_, '_> {
         };
         self.all = (count as u64).saturating_add(1);
         let blocks = self.blocks(first, last, lag)?;
+        drop(held);
         let mut parts = Vec::with_capacity(count);
         for (at, part) in (0u32..).zip(export.parts()) {
             let leaves = export.read(at as usize)?.unwrap_or_default();

@@ -63,6 +63,14 @@ pub enum SnapshotError {
     /// A chunk that the manifest names is not there.
     #[error("file {0} of the snapshot is missing; make or fetch the snapshot again")]
     Missing(String),
+    /// A file that is there is not as it was written.
+    #[error("file {file} of the snapshot is damaged: {reason}; make or fetch the snapshot again")]
+    Damaged {
+        /// Its name.
+        file: String,
+        /// How that is known.
+        reason: String,
+    },
     /// The height cannot be exported.
     #[error(
         "the state of block {wanted} cannot be had any more or yet; block {newest} is the newest that can"

@@ -233,6 +233,15 @@ fn tell(report: &JoinReport) {
             %peer, %reason,
             "a peer sent a snapshot that is damaged or forged; it is not asked any more"
         ),
+        JoinReport::OtherChain(peer) => tracing::warn!(
+            %peer,
+            "a peer runs another chain than the genesis file of this node says, and gives no snapshot; \
+             compare the genesis files"
+        ),
+        JoinReport::NotUnderstood(peer) => tracing::warn!(
+            %peer,
+            "a peer cannot read how this node asks for a snapshot; compare the versions of the programs"
+        ),
         JoinReport::Silent(peer) => {
             tracing::warn!(%peer, "a peer does not send the chunks it offered; others are asked");
         }

@@ -74,6 +74,8 @@ pub struct JoinProgress {
     pub chunks_all: usize,
     /// Peers that offer what is being fetched.
     pub peers: usize,
+    /// Peers that say that they run another chain.
+    pub other_chain: usize,
 }
 
 /// Something that happened.
@@ -125,6 +127,10 @@ pub enum JoinReport {
         /// What was wrong.
         reason: String,
     },
+    /// A peer says that it runs another chain than this node's genesis, and is not asked any more.
+    OtherChain(PeerId),
+    /// A peer cannot read what it is asked, and is not asked any more.
+    NotUnderstood(PeerId),
     /// A peer owes too many answers and is passed over.
     Silent(PeerId),
     /// A snapshot was chosen.
@@ -178,6 +184,8 @@ pub struct Joiner {
     limits: JoinLimits,
     peers: BTreeMap<PeerId, Peer>,
     dropped: BTreeSet<PeerId>,
+    /// Those of them that say that they run another chain.
+    other_chain: BTreeSet<PeerId>,
     flights: BTreeMap<u64, Flight>,
     next_id: u64,
     target: Option<Target>,
@@ -203,6 +211,7 @@ impl Joiner {
             limits,
             peers: BTreeMap::new(),
             dropped: BTreeSet::new(),
+            other_chain: BTreeSet::new(),
             flights: BTreeMap::new(),
             next_id: 1,
             target: None,
@@ -238,6 +247,7 @@ impl Joiner {
                 chunks: 0,
                 chunks_all: 0,
                 peers: self.peers.len(),
+                other_chain: self.other_chain.len(),
             };
         };
         let height = target.offer.height;
@@ -250,6 +260,7 @@ impl Joiner {
             chunks: target.here,
             chunks_all: target.all,
             peers: self.sources().len(),
+            other_chain: self.other_chain.len(),
         }
     }
 
@@ -258,6 +269,10 @@ impl Joiner {
         self.now = self.now.max(now);
         match event {
             JoinEvent::PeerUp(peer) => {
+                // A new link: whoever had the wrong genesis may have mended it.
+                if self.other_chain.remove(&peer) {
+                    self.dropped.remove(&peer);
+                }
                 if !self.dropped.contains(&peer) {
                     self.peers.insert(peer, Peer::default());
                     self.ask(peer, SnapshotAsk::List);
@@ -319,12 +334,19 @@ impl Joiner {
     }
 
     fn drop_peer(&mut self, peer: PeerId, reason: String) {
+        self.give_up(peer, JoinReport::Dropped { peer, reason });
+    }
+
+    /// Asks a peer no more, and says why.
+    fn give_up(&mut self, peer: PeerId, why: JoinReport) {
         self.forget(peer);
         if self.dropped.len() < REMEMBERED_MAX {
             self.dropped.insert(peer);
+            if matches!(why, JoinReport::OtherChain(_)) {
+                self.other_chain.insert(peer);
+            }
         }
-        let report = JoinReport::Dropped { peer, reason };
-        self.actions.push(JoinAction::Report(report));
+        self.actions.push(JoinAction::Report(why));
     }
 
     fn on_answer(&mut self, from: PeerId, answer: SnapshotAnswer) {
@@ -417,9 +439,9 @@ impl Joiner {
                 peer.offers.clear();
                 peer.answered = true;
             }
-            SnapshotRefusal::WrongChain | SnapshotRefusal::Malformed => {
-                self.drop_peer(from, "refuses requests of this chain".to_owned());
-            }
+            // No forgery, only a refusal: it may well be this node whose genesis is wrong.
+            SnapshotRefusal::WrongChain => self.give_up(from, JoinReport::OtherChain(from)),
+            SnapshotRefusal::Malformed => self.give_up(from, JoinReport::NotUnderstood(from)),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hawser_crypto::Suite;
 use hawser_primitives::{B256, Height, Time};
-use hawser_storage::{Disk, LogError, LogOptions, SyncedLog};
+use hawser_storage::{Disk, LogError, LogOptions, SyncedLog, WholeLog};
 use serde::Serialize;
 
 use super::{CHUNK_BYTES_MAX, ChunkId, MANIFEST_BYTES_MAX, Manifest, SnapshotError};
@@ -101,7 +101,7 @@ impl Shelf {
         Manifest::decode(&bytes.ok_or(SnapshotError::NotHere(height))?)
     }
 
-    /// A chunk of a snapshot; `None` when it is not here or was never whole.
+    /// A chunk of a snapshot; `None` when it is not here. One that is not as it was written is an error.
     pub fn chunk(&self, height: Height, id: ChunkId) -> Result<Option<Vec<u8>>, SnapshotError> {
         self.read(&id.file(height))
     }
@@ -113,11 +113,14 @@ impl Shelf {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, SnapshotError> {
-        if self.disk.open(name).map_err(LogError::from)?.is_none() {
-            return Ok(None);
+        match SyncedLog::read_whole(&*self.disk, name, options())? {
+            WholeLog::Missing => Ok(None),
+            WholeLog::Record(record) => Ok(Some(record)),
+            WholeLog::Damaged(reason) => Err(SnapshotError::Damaged {
+                file: name.to_owned(),
+                reason,
+            }),
         }
-        let (_, recovery) = SyncedLog::open(Arc::clone(&self.disk), name, options())?;
-        Ok(recovery.records.into_iter().next())
     }
 
     /// Writes a chunk durably, in place of one that is there.

@@ -206,7 +206,8 @@ pub struct ChainStore {
     first: AtomicU64,
     /// Height of the state that a restart finds.
     durable: AtomicU64,
-    pruning: Mutex<()>,
+    /// Held by a step of pruning; how many keep blocks from it.
+    pruning: Mutex<u32>,
     gate: Arc<Gate>,
 }
 

@@ -6,7 +6,7 @@
 //! files that hold nothing of use any more are removed. What a crash leaves undone, the next step
 //! does: headers that are there are not written again, and files are removed by the first height.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{collections::BTreeSet, mem, sync::atomic::Ordering};
 
 use hawser_primitives::{Height, encode};
 use hawser_storage::{Batch, LogError};
@@ -41,17 +41,32 @@ pub struct KindBytes {
     pub bytes: u64,
 }
 
+/// While there is one, no block is dropped.
+pub(crate) struct BlockHold<'a>(&'a ChainStore);
+
+impl Drop for BlockHold<'_> {
+    fn drop(&mut self) {
+        let mut held = self.0.pruning.lock();
+        *held = held.saturating_sub(1);
+    }
+}
+
 impl ChainStore {
     /// Drops some of what is more than `keep_blocks` behind the last height that is flushed, durable
     /// and certified. Says whether there is more to drop.
     ///
     /// Never dropped: genesis, headers with their certificates, changes of settings, hashes of
-    /// blocks, and blocks of the last 600 s before that height, by which replays are recognised.
+    /// blocks, and blocks of the last 600 s before that height, by which replays are recognised, with the
+    /// one before these: a snapshot shows by it that it lacks none of them. Nothing is dropped while
+    /// blocks are held.
     pub fn prune(&self) -> Result<bool, StoreError> {
         let Some(keep) = self.keep_blocks else {
             return Ok(false);
         };
-        let _pruning = self.pruning.lock();
+        let held = self.pruning.lock();
+        if *held > 0 {
+            return Ok(true);
+        }
         let first = self.first_height();
         let certified = self.certified_state_height();
         let checkpoint = certified.min(Height(self.durable.load(Ordering::Acquire)));
@@ -65,11 +80,14 @@ impl ChainStore {
         let end = wanted.min(Height(first.0.saturating_add(STEP_BLOCKS)));
         let (mut next, mut bytes) = (first, 0usize);
         let mut batch = Batch::new();
+        let mut stored = self.stored(next)?;
         while next < end && bytes < STEP_BYTES {
-            let CertifiedBlock { block, certificate } = self.stored(next)?;
-            if !UnorderedWindow::is_past(block.header.time, now) {
+            // Below the checkpoint, as `keep_blocks` is more than one.
+            let following = self.stored(next.next())?;
+            if !UnorderedWindow::is_past(following.block.header.time, now) {
                 break;
             }
+            let CertifiedBlock { block, certificate } = mem::replace(&mut stored, following);
             let result = self.result(next)?;
             index::drop_block(self.kv.as_ref(), &mut batch, next, &result.receipts)?;
             if self.headers.last().is_none_or(|last| last < next.0) {
@@ -91,6 +109,13 @@ impl ChainStore {
             self.drop_files(next)?;
         }
         Ok(next == end && end < wanted || bytes >= STEP_BYTES)
+    }
+
+    /// Keeps all blocks that are here until it is dropped. Waits for a step of pruning that is under way.
+    pub(crate) fn hold_blocks(&self) -> BlockHold<'_> {
+        let mut held = self.pruning.lock();
+        *held = held.saturating_add(1);
+        BlockHold(self)
     }
 
     /// Whether a pruned node's state holds so much waste that [`Self::compact`] is worth while. An archive is

@@ -7,6 +7,7 @@ use hawser_crypto::Suite;
 use hawser_ledger::{Transaction, state::StateOptions};
 use hawser_node::{
     replica::PeerMessage,
+    snapshot::{self, CreateOptions, Pace, Shelf},
     store::{ChainStore, KEEP_BLOCKS_MIN, StoreError, StoreOptions, Upkeep},
 };
 use hawser_primitives::{Height, encode};
@@ -147,6 +148,65 @@ fn blocks_that_replays_are_recognised_by_are_kept_whatever_their_number() {
     store.flush().unwrap();
     prune_all(&store).unwrap();
     assert!(store.first_height() > Height(200));
+}
+
+/// A few old blocks, then a busy chain that has not run for as long as an unordered transaction may live.
+#[test]
+fn a_pruned_node_makes_snapshots_whatever_lies_before_the_blocks_it_must_keep() {
+    let (disk, kv) = (MemDisk::new(3), Arc::new(MemKv::new()));
+    let store = start(&disk, &kv, Some(KEEP_BLOCKS_MIN)).unwrap();
+    let files = Shelf::of(Arc::new(MemDisk::new(4)), Suite::Intl);
+    let make = |all_blocks, during: &dyn Fn()| {
+        let made = snapshot::create(
+            &store,
+            &files,
+            &mut CreateOptions {
+                height: None,
+                all_blocks,
+                pace: Pace::of(0),
+                progress: &mut |_, _| during(),
+                stop: &|| false,
+            },
+        );
+        let manifest = made.unwrap();
+        let height = manifest.height();
+        snapshot::verify(&files, height, store.genesis(), &mut |_, _| {}).unwrap();
+        manifest.first()
+    };
+    for _ in 0..25 {
+        add(&store, Vec::new(), 100).unwrap();
+    }
+    add(&store, Vec::new(), 700_000).unwrap();
+    for _ in 0..1_300 {
+        add(&store, Vec::new(), 200).unwrap();
+    }
+    store.flush().unwrap();
+    prune_all(&store).unwrap();
+    assert_eq!(
+        store.first_height(),
+        Height(25),
+        "the others of before are gone"
+    );
+    // Blocks come, are flushed and would be dropped while it is being made.
+    let busy = || {
+        add(&store, Vec::new(), 700_000).unwrap();
+        for _ in 0..1_300 {
+            add(&store, Vec::new(), 1).unwrap();
+        }
+        store.flush().unwrap();
+        let _ = store.prune().unwrap();
+    };
+    let once = std::cell::Cell::new(true);
+    let first = make(false, &|| {
+        if once.take() {
+            busy();
+        }
+    });
+    assert_eq!(first, Height(25));
+    prune_all(&store).unwrap();
+    assert!(store.first_height() > Height(1_000));
+    let first = make(true, &|| {});
+    assert_eq!(first, store.first_height());
 }
 
 /// Stops the disk or the key-value store at every one of its writes and syncs during pruning.

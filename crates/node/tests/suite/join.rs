@@ -40,6 +40,10 @@ enum Manner {
     Busy,
     /// Has thrown its snapshot away.
     Forgetful,
+    /// Says that it runs another chain.
+    Elsewhere,
+    /// Cannot read what it is asked.
+    Deaf,
 }
 
 /// Everything that is asked and answered, without a network.
@@ -207,6 +211,8 @@ impl<'a> World<'a> {
             }
         }
         Some(match (ask, manner) {
+            (_, M::Elsewhere) => SnapshotReply::Refused(SnapshotRefusal::WrongChain),
+            (_, M::Deaf) => SnapshotReply::Refused(SnapshotRefusal::Malformed),
             (SnapshotAsk::List, M::Poor) => SnapshotReply::Offers(vec![]),
             (SnapshotAsk::List, M::Flooding) => {
                 SnapshotReply::Offers(vec![self.offer(); OFFERS_MAX + 1])
@@ -303,6 +309,8 @@ fn a_node_fetches_from_all_honest_peers_and_names_those_that_lie() {
         (vec![M::Stalling, M::Honest], vec![]),
         (vec![M::Forgetful, M::Honest], vec![]),
         (vec![M::Busy, M::Busy], vec![]),
+        (vec![M::Elsewhere, M::Honest], vec![]),
+        (vec![M::Deaf, M::Honest], vec![]),
         (
             vec![
                 M::WrongChunks,
@@ -355,6 +363,30 @@ fn a_node_fetches_from_all_honest_peers_and_names_those_that_lie() {
         let genesis = &source.chain.genesis;
         snapshot::verify(&staging, source.height, genesis, &mut |_, _| {}).unwrap();
     }
+}
+
+#[test]
+fn peers_of_another_chain_are_named_as_that_and_asked_again_over_a_new_link() {
+    use Manner as M;
+    let source = source();
+    let mut world = World::new(
+        &source.chain,
+        &source.shelf,
+        source.height,
+        empty(),
+        &[M::Elsewhere, M::Elsewhere],
+    );
+    assert!(!world.run(usize::MAX, 20));
+    assert_eq!(world.dropped, [], "nobody is called a forger");
+    let named = [1, 2].map(|i| JoinReport::OtherChain(peer(i)));
+    assert_eq!(world.reports, named);
+    assert_eq!(world.joiner.progress().other_chain, 2);
+    world.peers.insert(peer(1), M::Honest);
+    world.step(JoinEvent::PeerDown(peer(1)));
+    world.step(JoinEvent::PeerUp(peer(1)));
+    assert_eq!(world.joiner.progress().other_chain, 1);
+    world.peers.remove(&peer(2));
+    assert!(world.run(usize::MAX, 60), "{:?}", world.reports);
 }
 
 #[test]

@@ -218,6 +218,47 @@ fn a_restore_that_is_interrupted_begins_anew_and_a_full_folder_is_not_touched() 
 }
 
 #[test]
+fn a_damaged_file_is_told_from_a_missing_one_and_stays_as_it_is() {
+    let suite = Suite::Intl;
+    let chain = TestChain::new(suite);
+    chain.grow(8);
+    let (disk, shelf) = shelf(suite);
+    let height = make(&chain, &shelf, None, false, &|| false)
+        .unwrap()
+        .height();
+    let verify = || snapshot::verify(&shelf, height, &chain.genesis, &mut |_, _| {});
+    let names = disk.list().unwrap().into_iter().map(|(name, _)| name);
+    for name in names.collect::<Vec<_>>() {
+        let file = disk.open(&name).unwrap().unwrap();
+        let whole = file.read_at(0, 1 << 24).unwrap();
+        let put = |bytes: &[u8]| {
+            let file = disk.create(&name).unwrap();
+            file.append(bytes).unwrap();
+        };
+        for at in [0, 40, whole.len() - 1] {
+            let mut wrong = whole.clone();
+            wrong[at] ^= 1;
+            put(&wrong);
+            let error = verify().unwrap_err();
+            assert!(
+                matches!(&error, SnapshotError::Damaged { file, .. } if *file == name),
+                "{error}"
+            );
+            let file = disk.open(&name).unwrap().unwrap();
+            assert_eq!(file.read_at(0, 1 << 24).unwrap(), wrong);
+        }
+        disk.remove(&name).unwrap();
+        let error = verify().unwrap_err();
+        assert!(
+            matches!(error, SnapshotError::Missing(_) | SnapshotError::NotHere(_)),
+            "{error}"
+        );
+        put(&whole);
+    }
+    verify().unwrap();
+}
+
+#[test]
 fn every_forged_manifest_is_refused() {
     let suite = Suite::Intl;
     let chain = TestChain::new(suite);

@@ -46,7 +46,7 @@ impl Teller {
         stage: &'static str,
         height: Option<Height>,
         (done, all): (u64, u64),
-        peers: usize,
+        (peers, other_chain): (usize, usize),
     ) {
         let mut told = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -70,6 +70,7 @@ impl Teller {
             done,
             all,
             peers,
+            other_chain,
             seconds_left: left.map(|ms| ms / 1_000),
         };
         joining.write(&self.data_dir);
@@ -125,7 +126,8 @@ pub(super) async fn join(
             JoinStage::Chunks(height) | JoinStage::Complete(height) => ("chunks", Some(height)),
         };
         let chunks = (progress.chunks as u64, progress.chunks_all as u64);
-        told.tell(stage, height, chunks, progress.peers);
+        let peers = (progress.peers, progress.other_chain);
+        told.tell(stage, height, chunks, peers);
     };
     let fetched = node.fetch_snapshot(JoinSetup {
         genesis: Arc::clone(&genesis),
@@ -158,7 +160,7 @@ pub(super) async fn join(
             &genesis,
             setup.natives.clone(),
             &setup.store,
-            &mut |done, all| teller.tell("writing", Some(height), (done, all), 0),
+            &mut |done, all| teller.tell("writing", Some(height), (done, all), (0, 0)),
         )
     });
     Joining::clear(&config.node.data_dir);

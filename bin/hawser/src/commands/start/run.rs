@@ -25,7 +25,7 @@ use super::guard::Guard;
 use super::observe::{Blackbox, Calls, Health, Observer, Phase};
 use super::snapshots::Keeper;
 use super::tiering::{self, Mover};
-use super::{Keys, admission, joining, light, machine, snapshots};
+use super::{Keys, admission, joining, light, machine, snapshots, twins};
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::local::read_genesis;
 use crate::passphrase::Passphrase;
@@ -105,8 +105,12 @@ async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
             return Err(failure);
         }
     };
-    let handles = chains.iter().map(|(handle, _)| handle.clone()).collect();
-    let watch = tokio::spawn(machine::watch(config.clone(), handles));
+    let handles: Vec<_> = chains.iter().map(|(handle, _)| handle.clone()).collect();
+    let links = twins::watch(config.clone(), node.network().clone(), handles.clone());
+    let watches = [
+        tokio::spawn(machine::watch(config.clone(), handles)),
+        tokio::spawn(links),
+    ];
     health.set(Phase::Running(chains));
     tracing::info!("node runs");
 
@@ -115,7 +119,9 @@ async fn serve(file: &Path, loaded: &Loaded, keys: Keys) -> Result<()> {
         _ = interrupt.recv() => Ok("SIGINT"),
         (chain, reason) = node.failed() => Err((chain, reason)),
     };
-    watch.abort();
+    for watch in watches {
+        watch.abort();
+    }
     health.set(Phase::Stopping);
     match &ended {
         Ok(signal) => tracing::info!(signal, "node stops"),

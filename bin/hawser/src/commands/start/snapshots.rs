@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hawser_ledger::state::StateError;
+use hawser_node::Words;
 use hawser_node::chain::{ChainHandle, work_in_background};
 use hawser_node::config::SnapshotSection;
 use hawser_node::snapshot::{CreateOptions, Manifest, Pace, Shelf, SnapshotError, create};
@@ -104,7 +105,8 @@ impl Work {
             Ok(manifest)
         });
         match kept {
-            Ok(_) | Err(SnapshotError::Stopped) => {}
+            Ok(_) => self.remark(Vec::new()),
+            Err(SnapshotError::Stopped) => {}
             Err(SnapshotError::Store(StoreError::State(StateError::NotKept { .. }))) => {
                 tracing::info!(
                     height = due,
@@ -112,8 +114,21 @@ impl Work {
                     was down or busy; the next one comes in its turn"
                 );
             }
-            Err(error) => tracing::error!(height = due, %error, "a snapshot that was due"),
+            Err(error) => {
+                tracing::error!(
+                    height = due, %error,
+                    "the snapshot that was due at this block could not be made. Nothing is left of it, \
+                     earlier ones stay, and the next one is tried in its turn; \
+                     `hawser snapshot create` tries at once"
+                );
+                self.remark(vec![failed(Height(due), every, &error)]);
+            }
         }
+    }
+
+    /// Says with the chain's status how it is with its snapshots.
+    fn remark(&self, words: Vec<Words>) {
+        self.handle.set_remarks("snapshot", words);
     }
 
     fn pace(&self) -> Pace {
@@ -172,6 +187,7 @@ impl Work {
             let made = self.make(&shelf, None, request.all_blocks, &mut progress);
             let made = made.or_fail(Code::Failed)?;
             if request.to.is_none() {
+                self.remark(Vec::new());
                 self.keep_newest(&shelf).or_fail(Code::Failed)?;
             }
             Ok(made)
@@ -202,6 +218,21 @@ impl Work {
         copy_data_key(&self.dir, to)?;
         Ok(shelf)
     }
+}
+
+/// What is said while the last snapshot that was due has failed.
+fn failed(due: Height, every: u64, error: &SnapshotError) -> Words {
+    let next = due.0.saturating_add(every);
+    Words::new(
+        format!(
+            "snapshot: the last one that was due, of block {due}, could not be made ({error}). Earlier ones \
+             stay, and the next is tried at block {next}; to try at once: `hawser snapshot create`"
+        ),
+        format!(
+            "快照：最近一次应在区块 {due} 制作的快照未能完成（{error}）。更早的快照仍然保留，\
+             下一次将在区块 {next} 尝试；要立即重试，请执行 `hawser snapshot create`"
+        ),
+    )
 }
 
 /// Copies the wrapped data key of an encrypted folder.

@@ -48,6 +48,27 @@ fn wait(replica: &mut Replica, height: u64) -> Vec<Action> {
     actions
 }
 
+/// Transactions wait and nobody votes.
+#[test]
+fn both_sides_of_a_chain_that_counts_as_stalled() {
+    let mut replica = node(restored(), BTreeMap::new());
+    replica.now = START.plus_ms(10 * STALLED_MS);
+    assert_eq!(replica.stalled_ms(), None, "nothing waits");
+    let list = dissemination::transfers(1);
+    let list = (0..).zip(dissemination::candidates(&list)).collect();
+    let began = START.plus_ms(20 * STALLED_MS);
+    replica.handle(began, Event::Submitted(list)).unwrap();
+    let mut stalled = |after_ms| {
+        let event = Event::Timer(TimerId::Status);
+        replica.handle(began.plus_ms(after_ms), event).unwrap();
+        replica.stalled_ms()
+    };
+    assert_eq!(stalled(STALLED_MS), None);
+    assert_eq!(stalled(STALLED_MS + 1), Some(STALLED_MS + 1));
+    take_block(&mut replica, &[2, 3, 4]);
+    assert_eq!(replica.stalled_ms(), None, "a block was decided");
+}
+
 fn guards(actions: &[Action]) -> Vec<VoteGuard> {
     let of = |action: &Action| match action {
         Action::Guard(guard) => Some(*guard),

@@ -93,6 +93,38 @@ fn both_sides_of_silence() {
 }
 
 #[test]
+fn on_a_halted_chain_who_is_linked_and_alive_is_not_silent() {
+    let mut replica = linked();
+    // They vote once, which begins the height, and then wait for two that are gone.
+    for i in 2..=4 {
+        tell(&mut replica, i, &prevote(i, i, 1));
+    }
+    assert_eq!(replica.agreement().height(), Some(Height(1)));
+    replica.handle(START, Event::PeerDown(peer(4))).unwrap();
+    let late = START.plus_ms(4 * SILENT_MS);
+    let (genesis, height) = (genesis().hash(), Height(0));
+    let message = PeerMessage::Status { genesis, height };
+    tell_at(&mut replica, late, 2, &message);
+    let names = |replica: &Replica| {
+        let all = replica.silent();
+        all.iter().map(|one| one.validator).collect::<Vec<_>>()
+    };
+    let mut gone = vec![key(3).address(), key(4).address()];
+    gone.sort_unstable();
+    let mut all = names(&replica);
+    all.sort_unstable();
+    assert_eq!(all, gone, "one has hung up, one says nothing");
+    // Its silence counts again once its link is quiet, or when the others decide without it.
+    replica.now = late.plus_ms(SILENT_MS);
+    assert_eq!(names(&replica).len(), 2);
+    replica.now = late.plus_ms(SILENT_MS + 1);
+    assert_eq!(names(&replica).len(), 3);
+    replica.now = late;
+    replica.tip.height = Height(1 + SILENT_BLOCKS);
+    assert_eq!(names(&replica).len(), 3);
+}
+
+#[test]
 fn an_idle_chain_makes_nobody_silent() {
     let mut replica = linked();
     replica.now = START.plus_ms(100 * SILENT_MS);
