@@ -159,21 +159,6 @@ fn a_network_for_other_hosts_needs_a_passphrase_and_knows_its_peers() {
         "p",
     ]);
     assert_eq!(odd.code, 2);
-    let twice = hawser.run(&[
-        "init",
-        "--dir",
-        "other",
-        "--hosts",
-        "b.example,10.0.0.1,B.example",
-        "--passphrase-file",
-        "p",
-    ]);
-    assert!(
-        twice.code == 2 && twice.text.contains("B.example twice"),
-        "{}",
-        twice.text
-    );
-    assert!(!hawser.path("other").exists());
     // A file that is there is named, and stays.
     let export = ["keys", "export", "net/node0/keys/vote.pem", "--to", "p"];
     let more = ["--passphrase-file", "p", "--new-passphrase-file", "p"];

@@ -1,6 +1,6 @@
 //! Writes the folders of a new network.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -329,7 +329,7 @@ pub(crate) fn local_nodes(count: u16, ports: Ports) -> Result<Vec<NodePlan>> {
 
 /// Nodes on these hosts, one each; a host that is named again gets further ports.
 pub(crate) fn hosted_nodes(hosts: &[String], ports: Ports) -> Result<Vec<NodePlan>> {
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeMap<&str, u16> = BTreeMap::new();
     let mut nodes = Vec::new();
     for (i, host) in hosts.iter().enumerate() {
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
@@ -339,16 +339,14 @@ pub(crate) fn hosted_nodes(hosts: &[String], ports: Ports) -> Result<Vec<NodePla
                 format!("--hosts: `{host}` is no host name or address"),
             );
         }
-        // Host names know no case.
-        if !seen.insert(host.to_ascii_lowercase()) {
-            return fail(
+        let nth = seen.entry(host).or_default();
+        let port = |base: u16| match base.checked_add(*nth) {
+            Some(port) => Ok(port),
+            None => fail(
                 Code::Usage,
-                format!(
-                    "--hosts names {host} twice; each validator needs a host of its own, or they fail \
-                     together (for a network on one machine leave --hosts out)"
-                ),
-            );
-        }
+                format!("{host} is named so often that ports run out"),
+            ),
+        };
         let bare_v6 = host.contains(':') && !host.starts_with('[');
         let dial_host = if bare_v6 {
             format!("[{host}]")
@@ -357,11 +355,12 @@ pub(crate) fn hosted_nodes(hosts: &[String], ports: Ports) -> Result<Vec<NodePla
         };
         nodes.push(NodePlan {
             name: format!("node{i}"),
-            listen: format!("0.0.0.0:{}", ports.p2p),
-            dial: format!("{dial_host}:{}", ports.p2p),
-            rpc: format!("127.0.0.1:{}", ports.rpc),
-            metrics: format!("127.0.0.1:{}", ports.metrics),
+            listen: format!("0.0.0.0:{}", port(ports.p2p)?),
+            dial: format!("{dial_host}:{}", port(ports.p2p)?),
+            rpc: format!("127.0.0.1:{}", port(ports.rpc)?),
+            metrics: format!("127.0.0.1:{}", port(ports.metrics)?),
         });
+        *nth = nth.saturating_add(1);
     }
     Ok(nodes)
 }
