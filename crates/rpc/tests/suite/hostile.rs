@@ -777,3 +777,56 @@ async fn a_full_batch_begins_no_further_calls() {
         .await;
     assert_eq!(sent, "0x0");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_a_block_that_no_answer_holds_come_in_parts() {
+    for limits in [
+        RpcLimits {
+            logs_results_max: 900,
+            ..RpcLimits::default()
+        },
+        RpcLimits {
+            response_bytes_max: 300_000,
+            ..RpcLimits::default()
+        },
+    ] {
+        let (bytes_max, logs_max) = (limits.response_bytes_max, limits.logs_results_max);
+        let solo = limited(limits).await;
+        let at = flooder(&solo).await;
+        let filter = solo.call("eth_newFilter", json!([{ "address": at }])).await;
+        let (_, first) = flood(&solo, at, 1).await;
+        let (_, second) = flood(&solo, at, 2).await;
+        let (mut found, mut parts) = (Vec::new(), 0);
+        loop {
+            let part = solo.call("eth_getFilterChanges", json!([filter])).await;
+            let part = part.as_array().unwrap().clone();
+            if part.is_empty() {
+                break;
+            }
+            assert!(part.len() <= logs_max);
+            assert!(Value::Array(part.clone()).to_string().len() <= bytes_max);
+            parts += 1;
+            found.extend(part);
+        }
+        assert!(parts >= 4, "{parts}");
+        for height in [&first, &second] {
+            let places: Vec<_> = found
+                .iter()
+                .filter(|log| log["blockNumber"] == *height)
+                .map(|log| log["logIndex"].as_str().unwrap())
+                .collect();
+            assert!(places.len() > 2_000, "{}", places.len());
+            let all: Vec<_> = (0..places.len()).map(|at| format!("{at:#x}")).collect();
+            assert_eq!(places, all);
+        }
+        // The same range again would be the same error.
+        let range = json!([{ "fromBlock": first, "toBlock": first }]);
+        let (code, message) = solo.fail("eth_getLogs", range).await;
+        assert_eq!(code, -32005, "{message}");
+        assert!(!message.contains("block range"), "{message}");
+        assert!(
+            message.contains("name addresses and topics, or follow a filter"),
+            "{message}"
+        );
+    }
+}
