@@ -830,3 +830,24 @@ async fn changes_of_a_block_that_no_answer_holds_come_in_parts() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_reads_gets_more_events_than_its_queue_holds() {
+    let solo = limited(RpcLimits {
+        ws_queue_max: 4,
+        ws_queue_bytes_max: 4_096,
+        ..RpcLimits::default()
+    })
+    .await;
+    let at = flooder(&solo).await;
+    let mut socket = solo.socket().await;
+    socket
+        .call("eth_subscribe", json!(["logs", { "address": at }]))
+        .await;
+    let (hash, _) = flood(&solo, at, 1).await;
+    let receipt = solo.receipt(&hash).await;
+    for log in receipt["logs"].as_array().unwrap() {
+        let message = socket.next().await.expect("still open");
+        assert_eq!(message["params"]["result"], *log);
+    }
+}
