@@ -109,13 +109,14 @@ pub struct RpcLimits {
     /// Milliseconds of silence, pings unanswered, after which a WebSocket is closed. Default
     /// 60,000.
     pub ws_silence_ms_max: u64,
-    /// Messages that wait to be read by a WebSocket client before it is dropped. Default 4,096.
+    /// Messages that wait to be read by a WebSocket client; further ones wait for room, for
+    /// `ws_write_ms_max`. Default 4,096.
     pub ws_queue_max: usize,
-    /// Bytes that wait to be read by a WebSocket client before it is dropped. A single message may
-    /// be longer. Default 16 MiB.
+    /// Bytes that wait to be read by a WebSocket client; further ones wait for room, for
+    /// `ws_write_ms_max`. A single message may be longer. Default 16 MiB.
     pub ws_queue_bytes_max: usize,
-    /// Milliseconds that one message to a WebSocket client may take before it is dropped.
-    /// Default 20,000.
+    /// Milliseconds that one message to a WebSocket client may take, or wait for room in the
+    /// queue, before the client is dropped. Default 20,000.
     pub ws_write_ms_max: u64,
     /// Milliseconds that a reader's token is good for, at most 15 minutes. Default 900,000.
     pub token_ms_max: u64,

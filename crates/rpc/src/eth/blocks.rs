@@ -4,7 +4,7 @@ use alloy_eips::{BlockId, BlockNumberOrTag};
 use hawser_primitives::B256;
 use serde_json::Value;
 
-use super::find_block;
+use super::{find_block, receipts::Found};
 use crate::{
     methods::{Answer, Context},
     view,
@@ -58,16 +58,17 @@ pub(crate) fn block_param(
 pub(crate) async fn block_receipts(cx: &Context, mut params: Params) -> Answer {
     let id: BlockId = params.required("block")?;
     params.end()?;
-    cx.read(move |store| match find_block(store, id)? {
-        Some(block) => {
-            let all: Vec<_> = view::executed(&block)
-                .map(|one| view::receipt(&one))
-                .collect();
-            json(&all)
-        }
+    let bytes_max = cx.limits().response_bytes_max;
+    let found = cx
+        .read(move |store| match find_block(store, id)? {
+            Some(block) => Found::all(block, bytes_max).map(Some),
+            None => Ok(None),
+        })
+        .await?;
+    match found {
+        Some(found) => found.answer(cx).await,
         None => json(&Value::Null),
-    })
-    .await
+    }
 }
 
 /// `eth_getBlockTransactionCountByNumber` and `…ByHash`

@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
-use super::logs::{self, LogFilter, Range};
+use super::logs::{self, LogFilter, Place, Range, Room};
 use crate::{
     methods::{Answer, Context},
     view,
-    wire::{ErrorObject, Params, json},
+    wire::{ErrorObject, Params, json, json_within},
 };
 
 /// Block hashes in one answer.
@@ -25,11 +25,8 @@ const HASHES_MAX: u64 = 10_000;
 enum Kind {
     /// From this height on.
     Blocks { next: Height },
-    /// From this height on.
-    Logs {
-        filter: Arc<LogFilter>,
-        next: Height,
-    },
+    /// From this place on.
+    Logs { filter: Arc<LogFilter>, next: Place },
     /// What entered the pool since the last question; what is not asked for in time is lost.
     Pending {
         receiver: broadcast::Receiver<Arc<VerifiedTransaction>>,
@@ -96,6 +93,14 @@ impl Filters {
         ask(&mut filter.kind)
     }
 
+    /// Moves a filter on once its answer is there; it may have been closed since.
+    fn advance(&self, id: &str, to: impl FnOnce(&mut Kind)) {
+        let Some(id) = parse_id(id) else { return };
+        if let Some(filter) = self.0.lock().get_mut(&id) {
+            to(&mut filter.kind);
+        }
+    }
+
     fn remove(&self, id: &str) -> bool {
         parse_id(id).is_some_and(|id| self.0.lock().remove(&id).is_some())
     }
@@ -131,7 +136,7 @@ pub(crate) fn new_filter(cx: &Context, mut params: Params) -> Answer {
         cx,
         Kind::Logs {
             filter: Arc::new(filter),
-            next,
+            next: Place::start(next),
         },
     )
 }
@@ -169,12 +174,12 @@ pub(crate) fn uninstall_filter(cx: &Context, mut params: Params) -> Answer {
 
 enum Poll {
     Blocks(Height, Height),
-    Logs(Arc<LogFilter>, Height, Height),
+    Logs(Arc<LogFilter>, Place, Height),
     Pending(Vec<Arc<VerifiedTransaction>>, bool),
 }
 
 /// `eth_getFilterChanges`. An answer that would be too long is given in parts: the next question
-/// goes on where this one ended.
+/// goes on where this one ended. What could not be answered is asked for again.
 pub(crate) async fn filter_changes(cx: &Context, mut params: Params) -> Answer {
     let id: String = params.required("filter id")?;
     params.end()?;
@@ -185,56 +190,58 @@ pub(crate) async fn filter_changes(cx: &Context, mut params: Params) -> Answer {
         Kind::Blocks { next } => {
             let from = *next;
             let to = head.min(Height(from.0.saturating_add(HASHES_MAX - 1)));
-            *next = to.next().max(from);
             Ok(Poll::Blocks(from, to))
         }
         Kind::Logs { filter, next } => {
             let from = *next;
             let end = from
+                .height
                 .0
                 .saturating_add(limits.logs_range_max)
                 .saturating_sub(1);
             let to = head.min(Height(end));
-            *next = to.next().max(from);
             Ok(Poll::Logs(Arc::clone(filter), from, to))
         }
         Kind::Pending { receiver, full } => Ok(Poll::Pending(drain(receiver), *full)),
     })?;
     match poll {
         Poll::Blocks(from, to) => {
-            cx.read(move |store| {
+            let read = cx.read(move |store| {
                 let mut hashes: Vec<B256> = Vec::new();
                 for height in from.0..=to.0 {
                     hashes.extend(store.block(Height(height))?.map(|block| block.hash));
                 }
                 json(&hashes)
-            })
-            .await
+            });
+            let answer = read.await?;
+            cx.entry().filters.advance(&id, |kind| match kind {
+                Kind::Blocks { next } if *next == from => *next = to.next().max(from),
+                _ => {}
+            });
+            Ok(answer)
         }
         Poll::Logs(filter, from, to) => {
-            let entry = Arc::clone(cx.entry());
-            cx.heavy(move |store| {
+            let search = cx.heavy_within(None, move |store, stop| {
                 let to = match filter.range {
                     Range::Numbers { to: Some(tag), .. } if tag.is_number() => {
                         super::number_of(tag, to).min(to)
                     }
                     _ => to,
                 };
-                if from > to {
-                    return json(&Vec::<Value>::new());
+                if from.height > to {
+                    return Ok((json(&Vec::<Value>::new())?, from));
                 }
-                let found = logs::search(store, &filter, from, to, limits.logs_results_max)?;
-                if found.next <= to {
-                    entry.filters.with(&id, idle, |kind| {
-                        if let Kind::Logs { next, .. } = kind {
-                            *next = found.next;
-                        }
-                        Ok(())
-                    })?;
-                }
-                json(&found.logs)
-            })
-            .await
+                let found = logs::search(store, &filter, from, to, Room::of(&limits), stop)?;
+                let answer = json_within(&found.logs, limits.response_bytes_max, stop)?;
+                Ok((answer, found.next))
+            });
+            let (answer, after) = search.await?;
+            cx.entry().filters.advance(&id, |kind| match kind {
+                // Two questions at once have the same answer.
+                Kind::Logs { next, .. } if *next == from => *next = after,
+                _ => {}
+            });
+            Ok(answer)
         }
         Poll::Pending(transactions, true) => {
             let all: Result<Vec<_>, _> = transactions
@@ -277,8 +284,11 @@ pub(crate) async fn filter_logs(cx: &Context, mut params: Params) -> Answer {
             Err(ErrorObject::server("this filter is not a log filter"))
         }
     })?;
-    cx.heavy(move |store| json(&logs::query(store, &filter, &limits)?))
-        .await
+    cx.heavy_within(None, move |store, stop| {
+        let logs = logs::query(store, &filter, &limits, stop)?;
+        json_within(&logs, limits.response_bytes_max, stop)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{Bloom, keccak256};
 use alloy_rpc_types_eth::Log as RpcLog;
+use hawser_execution::Stop;
 use hawser_ledger::Log;
 use hawser_node::store::ChainStore;
 use hawser_primitives::{Address, B256, Height};
@@ -13,7 +14,7 @@ use crate::{
     RpcLimits,
     methods::{Answer, Context},
     view,
-    wire::{ErrorObject, Params, code, json},
+    wire::{ErrorObject, Params, code, json_within},
 };
 
 /// One value or several, any of which will do; null for whatever there is.
@@ -199,45 +200,101 @@ fn alternatives<T: Ord>(values: OneOrMany<T>) -> Vec<T> {
     list
 }
 
+/// Where a search goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) height: Height,
+    /// Matching logs of this height that were given before.
+    given: usize,
+}
+
+impl Place {
+    /// The beginning of a block.
+    pub(crate) const fn start(height: Height) -> Self {
+        Self { height, given: 0 }
+    }
+}
+
+/// Most that one answer holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    logs: usize,
+    bytes: usize,
+}
+
+impl Room {
+    pub(crate) const fn of(limits: &RpcLimits) -> Self {
+        Self {
+            logs: limits.logs_results_max,
+            bytes: limits.response_bytes_max,
+        }
+    }
+}
+
 /// Logs found, and how far the search got.
 pub(crate) struct Found {
     pub(crate) logs: Vec<RpcLog>,
-    /// First height not searched; above `to` when all was.
-    pub(crate) next: Height,
+    /// First place not searched; above `to` when all was.
+    pub(crate) next: Place,
+    /// What one answer holds, where that ended the search.
+    full: Option<String>,
 }
 
-/// Searches a range of heights in order until `results_max` is reached; whole blocks only, except
-/// that the first block with matches always counts.
+/// Searches a range of heights in order for as long as there is room: whole blocks only, except
+/// that a first block which does not fit is given in parts.
 pub(crate) fn search(
     store: &ChainStore,
     filter: &LogFilter,
-    from: Height,
+    from: Place,
     to: Height,
-    results_max: usize,
+    room: Room,
+    stop: &Stop,
 ) -> Result<Found, ErrorObject> {
     let wanted = |bytes: &[u8]| Bloom::try_from(bytes).is_ok_and(|bloom| filter.may_match(&bloom));
-    let mut logs = Vec::new();
-    for height in store.blooms(from, to, &wanted)? {
+    // The brackets.
+    let (mut logs, mut bytes) = (Vec::new(), 2usize);
+    for height in store.blooms(from.height, to, &wanted)? {
+        stop.check()?;
         let Some(block) = store.block(height)? else {
             break;
         };
+        let start = if height == from.height {
+            from
+        } else {
+            Place::start(height)
+        };
         let before = logs.len();
         let matches = |log: &Log| filter.matches(log);
-        logs.extend(view::block_logs(&block, &matches));
-        if logs.len() > results_max && before > 0 {
-            logs.truncate(before);
-            return Ok(Found { logs, next: height });
-        }
-        if logs.len() > results_max {
+        for log in view::block_logs(&block, &matches).skip(start.given) {
+            bytes = bytes.saturating_add(view::log_bytes_max(&log));
+            let full = if logs.len() >= room.logs {
+                format!("{} results", room.logs)
+            } else if bytes > room.bytes {
+                format!("{} bytes", room.bytes)
+            } else {
+                logs.push(log);
+                continue;
+            };
+            if logs.is_empty() {
+                return Err(ErrorObject::too_long(room.bytes));
+            }
+            let given = if before > 0 {
+                logs.truncate(before);
+                start.given
+            } else {
+                start.given.saturating_add(logs.len())
+            };
             return Ok(Found {
                 logs,
-                next: height.next(),
+                next: Place { height, given },
+                full: Some(full),
             });
         }
     }
     Ok(Found {
         logs,
-        next: to.next(),
+        next: Place::start(to.next()),
+        full: None,
     })
 }
 
@@ -246,6 +303,7 @@ pub(crate) fn query(
     store: &ChainStore,
     filter: &LogFilter,
     limits: &RpcLimits,
+    stop: &Stop,
 ) -> Result<Vec<RpcLog>, ErrorObject> {
     let head = store.head().id().height;
     let (from, to) = match filter.range {
@@ -282,18 +340,33 @@ pub(crate) fn query(
             view::quantity(end)
         )));
     }
-    let found = search(store, filter, from, to, limits.logs_results_max)?;
-    if found.next <= to || found.logs.len() > limits.logs_results_max {
-        let end = found.next.back(1).max(from);
-        return Err(ErrorObject::limit(format!(
-            "query returned more than {} results. Try with this block range [{}, {}], or name \
+    let found = search(
+        store,
+        filter,
+        Place::start(from),
+        to,
+        Room::of(limits),
+        stop,
+    )?;
+    let Some(full) = found.full else {
+        return Ok(found.logs);
+    };
+    let end = found.next.height;
+    let text = if end > from {
+        format!(
+            "query returned more than {full}. Try with this block range [{}, {}], or name \
              addresses and topics",
-            limits.logs_results_max,
             view::quantity(from.0),
-            view::quantity(end.0)
-        )));
-    }
-    Ok(found.logs)
+            view::quantity(end.back(1).0)
+        )
+    } else {
+        format!(
+            "query returned more than {full} from block {} alone; name addresses and topics, or \
+             follow a filter, whose changes come in parts",
+            view::quantity(from.0)
+        )
+    };
+    Err(ErrorObject::limit(text))
 }
 
 /// `eth_getLogs`
@@ -301,8 +374,11 @@ pub(crate) async fn get_logs(cx: &Context, mut params: Params) -> Answer {
     let filter = LogFilter::read(&mut params, cx.limits(), true)?;
     params.end()?;
     let limits = cx.limits().clone();
-    cx.heavy(move |store| json(&query(store, &filter, &limits)?))
-        .await
+    cx.heavy_within(None, move |store, stop| {
+        let logs = query(store, &filter, &limits, stop)?;
+        json_within(&logs, limits.response_bytes_max, stop)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub(crate) mod filters;
 mod gas;
 pub(crate) mod logs;
 mod proof;
+pub(crate) mod receipts;
 mod revert;
 mod simulate;
 mod state;

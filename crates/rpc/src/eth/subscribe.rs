@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hawser_ledger::VerifiedTransaction;
+use hawser_ledger::{Log, VerifiedTransaction};
 use hawser_node::store::ExecutedBlock;
 use hawser_primitives::Height;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -11,7 +11,7 @@ use super::{filters::fresh_name, logs::LogFilter};
 use crate::{
     auth::{self, Caller, Resource},
     methods::{Answer, Context, syncing},
-    server::Session,
+    server::{Connection, Session},
     view,
     wire::{ErrorObject, Json, Params, json, notification},
 };
@@ -19,8 +19,27 @@ use crate::{
 /// How often `syncing` is looked at.
 const SYNCING_EVERY: Duration = Duration::from_millis(500);
 
-/// Sends one thing to a subscriber; false once the connection is gone.
-type Push = Box<dyn Fn(&Json) -> bool + Send + Sync>;
+/// A subscriber, and what lets it read.
+struct Subscriber {
+    name: String,
+    connection: Arc<Connection>,
+    cx: Context,
+    caller: Arc<Caller>,
+    resource: Resource,
+}
+
+impl Subscriber {
+    /// Sends one thing, once there is room for it; false once the connection is gone.
+    async fn push(&self, result: &Json) -> bool {
+        // A reader that was let in may have been shut out since.
+        if let Err(reason) = auth::still_allowed(&self.cx, &self.caller, &self.resource) {
+            self.connection.refuse(reason);
+            return false;
+        }
+        let text = notification("eth_subscription", &self.name, result);
+        self.connection.notify(text).await
+    }
+}
 
 /// `eth_subscribe`
 pub(crate) fn subscribe(
@@ -32,40 +51,32 @@ pub(crate) fn subscribe(
     let resource = Resource::of_values("eth_subscribe", &params.rest());
     let kind: String = params.required("subscription")?;
     let name = fresh_name()?;
-    let push: Push = {
-        let (connection, name) = (session.connection(), name.clone());
-        let (cx, caller) = (cx.clone(), Arc::clone(caller));
-        Box::new(move |result| {
-            // A reader that was let in may have been shut out since.
-            if let Err(reason) = auth::still_allowed(&cx, &caller, &resource) {
-                connection.refuse(reason);
-                return false;
-            }
-            connection.notify(notification("eth_subscription", &name, result))
-        })
+    let to = Subscriber {
+        name: name.clone(),
+        connection: session.connection(),
+        cx: cx.clone(),
+        caller: Arc::clone(caller),
+        resource,
     };
     // Receivers are opened here, so that nothing is missed between answer and start.
-    let context = cx.clone();
     match kind.as_str() {
         "newHeads" => {
             params.end()?;
-            let (blocks, next) = follow(cx);
-            session.start(name, new_heads(context, blocks, next, push))
+            session.start(name, new_heads(Blocks::follow(cx), to))
         }
         "logs" => {
             let filter = LogFilter::read(&mut params, cx.limits(), false)?;
             params.end()?;
-            let (blocks, next) = follow(cx);
-            session.start(name, logs(context, filter, blocks, next, push))
+            session.start(name, logs(Blocks::follow(cx), filter, to))
         }
         "newPendingTransactions" => {
             let full = params.optional("full transactions")?.unwrap_or(false);
             params.end()?;
-            session.start(name, pending(cx.handle().subscribe_pending(), full, push))
+            session.start(name, pending(cx.handle().subscribe_pending(), full, to))
         }
         "syncing" => {
             params.end()?;
-            session.start(name, sync_state(context, push))
+            session.start(name, sync_state(to))
         }
         other => Err(ErrorObject::invalid_params(format!(
             "no {:?} subscription; use newHeads, logs, newPendingTransactions or syncing",
@@ -85,73 +96,93 @@ pub(crate) fn unsubscribe(session: &Session, mut params: Params) -> Answer {
     }
 }
 
-fn follow(cx: &Context) -> (Receiver<Arc<ExecutedBlock>>, Height) {
-    // First the receiver, then the head: a block in between is seen twice and shown once.
-    let blocks = cx.handle().subscribe_blocks();
-    (blocks, cx.store().head().id().height.next())
+/// The blocks from the next one on, in order and without gaps: what the channel dropped is read
+/// from the store.
+struct Blocks {
+    cx: Context,
+    receiver: Receiver<Arc<ExecutedBlock>>,
+    next: Height,
+    /// Newest height known of, and that block if it is at hand.
+    to: Height,
+    newest: Option<Arc<ExecutedBlock>>,
 }
 
-/// Calls `each` for every block from `next` on, in order and without gaps: what the channel
-/// dropped is read from the store.
-async fn each_block(
-    cx: &Context,
-    mut blocks: Receiver<Arc<ExecutedBlock>>,
-    mut next: Height,
-    mut each: impl FnMut(&ExecutedBlock) -> Result<bool, ErrorObject> + Send,
-) -> Result<(), ErrorObject> {
-    loop {
-        let newest = match blocks.recv().await {
-            Ok(block) => Some(block),
-            Err(RecvError::Lagged(_)) => None,
-            Err(RecvError::Closed) => return Ok(()),
-        };
-        let to = newest
-            .as_ref()
-            .map_or_else(|| cx.store().head().id().height, |b| b.id().height);
-        while next <= to {
-            let block = match &newest {
-                Some(block) if block.id().height == next => Some(Arc::clone(block)),
-                _ => {
-                    let height = next;
-                    cx.read(move |store| Ok(store.block(height)?)).await?
-                }
-            };
-            let Some(block) = block else { break };
-            if !each(&block)? {
-                return Ok(());
+impl Blocks {
+    fn follow(cx: &Context) -> Self {
+        // First the receiver, then the head: a block in between is seen twice and shown once.
+        let receiver = cx.handle().subscribe_blocks();
+        let to = cx.store().head().id().height;
+        Self {
+            cx: cx.clone(),
+            receiver,
+            next: to.next(),
+            to,
+            newest: None,
+        }
+    }
+
+    /// The next block; `None` when the chain is stopped.
+    async fn next(&mut self) -> Result<Option<Arc<ExecutedBlock>>, ErrorObject> {
+        loop {
+            if self.next <= self.to
+                && let Some(block) = self.at_hand_or_stored().await?
+            {
+                self.next = self.next.next();
+                return Ok(Some(block));
             }
-            next = next.next();
+            self.newest = match self.receiver.recv().await {
+                Ok(block) => Some(block),
+                Err(RecvError::Lagged(_)) => None,
+                Err(RecvError::Closed) => return Ok(None),
+            };
+            self.to = match &self.newest {
+                Some(block) => block.id().height,
+                None => self.cx.store().head().id().height,
+            };
+        }
+    }
+
+    async fn at_hand_or_stored(&self) -> Result<Option<Arc<ExecutedBlock>>, ErrorObject> {
+        let height = self.next;
+        match &self.newest {
+            Some(block) if block.id().height == height => Ok(Some(Arc::clone(block))),
+            _ => self.cx.read(move |store| Ok(store.block(height)?)).await,
         }
     }
 }
 
-async fn new_heads(cx: Context, blocks: Receiver<Arc<ExecutedBlock>>, next: Height, push: Push) {
-    let genesis = Arc::clone(cx.store().genesis());
-    let each = |block: &ExecutedBlock| Ok(push(&json(&view::header(&genesis, block))?));
-    report(each_block(&cx, blocks, next, each).await);
+async fn new_heads(mut blocks: Blocks, to: Subscriber) {
+    let genesis = Arc::clone(to.cx.store().genesis());
+    let ended = async {
+        while let Some(block) = blocks.next().await? {
+            if !to.push(&json(&view::header(&genesis, &block))?).await {
+                break;
+            }
+        }
+        Ok(())
+    };
+    report(ended.await);
 }
 
-async fn logs(
-    cx: Context,
-    filter: LogFilter,
-    blocks: Receiver<Arc<ExecutedBlock>>,
-    next: Height,
-    push: Push,
-) {
-    let each = |block: &ExecutedBlock| {
-        if filter.may_match(&block.bloom()) {
-            for log in view::block_logs(block, &|log| filter.matches(log)) {
-                if !push(&json(&log)?) {
-                    return Ok(false);
+async fn logs(mut blocks: Blocks, filter: LogFilter, to: Subscriber) {
+    let matches = |log: &Log| filter.matches(log);
+    let ended = async {
+        while let Some(block) = blocks.next().await? {
+            if !filter.may_match(&block.bloom()) {
+                continue;
+            }
+            for log in view::block_logs(&block, &matches) {
+                if !to.push(&json(&log)?).await {
+                    return Ok(());
                 }
             }
         }
-        Ok(true)
+        Ok(())
     };
-    report(each_block(&cx, blocks, next, each).await);
+    report(ended.await);
 }
 
-async fn pending(mut transactions: Receiver<Arc<VerifiedTransaction>>, full: bool, push: Push) {
+async fn pending(mut transactions: Receiver<Arc<VerifiedTransaction>>, full: bool, to: Subscriber) {
     loop {
         let transaction = match transactions.recv().await {
             Ok(transaction) => transaction,
@@ -165,22 +196,22 @@ async fn pending(mut transactions: Receiver<Arc<VerifiedTransaction>>, full: boo
             json(&transaction.hash())
         };
         match result {
-            Ok(result) if push(&result) => {}
+            Ok(result) if to.push(&result).await => {}
             _ => return,
         }
     }
 }
 
-async fn sync_state(cx: Context, push: Push) {
+async fn sync_state(to: Subscriber) {
     let mut last: Option<bool> = None;
     let mut ticks = tokio::time::interval(SYNCING_EVERY);
     loop {
         ticks.tick().await;
-        let Ok(state) = syncing(&cx).await else {
+        let Ok(state) = syncing(&to.cx).await else {
             return;
         };
         let now = state.get() != "false";
-        if last.replace(now) != Some(now) && !push(&state) {
+        if last.replace(now) != Some(now) && !to.push(&state).await {
             return;
         }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::find_block;
+use super::{find_block, receipts::Found};
 use crate::{
     methods::{Answer, Context},
     view::{self, Executed},
@@ -134,18 +134,12 @@ pub(crate) async fn transaction_by_index(
     .await
 }
 
-fn receipt_of(store: &ChainStore, hash: &B256) -> Result<Option<Value>, ErrorObject> {
-    let Some(block) = block_of(store, hash)? else {
-        return Ok(None);
-    };
-    Ok(find(&block, hash).map(|one| view::receipt(&one)))
-}
-
 /// `eth_getTransactionReceipt`
 pub(crate) async fn receipt(cx: &Context, mut params: Params) -> Answer {
     let hash: B256 = params.required("transaction hash")?;
     params.end()?;
-    let found = soon(cx, hash, move |store| receipt_of(store, &hash)).await?;
+    let bytes_max = cx.limits().response_bytes_max;
+    let found = soon(cx, hash, move |store| Found::one(store, &hash, bytes_max)).await?;
     // ethers takes an account's nonce from a cache for 250 ms. Were the receipt there sooner, its
     // next transaction would have the nonce of this one.
     let settle = Duration::from_millis(cx.limits().receipt_settle_ms);
@@ -157,7 +151,10 @@ pub(crate) async fn receipt(cx: &Context, mut params: Params) -> Answer {
     {
         tokio::time::sleep(rest).await;
     }
-    json(&found)
+    match found {
+        Some(found) => found.answer(cx).await,
+        None => json(&Value::Null),
+    }
 }
 
 /// Puts a raw transaction into the pool; its hash.
@@ -211,14 +208,16 @@ pub(crate) async fn send_raw_sync(cx: &Context, mut params: Params) -> Answer {
     let wait_ms = wait
         .map_or(WAIT_MS, |ms| ms.to::<u64>())
         .min(cx.limits().request_ms_max);
+    let bytes_max = cx.limits().response_bytes_max;
     let mut blocks = cx.handle().subscribe_blocks();
     let hash = submit(cx, raw).await?;
     let found = async {
         loop {
             // Any news will do, missed ones too: the store has the truth.
             let closed = matches!(blocks.recv().await, Err(RecvError::Closed));
-            if let Some(receipt) = cx.read(move |store| receipt_of(store, &hash)).await? {
-                return json(&receipt);
+            let read = cx.read(move |store| Found::one(store, &hash, bytes_max));
+            if let Some(found) = read.await? {
+                return found.answer(cx).await;
             }
             if closed {
                 return Err(ErrorObject::stopping());

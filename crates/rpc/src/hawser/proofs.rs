@@ -1,17 +1,17 @@
 //! Proofs that hold against a final header.
 
-use hawser_ledger::{CertifiedHeader, state::StateKey};
+use hawser_ledger::{CertifiedHeader, Receipt, state::StateKey};
 use hawser_node::store::{ChainStore, ProofError};
 use hawser_primitives::{Address, B256, Bytes, Height, encode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
 
 use super::chain::{At, height};
 use crate::{
-    RpcLimits, eth,
+    RpcLimits,
+    eth::receipts,
     methods::{Answer, Context},
-    view,
-    wire::{ErrorObject, Params, json},
+    wire::{ErrorObject, Json, Params, json, json_within},
 };
 use alloy_serde::JsonStorageKey;
 
@@ -188,7 +188,8 @@ pub(crate) async fn storage_proof(cx: &Context, mut params: Params) -> Answer {
 pub(crate) async fn receipt_proof(cx: &Context, mut params: Params) -> Answer {
     let hash: B256 = params.required("transaction hash")?;
     params.end()?;
-    cx.heavy(move |store| {
+    let bytes_max = cx.limits().response_bytes_max;
+    cx.heavy_within(None, move |store, stop| {
         let Some(position) = store.position(&hash)? else {
             store.absence()?;
             return json(&Value::Null);
@@ -203,19 +204,34 @@ pub(crate) async fn receipt_proof(cx: &Context, mut params: Params) -> Answer {
         let Some(transaction) = block.transactions.get(at) else {
             return json(&Value::Null);
         };
-        let ethereum = eth::find(&block, &hash).map(|one| view::receipt(&one));
-        json(&object!({
+        let ethereum = receipts::write_one(&block, &hash, bytes_max, stop)?;
+        let fields = object!({
             "height": position.height,
             "index": position.index,
             "transaction": transaction.transaction().raw(),
-            "receipt": receipt,
-            "encoded": Bytes::from(encode(receipt)),
-            "ethereumReceipt": ethereum,
             "receiptsRoot": block.result.roots.receipts,
             "proof": store.prove_receipt(position)?,
             "certifiedBy": certified_by(store, position.height)?,
             "genesis": store.genesis_hash(),
-        }))
+        });
+        let answer = ReceiptProof {
+            fields,
+            receipt,
+            encoded: Bytes::from(encode(receipt)),
+            ethereum_receipt: ethereum,
+        };
+        json_within(&answer, bytes_max, stop)
     })
     .await
+}
+
+/// A receipt with its proof; what may be long is written as it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReceiptProof<'a> {
+    #[serde(flatten)]
+    fields: Value,
+    receipt: &'a Receipt,
+    encoded: Bytes,
+    ethereum_receipt: Option<Json>,
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::U64;
+use hawser_execution::Stop;
 use hawser_node::store::ExecutedBlock;
 use hawser_primitives::B256;
 use serde_json::Value;
 
 use super::{LightContext, height};
 use crate::{
-    eth::{self, RawTransaction},
+    eth::{self, RawTransaction, receipts},
     methods::Answer,
     view,
     wire::{ErrorObject, Params, json},
@@ -44,14 +45,14 @@ pub(super) async fn block(cx: &LightContext, mut params: Params, by_hash: bool) 
 }
 
 /// `eth_getBlockReceipts`
-pub(super) async fn receipts(cx: &LightContext, mut params: Params) -> Answer {
+pub(super) async fn block_receipts(cx: &LightContext, mut params: Params) -> Answer {
     let id = params.required("block")?;
     params.end()?;
-    let block = found(cx, id).await?;
-    json(&block.map(|block| {
-        let all = view::executed(&block).map(|one| view::receipt(&one));
-        all.collect::<Vec<_>>()
-    }))
+    let bytes_max = cx.shared.limits.response_bytes_max;
+    match found(cx, id).await? {
+        Some(block) => receipts::write_all(&block, bytes_max, &Stop::default()),
+        None => json(&Value::Null),
+    }
 }
 
 /// `eth_getBlockTransactionCountByNumber` and `…ByHash`
@@ -102,7 +103,9 @@ pub(super) async fn receipt(cx: &LightContext, mut params: Params) -> Answer {
     let Some(block) = cx.handle.block_with(hash).await? else {
         return json(&Value::Null);
     };
-    json(&eth::find(&block, &hash).map(|one| view::receipt(&one)))
+    let bytes_max = cx.shared.limits.response_bytes_max;
+    let written = receipts::write_one(&block, &hash, bytes_max, &Stop::default())?;
+    written.map_or_else(|| json(&Value::Null), Ok)
 }
 
 /// `eth_sendRawTransaction` and `hawser_sendRawTransaction`: passed on to a peer.

@@ -151,7 +151,7 @@ async fn dispatch(cx: &LightContext, method: &'static str, params: Params) -> An
         "eth_getProof" => state::proof(cx, params).await,
         "eth_getBlockByHash" => blocks::block(cx, params, true).await,
         "eth_getBlockByNumber" => blocks::block(cx, params, false).await,
-        "eth_getBlockReceipts" => blocks::receipts(cx, params).await,
+        "eth_getBlockReceipts" => blocks::block_receipts(cx, params).await,
         "eth_getBlockTransactionCountByHash" => blocks::count(cx, params, true).await,
         "eth_getBlockTransactionCountByNumber" => blocks::count(cx, params, false).await,
         "eth_getUncleCountByBlockHash" => blocks::uncles(cx, params, true).await,

@@ -1,4 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -387,10 +393,25 @@ pub(super) async fn message(
         }
         Incoming::Batch(calls) => {
             let max = shared.limits.response_bytes_max;
+            // Once an answer did not fit, no further call is begun.
+            let is_full = AtomicBool::new(false);
+            let is_full = &is_full;
             // Started in order, answered in order, a few at a time.
             let mut answers = stream::iter(calls)
                 .map(|call| async move {
                     match call {
+                        Ok(call) if is_full.load(Ordering::Relaxed) => {
+                            let why = format!(
+                                "not carried out: the batch response exceeds the limit of {max} \
+                                 bytes; send the batch in parts"
+                            );
+                            let error = ErrorObject::new(code::RESPONSE_TOO_LARGE, why);
+                            let reply = call
+                                .id
+                                .as_deref()
+                                .map(|id| keep(Some(id), plain(response(Some(id), &Err(error)))));
+                            (call.id, reply)
+                        }
                         Ok(call) => {
                             let id = call.id.clone();
                             let answered = target.answer(caller, call, session).await;
@@ -411,6 +432,7 @@ pub(super) async fn message(
                 let Some(mut reply) = reply else { continue };
                 let text = &reply.text;
                 if all.len().saturating_add(text.len()) > max {
+                    is_full.store(true, Ordering::Relaxed);
                     let why = format!("batch response exceeds the limit of {max} bytes");
                     let error = ErrorObject::new(code::RESPONSE_TOO_LARGE, why);
                     let text = response(id.as_deref(), &Err(error));

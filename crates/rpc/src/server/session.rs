@@ -1,17 +1,10 @@
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::AbortHandle,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,10 +15,18 @@ use crate::{
     wire::{ErrorObject, json},
 };
 
+/// A message in the queue, with its share of the queue's room until it is written.
+pub(crate) struct Queued {
+    pub(crate) reply: Reply,
+    pub(crate) room: OwnedSemaphorePermit,
+}
+
 /// The sending side of a WebSocket connection: a bounded queue, in messages and in bytes.
 pub(crate) struct Connection {
-    queue: mpsc::Sender<Reply>,
-    bytes: AtomicUsize,
+    queue: mpsc::Sender<Queued>,
+    /// Bytes that the queue has room for; given to those who wait in order.
+    room: Arc<Semaphore>,
+    room_max: u32,
     budget: Budget,
     limits: RpcLimits,
     subscriptions: Mutex<BTreeMap<String, AbortHandle>>,
@@ -44,11 +45,15 @@ impl Connection {
         limits: &RpcLimits,
         budget: &Budget,
         gone: CancellationToken,
-    ) -> (Arc<Self>, mpsc::Receiver<Reply>) {
+    ) -> (Arc<Self>, mpsc::Receiver<Queued>) {
         let (queue, messages) = mpsc::channel(limits.ws_queue_max);
+        let room_max = u32::try_from(limits.ws_queue_bytes_max)
+            .unwrap_or(u32::MAX)
+            .max(1);
         let connection = Self {
             queue,
-            bytes: AtomicUsize::new(0),
+            room: Arc::new(Semaphore::new(room_max as usize)),
+            room_max,
             budget: budget.clone(),
             limits: limits.clone(),
             subscriptions: Mutex::default(),
@@ -71,61 +76,70 @@ impl Connection {
         self.gone.cancel();
     }
 
-    fn count(&self, bytes: usize) -> bool {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        before.saturating_add(bytes) <= self.limits.ws_queue_bytes_max || before == 0
-    }
-
     /// Longest message taken from the client, in bytes.
     pub(crate) const fn message_bytes_max(&self) -> usize {
         self.limits.ws_message_bytes_max
     }
 
-    /// The writer has taken a message.
-    pub(crate) fn sent(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Queues a subscription's message; a client whose queue is full is dropped, for what it
-    /// missed could not be told it. False once the connection is gone.
-    pub(crate) fn notify(&self, text: String) -> bool {
-        if self.gone.is_cancelled() {
-            return false;
-        }
-        let waiting = self.bytes.load(Ordering::Relaxed);
-        let held = match self.budget.hold_answer(text.len()) {
-            Some(held) => held,
-            // A client that has read everything is not dropped for what others leave unread.
-            None if waiting == 0 => self.budget.hold_anyway(text.len()),
-            None => {
-                self.drop_slow();
-                return false;
-            }
-        };
-        let bytes = text.len();
-        let reply = Reply {
-            text,
-            held,
-            code: None,
-        };
-        if !self.count(bytes) || self.queue.try_send(reply).is_err() {
-            self.drop_slow();
-            return false;
-        }
-        true
+    /// Queues a subscription's message. The client may take its time to make room, within the limit
+    /// for a write; that slows down this subscription only. A client that does not is dropped, for
+    /// what it missed could not be told it. False once the connection is gone.
+    pub(crate) async fn notify(&self, text: String) -> bool {
+        let queued = self.in_time(async {
+            let mut room = self.room(text.len()).await?;
+            let held = match self.budget.hold_answer(text.len()) {
+                Some(held) => held,
+                None => {
+                    // A client that has read everything is not dropped for what others leave
+                    // unread.
+                    let bytes = room.num_permits();
+                    drop(room);
+                    let mut all = self.room(usize::MAX).await?;
+                    room = all.split(bytes)?;
+                    self.budget.hold_anyway(text.len())
+                }
+            };
+            let reply = Reply {
+                text,
+                held,
+                code: None,
+            };
+            self.queue.send(Queued { reply, room }).await.ok()
+        });
+        queued.await
     }
 
     /// Queues a response. The client may take its time to make room, within the limit for a
     /// write; that slows down its own requests only.
     pub(crate) async fn respond(&self, reply: Reply) {
-        if !self.count(reply.text.len()) {
-            self.drop_slow();
-            return;
-        }
+        let queued = self.in_time(async {
+            let room = self.room(reply.text.len()).await?;
+            self.queue.send(Queued { reply, room }).await.ok()
+        });
+        queued.await;
+    }
+
+    /// Room for a message of so many bytes; a longer one than the queue holds gets all of it.
+    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.room_max);
+        let room = Arc::clone(&self.room);
+        room.acquire_many_owned(bytes).await.ok()
+    }
+
+    /// Carries on within the limit for a write and while the connection is there; whether it was
+    /// done. A client that makes no room in time is dropped.
+    async fn in_time(&self, work: impl Future<Output = Option<()>>) -> bool {
         let limit = Duration::from_millis(self.limits.ws_write_ms_max);
-        if self.queue.send_timeout(reply, limit).await.is_err() {
+        let done = tokio::select! {
+            biased;
+            () = self.gone.cancelled() => return false,
+            done = timeout(limit, work) => done,
+        };
+        let done = matches!(done, Ok(Some(())));
+        if !done {
             self.drop_slow();
         }
+        done
     }
 
     /// Ends a subscription; whether there was one.
@@ -215,33 +229,66 @@ mod tests {
         }
     }
 
+    fn impatient() -> RpcLimits {
+        RpcLimits {
+            ws_write_ms_max: 100,
+            ..RpcLimits::default()
+        }
+    }
+
     #[tokio::test]
     async fn a_client_that_does_not_read_is_dropped_at_the_queue_limit() {
         let limits = RpcLimits {
             ws_queue_max: 2,
-            ..RpcLimits::default()
+            ..impatient()
         };
         let (connection, _messages) = Connection::new(&limits, &budget(), CancellationToken::new());
-        assert!(connection.notify("1".to_owned()));
-        assert!(connection.notify("2".to_owned()));
+        assert!(connection.notify("1".to_owned()).await);
+        assert!(connection.notify("2".to_owned()).await);
         assert!(!connection.gone.is_cancelled());
-        assert!(!connection.notify("3".to_owned()));
+        assert!(!connection.notify("3".to_owned()).await);
         assert!(connection.gone.is_cancelled() && connection.slow.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn clients_that_read_get_more_than_the_queue_or_the_node_holds() {
+        for (ws_queue_max, ws_queue_bytes_max, node_bytes_max) in [
+            (2, 1 << 20, 1 << 20),
+            (1_000, 2_000, 1 << 20),
+            (1_000, 1 << 20, 2_000),
+        ] {
+            let limits = RpcLimits {
+                ws_queue_max,
+                ws_queue_bytes_max,
+                ..RpcLimits::default()
+            };
+            let node = Budget::new(node_bytes_max);
+            let (connection, mut messages) =
+                Connection::new(&limits, &node, CancellationToken::new());
+            for _ in 0..3 {
+                let connection = Arc::clone(&connection);
+                tokio::spawn(async move { while connection.notify("x".repeat(1_400)).await {} });
+            }
+            for _ in 0..300 {
+                assert_eq!(messages.recv().await.unwrap().reply.text.len(), 1_400);
+            }
+            assert!(!connection.gone.is_cancelled());
+        }
     }
 
     #[tokio::test]
     async fn both_sides_of_the_byte_limit_of_the_queue() {
         let limits = RpcLimits {
             ws_queue_bytes_max: 10,
-            ..RpcLimits::default()
+            ..impatient()
         };
         let (connection, mut messages) =
             Connection::new(&limits, &budget(), CancellationToken::new());
-        assert!(connection.notify("12345".to_owned()));
-        assert!(connection.notify("67890".to_owned()));
-        connection.sent(messages.recv().await.unwrap().text.len());
-        assert!(connection.notify("12345".to_owned()));
-        assert!(!connection.notify("x".to_owned()));
+        assert!(connection.notify("12345".to_owned()).await);
+        assert!(connection.notify("67890".to_owned()).await);
+        drop(messages.recv().await.unwrap());
+        assert!(connection.notify("12345".to_owned()).await);
+        assert!(!connection.notify("x".to_owned()).await);
     }
 
     #[tokio::test]
@@ -288,7 +335,7 @@ mod tests {
             let connection = Arc::clone(&connection);
             async move { connection.respond(reply("2")).await }
         });
-        assert_eq!(messages.recv().await.unwrap().text, "1");
+        assert_eq!(messages.recv().await.unwrap().reply.text, "1");
         second.await.unwrap();
         assert!(!connection.gone.is_cancelled());
         connection.respond(reply("3")).await;
@@ -298,12 +345,12 @@ mod tests {
     #[tokio::test]
     async fn when_memory_is_short_only_clients_that_leave_something_unread_are_dropped() {
         let node = Budget::new(5_000);
-        let limits = RpcLimits::default();
+        let limits = impatient();
         let (idle, _a) = Connection::new(&limits, &node, CancellationToken::new());
         let (behind, _b) = Connection::new(&limits, &node, CancellationToken::new());
-        assert!(behind.notify("x".repeat(4_000)));
-        assert!(idle.notify("x".repeat(2_000)));
-        assert!(!behind.notify("x".repeat(2_000)));
+        assert!(behind.notify("x".repeat(4_000)).await);
+        assert!(idle.notify("x".repeat(2_000)).await);
+        assert!(!behind.notify("x".repeat(2_000)).await);
         assert!(behind.slow.is_cancelled() && !idle.slow.is_cancelled());
     }
 }

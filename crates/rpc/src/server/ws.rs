@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{App, Connection, Reply, Session, http, link::Link};
+use super::{App, Connection, Session, http, link::Link, session::Queued};
 use crate::{
     Refusal,
     auth::{Caller, Reads},
@@ -155,30 +155,29 @@ async fn read(
 
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
-    mut messages: mpsc::Receiver<Reply>,
+    mut messages: mpsc::Receiver<Queued>,
     connection: Arc<Connection>,
     limit: Duration,
     ping_every: Duration,
 ) {
     let mut ping = tokio::time::interval_at(Instant::now() + ping_every, ping_every);
     loop {
-        let (message, bytes, _held) = tokio::select! {
+        // Room and memory are given back once the message is written.
+        let (message, _held) = tokio::select! {
             biased;
             () = connection.gone.cancelled() => break,
             message = messages.recv() => match message {
-                Some(Reply { text, held, .. }) => {
-                    let bytes = text.len();
-                    (Message::Text(text.into()), bytes, Some(held))
+                Some(Queued { reply, room }) => {
+                    (Message::Text(reply.text.into()), Some((reply.held, room)))
                 }
                 None => break,
             },
-            _ = ping.tick() => (Message::Ping(axum::body::Bytes::new()), 0, None),
+            _ = ping.tick() => (Message::Ping(axum::body::Bytes::new()), None),
         };
         let sent = tokio::select! {
             sent = timeout(limit, sink.send(message)) => sent,
             () = connection.gone.cancelled() => break,
         };
-        connection.sent(bytes);
         match sent {
             Ok(Ok(())) => {}
             Ok(Err(_)) => {

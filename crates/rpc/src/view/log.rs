@@ -5,6 +5,29 @@ use hawser_node::store::ExecutedBlock;
 
 use super::{Executed, executed};
 
+/// What an event takes in an answer besides topics and data, at least.
+const FIXED_BYTES_MIN: usize = 360;
+/// What an event takes in an answer besides topics and data, at most.
+const FIXED_BYTES_MAX: usize = 480;
+/// A topic in an answer, with its quotes.
+const TOPIC_BYTES: usize = 68;
+
+/// Bytes of topics and data in an answer.
+fn content_bytes(topics: usize, data: usize) -> usize {
+    let topics = topics.saturating_mul(TOPIC_BYTES);
+    topics.saturating_add(data.saturating_mul(2))
+}
+
+/// Bytes that an event takes in an answer at least.
+pub(crate) fn log_bytes_min(log: &Log) -> usize {
+    content_bytes(log.topics.len(), log.data.len()).saturating_add(FIXED_BYTES_MIN)
+}
+
+/// Bytes that an event takes in an answer at most.
+pub(crate) fn log_bytes_max(log: &RpcLog) -> usize {
+    content_bytes(log.topics().len(), log.data().data.len()).saturating_add(FIXED_BYTES_MAX)
+}
+
 /// One event of an executed transaction; `at` is its place among the transaction's events.
 pub(crate) fn log(one: &Executed<'_>, at: usize, log: &Log) -> RpcLog {
     let header = &one.block.block.header;
@@ -26,7 +49,7 @@ pub(crate) fn log(one: &Executed<'_>, at: usize, log: &Log) -> RpcLog {
 /// The events of a block that `wanted` accepts.
 pub(crate) fn block_logs<'a>(
     block: &'a ExecutedBlock,
-    wanted: &'a dyn Fn(&Log) -> bool,
+    wanted: &'a (dyn Fn(&Log) -> bool + Sync),
 ) -> impl Iterator<Item = RpcLog> + 'a {
     executed(block).flat_map(move |one| {
         let logs = one.receipt.logs.iter().enumerate();

@@ -6,8 +6,8 @@ mod receipt;
 mod transaction;
 
 pub(crate) use block::{block, header};
-pub(crate) use log::{block_logs, log};
-pub(crate) use receipt::{receipt, recipient};
+pub(crate) use log::{block_logs, log, log_bytes_max};
+pub(crate) use receipt::{ReceiptView, receipt, receipt_bytes_min, recipient};
 pub(crate) use transaction::{envelope, transaction};
 
 use std::sync::Arc;

@@ -1,9 +1,11 @@
 //! What clients read, as golden files: changing one is changing the interface.
 
 use alloy_rpc_types_eth::{Block as RpcBlock, TransactionReceipt};
+use hawser_ledger::Log;
+use hawser_primitives::{Address, B256};
 use serde_json::{Value, json};
 
-use super::{samples, *};
+use super::{log::log_bytes_min, samples, *};
 
 /// Compares with `src/view/golden/<name>.json`; `HAWSER_GOLDEN=write` writes it instead.
 fn golden(name: &str, value: &Value) {
@@ -50,8 +52,39 @@ fn receipts_and_logs_are_shown_as_ever() {
     let sample = samples::block();
     let all: Vec<_> = executed(&sample).map(|one| receipt(&one)).collect();
     golden("receipts", &json!(all));
+    for one in executed(&sample) {
+        let long = serde_json::to_string(&receipt(&one)).unwrap().len();
+        let least = receipt_bytes_min(one.receipt);
+        assert!(least <= long, "{least} {long}");
+    }
     let logs: Vec<_> = block_logs(&sample, &|_| true).collect();
     golden("logs", &json!(logs));
+}
+
+#[test]
+fn what_an_event_takes_is_estimated_from_both_sides() {
+    let sample = samples::block();
+    let one = executed(&sample).next().unwrap();
+    for (topics, data) in [(0, 0), (1, 0), (4, 7), (2, 1_000)] {
+        let event = Log {
+            address: Address::repeat_byte(1),
+            topics: vec![B256::repeat_byte(2); topics],
+            data: vec![3; data].into(),
+        };
+        let mut shown = log(&one, 0, &event);
+        let long = serde_json::to_string(&shown).unwrap().len();
+        assert!(log_bytes_min(&event) <= long, "{topics} {data}: {long}");
+        for number in [
+            &mut shown.block_number,
+            &mut shown.block_timestamp,
+            &mut shown.transaction_index,
+            &mut shown.log_index,
+        ] {
+            *number = Some(u64::MAX);
+        }
+        let long = serde_json::to_string(&shown).unwrap().len();
+        assert!(log_bytes_max(&shown) >= long + 1, "{topics} {data}: {long}");
+    }
 }
 
 #[test]
@@ -81,7 +114,7 @@ fn other_readers_understand_blocks_and_receipts() {
     assert_eq!(read.header.hash, sample.hash);
     assert_eq!(read.header.base_fee_per_gas, Some(0));
     for one in executed(&sample).filter(|one| one.receipt.transaction_type < 0x68) {
-        let read: TransactionReceipt = serde_json::from_value(receipt(&one)).unwrap();
+        let read: TransactionReceipt = serde_json::from_value(json!(receipt(&one))).unwrap();
         assert_eq!(read.transaction_hash, one.transaction.hash());
         assert_eq!(read.effective_gas_price, 0);
     }

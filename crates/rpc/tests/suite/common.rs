@@ -36,6 +36,8 @@ pub const CHAIN: u64 = 4207;
 
 /// Emits an event without data whose topic is the first word of the call data.
 pub const EMITTER: &str = "0x655f355f5fa1005f526006601af3";
+/// Emits events without topics or data for as long as it has gas.
+pub const FLOODER: &str = "0x600b600c600039600b6000f35b5f5fa05a6107d0105f5700";
 /// Reverts with its call data.
 pub const REVERTER: &str = "0x365f5f37365ffd";
 

@@ -683,3 +683,171 @@ async fn both_sides_of_the_limits_on_proofs_history_and_the_pool() {
         .await;
     assert_eq!(from["queued"].as_object().unwrap().len(), 2);
 }
+
+/// A contract that emits as many events as it has gas for.
+async fn flooder(solo: &Solo) -> Address {
+    let init = hex::decode(FLOODER).unwrap().into();
+    let receipt = solo.mine(legacy(&account(), 0, TxKind::Create, init)).await;
+    serde_json::from_value(receipt["contractAddress"].clone()).unwrap()
+}
+
+/// Has it emit some two thousand events; hash and height.
+async fn flood(solo: &Solo, flooder: Address, nonce: u64) -> (Value, Value) {
+    let raw = legacy(&account(), nonce, TxKind::Call(flooder), Default::default());
+    let hash = solo.call("eth_sendRawTransaction", json!([raw])).await;
+    let deadline = std::time::Instant::now() + DEADLINE;
+    loop {
+        let found = solo.call("eth_getTransactionByHash", json!([hash])).await;
+        if found["blockNumber"].is_string() {
+            return (hash, found["blockNumber"].clone());
+        }
+        assert!(std::time::Instant::now() < deadline, "not executed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_receipts_are_written_up_to_the_limit_and_refused_before_they_are_beyond_it() {
+    let solo = Solo::start().await;
+    let at = flooder(&solo).await;
+    let (hash, height) = flood(&solo, at, 1).await;
+    let receipt = solo.receipt(&hash).await;
+    let logs = receipt["logs"].as_array().unwrap();
+    assert!(logs.len() > 2_000, "{}", logs.len());
+    assert_eq!(
+        logs.last().unwrap()["logIndex"],
+        format!("{:#x}", logs.len() - 1)
+    );
+    let all = solo.call("eth_getBlockReceipts", json!([height])).await;
+    assert_eq!(all, json!([receipt]));
+    let proof = solo.call("hawser_getReceiptProof", json!([hash])).await;
+    assert_eq!(proof["ethereumReceipt"], receipt);
+
+    let solo = limited(RpcLimits {
+        response_bytes_max: 400_000,
+        ..RpcLimits::default()
+    })
+    .await;
+    let at = flooder(&solo).await;
+    let (hash, height) = flood(&solo, at, 1).await;
+    for (method, params) in [
+        ("eth_getTransactionReceipt", json!([hash])),
+        ("eth_getBlockReceipts", json!([height])),
+        ("hawser_getReceiptProof", json!([hash])),
+    ] {
+        let (code, message) = solo.fail(method, params).await;
+        assert_eq!(code, -32003, "{method}: {message}");
+        // How long it would have been is not known: it was not written.
+        assert!(
+            message.contains("response exceeds the limit of 400000 bytes"),
+            "{method}: {message}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_batch_begins_no_further_calls() {
+    let solo = limited(RpcLimits {
+        response_bytes_max: 4_000,
+        concurrency_max: 1,
+        ..RpcLimits::default()
+    })
+    .await;
+    let long = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber",
+        "params": ["latest", false] });
+    let raw = eip1559(&account(), 0, Address::ZERO, 0);
+    let send = json!({ "jsonrpc": "2.0", "id": 2, "method": "eth_sendRawTransaction",
+        "params": [raw] });
+    let batch = Value::Array([vec![long; 8], vec![send]].concat());
+    let (_, text) = solo.post("/", batch.to_string()).await;
+    let answers: Vec<Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!(answers.len(), 9);
+    assert!(answers[0]["result"].is_object());
+    assert_eq!(
+        (&answers[8]["id"], &answers[8]["error"]["code"]),
+        (&json!(2), &json!(-32003))
+    );
+    let message = answers[8]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("not carried out"), "{message}");
+    let sent = solo
+        .call(
+            "eth_getTransactionCount",
+            json!([account().address(), "pending"]),
+        )
+        .await;
+    assert_eq!(sent, "0x0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_a_block_that_no_answer_holds_come_in_parts() {
+    for limits in [
+        RpcLimits {
+            logs_results_max: 900,
+            ..RpcLimits::default()
+        },
+        RpcLimits {
+            response_bytes_max: 300_000,
+            ..RpcLimits::default()
+        },
+    ] {
+        let (bytes_max, logs_max) = (limits.response_bytes_max, limits.logs_results_max);
+        let solo = limited(limits).await;
+        let at = flooder(&solo).await;
+        let filter = solo.call("eth_newFilter", json!([{ "address": at }])).await;
+        let (_, first) = flood(&solo, at, 1).await;
+        let (_, second) = flood(&solo, at, 2).await;
+        let (mut found, mut parts) = (Vec::new(), 0);
+        loop {
+            let part = solo.call("eth_getFilterChanges", json!([filter])).await;
+            let part = part.as_array().unwrap().clone();
+            if part.is_empty() {
+                break;
+            }
+            assert!(part.len() <= logs_max);
+            assert!(Value::Array(part.clone()).to_string().len() <= bytes_max);
+            parts += 1;
+            found.extend(part);
+        }
+        assert!(parts >= 4, "{parts}");
+        for height in [&first, &second] {
+            let places: Vec<_> = found
+                .iter()
+                .filter(|log| log["blockNumber"] == *height)
+                .map(|log| log["logIndex"].as_str().unwrap())
+                .collect();
+            assert!(places.len() > 2_000, "{}", places.len());
+            let all: Vec<_> = (0..places.len()).map(|at| format!("{at:#x}")).collect();
+            assert_eq!(places, all);
+        }
+        // The same range again would be the same error.
+        let range = json!([{ "fromBlock": first, "toBlock": first }]);
+        let (code, message) = solo.fail("eth_getLogs", range).await;
+        assert_eq!(code, -32005, "{message}");
+        assert!(!message.contains("block range"), "{message}");
+        assert!(
+            message.contains("name addresses and topics, or follow a filter"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_that_reads_gets_more_events_than_its_queue_holds() {
+    let solo = limited(RpcLimits {
+        ws_queue_max: 4,
+        ws_queue_bytes_max: 4_096,
+        ..RpcLimits::default()
+    })
+    .await;
+    let at = flooder(&solo).await;
+    let mut socket = solo.socket().await;
+    socket
+        .call("eth_subscribe", json!(["logs", { "address": at }]))
+        .await;
+    let (hash, _) = flood(&solo, at, 1).await;
+    let receipt = solo.receipt(&hash).await;
+    for log in receipt["logs"].as_array().unwrap() {
+        let message = socket.next().await.expect("still open");
+        assert_eq!(message["params"]["result"], *log);
+    }
+}
