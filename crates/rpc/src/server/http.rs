@@ -406,10 +406,13 @@ pub(super) async fn message(
                                  bytes; send the batch in parts"
                             );
                             let error = ErrorObject::new(code::RESPONSE_TOO_LARGE, why);
-                            let reply = call
-                                .id
-                                .as_deref()
-                                .map(|id| keep(Some(id), plain(response(Some(id), &Err(error)))));
+                            let reply = call.id.as_deref().map(|id| {
+                                let refused = Answered {
+                                    text: response(Some(id), &Err(error)),
+                                    code: Some(code::RESPONSE_TOO_LARGE),
+                                };
+                                keep(Some(id), refused)
+                            });
                             (call.id, reply)
                         }
                         Ok(call) => {
@@ -430,8 +433,8 @@ pub(super) async fn message(
             let mut unknown = true;
             while let Some((id, reply)) = answers.next().await {
                 let Some(mut reply) = reply else { continue };
-                let text = &reply.text;
-                if all.len().saturating_add(text.len()) > max {
+                let is_refusal = reply.code == Some(code::RESPONSE_TOO_LARGE);
+                if !is_refusal && all.len().saturating_add(reply.text.len()) > max {
                     is_full.store(true, Ordering::Relaxed);
                     let why = format!("batch response exceeds the limit of {max} bytes");
                     let error = ErrorObject::new(code::RESPONSE_TOO_LARGE, why);

@@ -6,7 +6,7 @@ use hawser_node::store::ExecutedBlock;
 use super::{Executed, executed};
 
 /// What an event takes in an answer besides topics and data, at least.
-const FIXED_BYTES_MIN: usize = 360;
+const FIXED_BYTES_MIN: usize = 340;
 /// What an event takes in an answer besides topics and data, at most.
 const FIXED_BYTES_MAX: usize = 480;
 /// A topic in an answer, with its quotes.
