@@ -140,7 +140,7 @@ fn a_port_in_use_and_a_dying_node_are_explained() {
     let run = net.up(&["--nodes", "2", "--rpc-port", &rpc, "--p2p-port", &p2p]);
     assert_eq!(run.code, 1, "{}", run.text);
     for part in [
-        "of node1",
+        "node1 cannot listen",
         "--rpc-port",
         &format!("(pid {})", std::process::id()),
     ] {

@@ -28,8 +28,9 @@ pub fn read_vote_guard(disk: &dyn Disk) -> Result<Option<VoteGuard>, ChainError>
     let Some(last) = recovery.records.last() else {
         return Ok(Some(VoteGuard::unknown(GuardReason::NoVoteLog)));
     };
-    let guard = decode_exact(last, RECORD_BYTES_MAX);
-    guard.map_err(|error| ChainError::VoteGuard(error.to_string()))
+    let guard = decode_exact::<VoteGuard>(last, RECORD_BYTES_MAX);
+    let guard = guard.map_err(|error| ChainError::VoteGuard(error.to_string()))?;
+    Ok(Some(guard))
 }
 
 /// Writes it, durably.
