@@ -93,6 +93,10 @@ pub struct Marks {
     pub injected_us: u64,
     /// When it was being taken away.
     pub healed_us: u64,
+    /// Of a fault that takes the quorum away: the greatest height among the nodes once what was on its way had
+    /// arrived, and when the fault's end began.
+    #[serde(default)]
+    pub heights: Option<(u64, u64)>,
 }
 
 impl Fault {
@@ -224,11 +228,7 @@ impl Fault {
             Self::CutLeader => scene.cut(1, false).await?,
             Self::CutOut => scene.cut(1, true).await?,
             Self::CutIn => scene.cut_in().await?,
-            Self::Split => {
-                let half: Vec<_> = (0..scene.bed.validators() / 2).collect();
-                scene.bed.cut(&half, false)?;
-                scene.wait_and_heal().await;
-            }
+            Self::Split => scene.split().await?,
             Self::Flap => scene.flap().await?,
             Self::Delay | Self::Loss | Self::Disorder | Self::Bandwidth => {
                 scene.bed.rule_all(self.rule())?;

@@ -116,17 +116,13 @@ struct Book {
 #[derive(Debug, Clone)]
 pub struct History {
     start: Instant,
-    /// The wall clock at that moment, in milliseconds since 1970.
-    wall_ms: u64,
     book: Arc<Mutex<Book>>,
 }
 
 impl Default for History {
     fn default() -> Self {
-        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self {
             start: Instant::now(),
-            wall_ms: wall.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(0)),
             book: Arc::default(),
         }
     }
@@ -137,12 +133,6 @@ impl History {
     #[must_use]
     pub fn now_us(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    /// A moment of the run on the wall clock, in milliseconds since 1970: what blocks are stamped with.
-    #[must_use]
-    pub fn wall_ms(&self, at_us: u64) -> u64 {
-        self.wall_ms + at_us / 1_000
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Book) -> T) -> T {

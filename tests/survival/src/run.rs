@@ -16,7 +16,7 @@ use crate::chain;
 use crate::clients::{Clients, create_contract, funded};
 use crate::faults::{Fault, Marks};
 use crate::history::{History, gap, rate};
-use crate::judge::{Block, Judgement, judge};
+use crate::judge::{Judgement, judge};
 
 /// Longest that clients may be without an acknowledgement during a fault that the chain is to survive.
 pub const GAP_MAX: Duration = Duration::from_secs(8);
@@ -24,8 +24,6 @@ pub const GAP_MAX: Duration = Duration::from_secs(8);
 pub const RESUME_MAX: Duration = Duration::from_secs(10);
 /// From the end of a fault until every node is where the others are.
 pub const CATCH_UP_MAX: Duration = Duration::from_secs(60);
-/// Blocks may still be made for so long after the quorum was lost, in milliseconds: votes were on their way.
-const TRAILING_MS: u64 = 500;
 /// Load before and after a fault, over which its rate is taken.
 const WINDOW: Duration = Duration::from_secs(3);
 /// Between two looks at the clock; a much longer one means that the machine, or this process, stood still.
@@ -273,11 +271,6 @@ pub async fn network(settings: &Settings, say: &mut dyn FnMut(&Row)) -> Result<N
         ground.own.clone(),
     )
     .await?;
-    if let Some(copy) = evidence.copies.first() {
-        for row in &mut rows {
-            without_quorum(row, &history, &copy.blocks);
-        }
-    }
     Ok(NetworkReport {
         nodes: settings.nodes,
         suite: settings.suite.to_owned(),
@@ -384,27 +377,20 @@ fn expectations(row: &mut Row, fault: Fault, acks: &[(u64, u64)], marks: Marks) 
             .failures
             .push("nothing was acknowledged after the fault".to_owned()),
     }
+    // Acknowledgements prove nothing here: clients of a stopped node learn late, from another, what was decided before.
+    match marks.heights {
+        Some((settled, last)) if last > settled => row.failures.push(format!(
+            "{} blocks were made without a quorum",
+            last - settled
+        )),
+        None if !fault.survivable() && fault != Fault::KillAll => row
+            .failures
+            .push("no node told its height while there was no quorum".to_owned()),
+        _ => {}
+    }
     if row.refused > 0 {
         row.failures
             .push(format!("{} operations were refused", row.refused));
-    }
-}
-
-/// Blocks that were made while there was no quorum: there must be none. Their times are those of their proposals.
-/// Acknowledgements prove nothing here: clients of a stopped node learn late, from another, what was decided before.
-fn without_quorum(row: &mut Row, history: &History, blocks: &[Block]) {
-    if row.survivable || row.skipped.is_some() || row.stalled_s > 0.0 {
-        return;
-    }
-    let from = history.wall_ms(row.marks.injected_us) + TRAILING_MS;
-    let to = history.wall_ms(row.marks.healed_us);
-    let made = blocks
-        .iter()
-        .filter(|block| block.time_ms > from && block.time_ms < to);
-    let made = made.count();
-    if made > 0 {
-        row.failures
-            .push(format!("{made} blocks were made without a quorum"));
     }
 }
 
@@ -442,9 +428,12 @@ mod tests {
             ..Row::default()
         };
         let acks: Vec<_> = acks.iter().map(|ms| (ms * 1_000, 1)).collect();
+        // Nothing was decided meanwhile.
+        let heights = (!fault.survivable()).then_some((7, 7));
         let marks = Marks {
             injected_us: 1_000_000,
             healed_us: 20_000_000,
+            heights,
         };
         expectations(&mut row, fault, &acks, marks);
         row.failures
@@ -461,30 +450,27 @@ mod tests {
     fn progress_with_a_quorum_is_none_and_blocks_without_one_are_a_failure() {
         let acks: Vec<_> = (1_000..20_000).step_by(100).collect();
         assert!(judged(Fault::KillOne, &acks, Some(5)).is_empty());
-        let history = History::default();
-        let block = |ms: u64| Block {
-            number: 1,
-            hash: B256::ZERO,
-            state: B256::ZERO,
-            time_ms: history.wall_ms(0) + ms,
-            transactions: Vec::new(),
-        };
-        let found = |survivable, times: &[u64]| {
+        let found = |fault, heights| {
             let mut row = Row {
-                survivable,
-                marks: Marks {
-                    injected_us: 1_000_000,
-                    healed_us: 5_000_000,
-                },
+                resumed_ms: Some(5),
                 ..Row::default()
             };
-            let blocks: Vec<_> = times.iter().map(|ms| block(*ms)).collect();
-            without_quorum(&mut row, &history, &blocks);
+            let marks = Marks {
+                injected_us: 1_000_000,
+                healed_us: 5_000_000,
+                heights,
+            };
+            expectations(&mut row, fault, &acks, marks);
             row.failures
         };
-        assert_eq!(found(false, &[900, 1_400, 5_100]), Vec::<String>::new());
-        assert_eq!(found(false, &[900, 1_600]).len(), 1);
-        assert!(found(true, &[900, 1_600]).is_empty());
+        assert!(found(Fault::Split, Some((7, 7))).is_empty());
+        assert_eq!(
+            found(Fault::Split, Some((7, 9))),
+            ["2 blocks were made without a quorum"]
+        );
+        // What nobody saw is not taken for granted, but for nodes that are all dead.
+        assert_eq!(found(Fault::Split, None).len(), 1);
+        assert!(found(Fault::KillAll, None).is_empty());
     }
 
     #[test]

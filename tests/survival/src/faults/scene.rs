@@ -30,6 +30,41 @@ impl Scene<'_> {
         self.marks.healed_us = self.history.now_us();
     }
 
+    /// Holds a fault that stops the nodes `out`. Where the others are no quorum, notes how far they were meanwhile.
+    /// They are asked, since times of blocks prove nothing: a proposal made meanwhile may be decided, rightly, later.
+    async fn hold(&mut self, out: &[u16], quorum: bool) {
+        let up: Vec<_> = (0..self.bed.validators())
+            .filter(|node| !out.contains(node))
+            .collect();
+        if quorum || up.is_empty() {
+            sleep(self.hold).await;
+            return;
+        }
+        sleep(self.hold / 2).await;
+        let settled = self.highest(&up).await;
+        sleep(self.hold / 2).await;
+        let last = self.highest(&up).await;
+        self.marks.heights = settled.zip(last);
+    }
+
+    async fn highest(&self, nodes: &[u16]) -> Option<u64> {
+        let mut highest = None;
+        for node in nodes {
+            highest = highest.max(self.bed.height(*node).await);
+        }
+        highest
+    }
+
+    pub(super) async fn split(&mut self) -> Result<()> {
+        let half: Vec<_> = (0..self.bed.validators() / 2).collect();
+        self.begin();
+        self.bed.cut(&half, false)?;
+        self.hold(&[], false).await;
+        self.end();
+        self.bed.heal();
+        Ok(())
+    }
+
     pub(super) async fn wait_and_heal(&mut self) {
         sleep(self.hold).await;
         self.end();
@@ -38,6 +73,11 @@ impl Scene<'_> {
 
     pub(super) fn victim(&self) -> u16 {
         self.bed.validators() - 1
+    }
+
+    /// Whether the chain goes on without so many.
+    fn is_quorum_without(&self, count: u16) -> bool {
+        count <= (self.bed.validators() - 1) / 3
     }
 
     pub(super) async fn kill_turn(&mut self, ahead: u64) -> Result<()> {
@@ -61,7 +101,8 @@ impl Scene<'_> {
         for node in &victims {
             self.bed.kill(*node).await?;
         }
-        sleep(self.hold).await;
+        let quorum = self.is_quorum_without(count);
+        self.hold(&victims, quorum).await;
         self.end();
         for node in &victims {
             self.bed.launch(*node)?;
@@ -88,7 +129,8 @@ impl Scene<'_> {
         for node in nodes {
             self.bed.signal(*node, Signal::STOP)?;
         }
-        sleep(self.hold).await;
+        let quorum = self.is_quorum_without(u16::try_from(nodes.len())?);
+        self.hold(nodes, quorum).await;
         self.end();
         for node in nodes {
             self.bed.signal(*node, Signal::CONT)?;
