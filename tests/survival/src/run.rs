@@ -460,6 +460,7 @@ mod tests {
                 healed_us: 5_000_000,
                 heights,
             };
+            let acks: Vec<_> = acks.iter().map(|ms| (ms * 1_000, 1)).collect();
             expectations(&mut row, fault, &acks, marks);
             row.failures
         };
