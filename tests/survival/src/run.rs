@@ -385,7 +385,7 @@ fn expectations(row: &mut Row, fault: Fault, acks: &[(u64, u64)], marks: Marks) 
         )),
         None if !fault.survivable() && fault != Fault::KillAll => row
             .failures
-            .push("no node told its height while there was no quorum".to_owned()),
+            .push("not all nodes told their heights while there was no quorum".to_owned()),
         _ => {}
     }
     if row.refused > 0 {

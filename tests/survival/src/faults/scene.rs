@@ -30,36 +30,35 @@ impl Scene<'_> {
         self.marks.healed_us = self.history.now_us();
     }
 
-    /// Holds a fault that stops the nodes `out`. Where the others are no quorum, notes how far they were meanwhile.
-    /// They are asked, since times of blocks prove nothing: a proposal made meanwhile may be decided, rightly, later.
-    async fn hold(&mut self, out: &[u16], quorum: bool) {
-        let up: Vec<_> = (0..self.bed.validators())
-            .filter(|node| !out.contains(node))
-            .collect();
-        if quorum || up.is_empty() {
-            sleep(self.hold).await;
-            return;
-        }
+    /// Holds a fault. Where it leaves no quorum, `up` names the nodes that still answer, and they are asked how far they
+    /// are meanwhile: times of blocks prove nothing, since a proposal of the meantime may be decided, rightly, later.
+    async fn hold(&mut self, up: &[u16]) {
         sleep(self.hold / 2).await;
-        let settled = self.highest(&up).await;
+        let settled = self.highest(up).await;
         sleep(self.hold / 2).await;
-        let last = self.highest(&up).await;
+        let last = self.highest(up).await;
         self.marks.heights = settled.zip(last);
     }
 
+    /// The greatest height of nodes; none unless all tell theirs, as one that told it only later would look like growth.
     async fn highest(&self, nodes: &[u16]) -> Option<u64> {
         let mut highest = None;
         for node in nodes {
-            highest = highest.max(self.bed.height(*node).await);
+            let mut height = None;
+            for _ in 0..3 {
+                height = height.or(self.bed.height(*node).await);
+            }
+            highest = highest.max(Some(height?));
         }
         highest
     }
 
     pub(super) async fn split(&mut self) -> Result<()> {
-        let half: Vec<_> = (0..self.bed.validators() / 2).collect();
+        let all: Vec<_> = (0..self.bed.validators()).collect();
+        let (half, _) = all.split_at(all.len() / 2);
         self.begin();
-        self.bed.cut(&half, false)?;
-        self.hold(&[], false).await;
+        self.bed.cut(half, false)?;
+        self.hold(&all).await;
         self.end();
         self.bed.heal();
         Ok(())
@@ -75,9 +74,12 @@ impl Scene<'_> {
         self.bed.validators() - 1
     }
 
-    /// Whether the chain goes on without so many.
-    fn is_quorum_without(&self, count: u16) -> bool {
-        count <= (self.bed.validators() - 1) / 3
+    /// The validators but for some, if they are no quorum; else none.
+    fn minority_without(&self, out: &[u16]) -> Vec<u16> {
+        let spare = usize::from(self.bed.validators() - 1) / 3;
+        (0..self.bed.validators())
+            .filter(|node| out.len() > spare && !out.contains(node))
+            .collect()
     }
 
     pub(super) async fn kill_turn(&mut self, ahead: u64) -> Result<()> {
@@ -101,8 +103,7 @@ impl Scene<'_> {
         for node in &victims {
             self.bed.kill(*node).await?;
         }
-        let quorum = self.is_quorum_without(count);
-        self.hold(&victims, quorum).await;
+        self.hold(&self.minority_without(&victims)).await;
         self.end();
         for node in &victims {
             self.bed.launch(*node)?;
@@ -129,8 +130,7 @@ impl Scene<'_> {
         for node in nodes {
             self.bed.signal(*node, Signal::STOP)?;
         }
-        let quorum = self.is_quorum_without(u16::try_from(nodes.len())?);
-        self.hold(nodes, quorum).await;
+        self.hold(&self.minority_without(nodes)).await;
         self.end();
         for node in nodes {
             self.bed.signal(*node, Signal::CONT)?;
