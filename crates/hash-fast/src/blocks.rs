@@ -1,4 +1,4 @@
-//! A message cut into blocks, with what its hash puts behind it.
+//! Messages cut into blocks, with what their hash puts behind them, and laid side by side in lanes.
 
 /// What comes after the bytes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +40,6 @@ impl<'a, const SIZE: usize> Blocks<'a, SIZE> {
             padded: false,
         }
     }
-
-    /// Whether there is no other.
-    pub(crate) const fn is_done(&self) -> bool {
-        self.left == 0
-    }
 }
 
 impl<const SIZE: usize> Iterator for Blocks<'_, SIZE> {
@@ -85,4 +80,50 @@ impl<const SIZE: usize> Iterator for Blocks<'_, SIZE> {
         }
         Some(block)
     }
+}
+
+/// Messages of equally many blocks, one in each lane.
+pub(crate) struct Lanes<'a, const SIZE: usize, const LANES: usize>([Blocks<'a, SIZE>; LANES]);
+
+impl<'a, const SIZE: usize, const LANES: usize> Lanes<'a, SIZE, LANES> {
+    pub(crate) fn new(padding: Padding, messages: [&'a [u8]; LANES]) -> Self {
+        Self(messages.map(|message| Blocks::new(padding, message)))
+    }
+
+    /// The next block of each message: its first words, then its second ones, and so on; `None` after the last block.
+    #[inline]
+    pub(crate) fn next<W: Copy + Default, const BYTES: usize, const WORDS: usize>(
+        &mut self,
+        word: impl Fn([u8; BYTES]) -> W,
+    ) -> Option<[[W; LANES]; WORDS]> {
+        const { assert!(BYTES * WORDS == SIZE, "words fill a block") };
+        let mut words = [[W::default(); LANES]; WORDS];
+        for (lane, blocks) in self.0.iter_mut().enumerate() {
+            let block = blocks.next()?;
+            for (words, bytes) in words.iter_mut().zip(block.as_chunks().0) {
+                if let Some(place) = words.get_mut(lane) {
+                    *place = word(*bytes);
+                }
+            }
+        }
+        Some(words)
+    }
+}
+
+/// The digest in each lane, from the words that digests consist of.
+#[inline]
+pub(crate) fn digests<W: Copy, const LANES: usize, const BYTES: usize, const WORDS: usize>(
+    words: [[W; LANES]; WORDS],
+    bytes: impl Fn(W) -> [u8; BYTES],
+) -> [[u8; 32]; LANES] {
+    const { assert!(BYTES * WORDS == 32, "words fill a digest") };
+    let mut digests = [[0; 32]; LANES];
+    for (at, words) in words.iter().enumerate() {
+        for (digest, word) in digests.iter_mut().zip(words) {
+            if let Some(place) = digest.as_chunks_mut().0.get_mut(at) {
+                *place = bytes(*word);
+            }
+        }
+    }
+    digests
 }

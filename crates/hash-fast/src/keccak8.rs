@@ -6,7 +6,7 @@ use std::arch::x86_64::{
 };
 
 use crate::{
-    blocks::{Blocks, Padding},
+    blocks::{Lanes, Padding, digests},
     simd,
 };
 
@@ -142,38 +142,15 @@ fn round(rows: [[__m512i; 5]; 5], iota: __m512i) -> [[__m512i; 5]; 5] {
 #[target_feature(enable = "avx512f")]
 pub(crate) fn keccak256(messages: [&[u8]; LANES]) -> [[u8; 32]; LANES] {
     let mut rows = [[_mm512_setzero_si512(); 5]; 5];
-    let mut blocks = messages.map(|message| Blocks::<RATE>::new(Padding::Keccak, message));
-    loop {
-        let mut words = [[0; LANES]; WORDS];
-        let mut last = true;
-        for (lane, blocks) in blocks.iter_mut().enumerate() {
-            let Some(block) = blocks.next() else {
-                break;
-            };
-            last = blocks.is_done();
-            for (word, bytes) in words.iter_mut().zip(block.as_chunks::<8>().0) {
-                if let Some(place) = word.get_mut(lane) {
-                    *place = u64::from_le_bytes(*bytes);
-                }
-            }
-        }
+    let mut lanes = Lanes::<RATE, LANES>::new(Padding::Keccak, messages);
+    while let Some(words) = lanes.next::<_, _, WORDS>(u64::from_le_bytes) {
         for (place, word) in rows.as_flattened_mut().iter_mut().zip(&words) {
             *place = _mm512_xor_si512(*place, simd::load(word));
         }
         for iota in IOTA {
             rows = round(rows, _mm512_set1_epi64(iota.cast_signed()));
         }
-        if last {
-            break;
-        }
     }
-    let mut digests = [[0; 32]; LANES];
-    for (at, word) in rows[0].into_iter().take(4).enumerate() {
-        for (digest, number) in digests.iter_mut().zip(simd::store(word)) {
-            if let Some(place) = digest.as_chunks_mut::<8>().0.get_mut(at) {
-                *place = number.to_le_bytes();
-            }
-        }
-    }
-    digests
+    let [[a, b, c, d, _], ..] = rows;
+    digests([a, b, c, d].map(|word| simd::store(word)), u64::to_le_bytes)
 }

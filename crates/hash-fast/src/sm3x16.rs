@@ -6,7 +6,7 @@ use std::arch::x86_64::{
 };
 
 use crate::{
-    blocks::{Blocks, Padding},
+    blocks::{Lanes, Padding, digests},
     simd,
 };
 
@@ -146,33 +146,9 @@ fn compress(state: [__m512i; 8], words: [__m512i; 16]) -> [__m512i; 8] {
 #[target_feature(enable = "avx512f")]
 pub(crate) fn sm3(messages: [&[u8]; LANES]) -> [[u8; 32]; LANES] {
     let mut state = START.map(|word| _mm512_set1_epi32(word.cast_signed()));
-    let mut blocks = messages.map(|message| Blocks::<BLOCK>::new(Padding::Sm3, message));
-    loop {
-        let mut words = [[0; LANES]; 16];
-        let mut last = true;
-        for (lane, blocks) in blocks.iter_mut().enumerate() {
-            let Some(block) = blocks.next() else {
-                break;
-            };
-            last = blocks.is_done();
-            for (word, bytes) in words.iter_mut().zip(block.as_chunks::<4>().0) {
-                if let Some(place) = word.get_mut(lane) {
-                    *place = u32::from_be_bytes(*bytes);
-                }
-            }
-        }
+    let mut lanes = Lanes::<BLOCK, LANES>::new(Padding::Sm3, messages);
+    while let Some(words) = lanes.next(u32::from_be_bytes) {
         state = compress(state, words.map(|word| simd::load_32(&word)));
-        if last {
-            break;
-        }
     }
-    let mut digests = [[0; 32]; LANES];
-    for (at, word) in state.into_iter().enumerate() {
-        for (digest, number) in digests.iter_mut().zip(simd::store_32(word)) {
-            if let Some(place) = digest.as_chunks_mut::<4>().0.get_mut(at) {
-                *place = number.to_be_bytes();
-            }
-        }
-    }
-    digests
+    digests(state.map(|word| simd::store_32(word)), u32::to_be_bytes)
 }
