@@ -46,7 +46,7 @@ impl Inner {
 
     /// The changes that change something, with what they replace, in path order.
     fn changed(&self, head: Option<Height>, changes: &Changes) -> Result<Vec<Changed>, StateError> {
-        let mut changed = Vec::with_capacity(changes.entries.len());
+        let mut found = Vec::with_capacity(changes.entries.len());
         for (key, after) in &changes.entries {
             let len = value_len(after);
             if len > STATE_VALUE_BYTES_MAX {
@@ -56,20 +56,19 @@ impl Inner {
                 });
             }
             let before = head.map_or(Ok(None), |head| self.read(key, head))?;
-            if before == *after {
-                continue;
+            if before != *after {
+                found.push((key, before, after));
             }
-            changed.push(Changed {
-                path: B256::ZERO,
-                key: *key,
-                before,
-                after: after.clone(),
-            });
         }
-        let paths = StateKey::paths(self.suite, changed.iter().map(|changed| &changed.key));
-        for (changed, path) in changed.iter_mut().zip(paths) {
-            changed.path = path;
-        }
+        let paths = StateKey::paths(self.suite, found.iter().map(|(key, ..)| *key));
+        let changed = found.into_iter().zip(paths);
+        let changed = changed.map(|((key, before, after), path)| Changed {
+            path,
+            key: *key,
+            before,
+            after: after.clone(),
+        });
+        let mut changed: Vec<_> = changed.collect();
         changed.sort_unstable_by_key(|changed| changed.path);
         Ok(changed)
     }
