@@ -6,6 +6,7 @@
 
 mod keys;
 mod memory;
+mod message;
 mod page;
 mod plan;
 mod proof;

@@ -14,9 +14,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use hawser_crypto::Suite;
-use hawser_primitives::{B256, Bytes, Domain};
+use hawser_primitives::{B256, Bytes};
 
 use super::StateError;
+use super::message::{Leaf, value_hash};
 use super::plan::{Hash, Plan, Solved};
 
 /// Bytes of a page above which it is split, if it has two leaves or more.
@@ -32,16 +33,6 @@ const HEAD_BYTES: usize = 8;
 
 /// Hash words as they stand in a page.
 pub(super) type Word = [u8; 32];
-
-/// The hash of an inner node.
-pub(super) fn inner_hash(suite: Suite, left: &B256, right: &B256) -> B256 {
-    suite.hash_domain(Domain::StateNode, &[left.as_slice(), right.as_slice()])
-}
-
-/// The hash of a value.
-pub(super) fn value_hash(suite: Suite, value: &[u8]) -> B256 {
-    suite.hash_domain(Domain::StateValue, &[value])
-}
 
 /// The bit of a path that chooses the side below `level`; true is right.
 pub(super) fn bit(path: &B256, level: usize) -> bool {
@@ -65,20 +56,6 @@ fn common_bits(a: &Word, b: &Word) -> usize {
         }
     }
     bits
-}
-
-/// What a leaf commits to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Leaf {
-    pub(super) path: B256,
-    pub(super) value_hash: B256,
-}
-
-impl Leaf {
-    pub(super) fn hash(&self, suite: Suite) -> B256 {
-        let parts = [self.path.as_slice(), self.value_hash.as_slice()];
-        suite.hash_domain(Domain::StateLeaf, &parts)
-    }
 }
 
 /// A change to one path: its new value, or its removal.
@@ -504,8 +481,7 @@ impl Drafter<'_, '_> {
             Below::Nothing => Hash::Known(B256::ZERO),
             Below::Leaf(leaf) => {
                 let item = item(&self.old, self.updates, *leaf)?;
-                let value = self.plan.value(item.value);
-                self.plan.leaf(item.path, value)
+                self.plan.leaf(item.path, item.value)
             }
             Below::Inner(hash) => *hash,
         })

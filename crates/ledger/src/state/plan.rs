@@ -1,7 +1,9 @@
 //! Hashes that follow from one another: planned first, then computed level by level, those of a level together.
 
 use hawser_crypto::{HashBatch, Suite};
-use hawser_primitives::{B256, Domain};
+use hawser_primitives::B256;
+
+use super::message::Message;
 
 /// A hash that is known, or one that a plan will give.
 #[derive(Clone, Copy, Debug)]
@@ -10,19 +12,11 @@ pub(super) enum Hash {
     Planned(u32),
 }
 
-/// What is hashed.
-#[derive(Clone, Copy, Debug)]
-enum Step<'a> {
-    Value(&'a [u8]),
-    Leaf(&'a [u8; 32], Hash),
-    Inner(Hash, Hash),
-}
-
 /// Hashes to be computed.
 pub(super) struct Plan<'a> {
     suite: Suite,
     /// Each after those that it needs, with its level, which is above theirs.
-    steps: Vec<(Step<'a>, u32)>,
+    steps: Vec<(Message<'a, Hash>, u32)>,
 }
 
 /// The hashes of a plan.
@@ -36,18 +30,14 @@ impl<'a> Plan<'a> {
         }
     }
 
-    pub(super) fn value(&mut self, value: &'a [u8]) -> Hash {
-        self.add(Step::Value(value), 0)
-    }
-
-    pub(super) fn leaf(&mut self, path: &'a [u8; 32], value: Hash) -> Hash {
-        let level = self.above(value);
-        self.add(Step::Leaf(path, value), level)
+    pub(super) fn leaf(&mut self, path: &'a [u8; 32], value: &'a [u8]) -> Hash {
+        let value = self.add(Message::Value(value), 0);
+        self.add(Message::Leaf(path, value), 1)
     }
 
     pub(super) fn inner(&mut self, left: Hash, right: Hash) -> Hash {
         let level = self.above(left).max(self.above(right));
-        self.add(Step::Inner(left, right), level)
+        self.add(Message::Inner(left, right), level)
     }
 
     fn above(&self, hash: Hash) -> u32 {
@@ -58,7 +48,7 @@ impl<'a> Plan<'a> {
         step.map_or(0, |(_, level)| level.saturating_add(1))
     }
 
-    fn add(&mut self, step: Step<'a>, level: u32) -> Hash {
+    fn add(&mut self, step: Message<'a, Hash>, level: u32) -> Hash {
         let at = u32::try_from(self.steps.len()).unwrap_or(u32::MAX);
         self.steps.push((step, level));
         Hash::Planned(at)
@@ -72,17 +62,8 @@ impl<'a> Plan<'a> {
         let mut batch = HashBatch::new(self.suite);
         for level in order.chunk_by(|(_, (_, a)), (_, (_, b))| a == b) {
             for (_, (step, _)) in level {
-                match step {
-                    Step::Value(value) => batch.push(Domain::StateValue, &[value]),
-                    Step::Leaf(path, value) => {
-                        let value = solved.get(*value);
-                        batch.push(Domain::StateLeaf, &[path.as_slice(), value.as_slice()]);
-                    }
-                    Step::Inner(left, right) => {
-                        let (left, right) = (solved.get(*left), solved.get(*right));
-                        batch.push(Domain::StateNode, &[left.as_slice(), right.as_slice()]);
-                    }
-                }
+                let message = step.map(|hash| solved.get(hash));
+                message.with_parts(|domain, parts| batch.push(domain, parts));
             }
             for ((at, _), hash) in level.iter().zip(batch.finish()) {
                 if let Some(place) = solved.0.get_mut(*at as usize) {
@@ -105,7 +86,7 @@ impl Solved {
 
 #[cfg(test)]
 mod tests {
-    use super::super::page::{Leaf, inner_hash, value_hash};
+    use super::super::message::{Leaf, inner_hash, value_hash};
     use super::*;
 
     #[test]
@@ -122,7 +103,6 @@ mod tests {
                     value_hash: value_hash(suite, value),
                 };
                 known = inner_hash(suite, &known, &leaf.hash(suite));
-                let value = plan.value(value);
                 let leaf = plan.leaf(path, value);
                 planned = plan.inner(planned, leaf);
             }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::StateKey;
-use super::page::{Leaf, bit, inner_hash, value_hash};
+use super::message::{Leaf, inner_hash, value_hash};
+use super::page::bit;
 use super::store::STATE_VALUE_BYTES_MAX;
 
 /// Levels of the tree: bits of a path.

@@ -10,9 +10,8 @@ use hawser_crypto::Suite;
 use hawser_primitives::B256;
 
 use super::StateError;
-use super::page::{
-    Cut, Draft, Leaf, MERGE_BYTES, Page, Piece, Sheets, Update, Word, bit, inner_hash,
-};
+use super::message::{Leaf, inner_hash};
+use super::page::{Cut, Draft, MERGE_BYTES, Page, Piece, Sheets, Update, Word, bit};
 use super::plan::{Hash, Plan};
 use super::trunk::{BucketFacts, Inner, Kind, NodeRef, Position};
 

@@ -3,7 +3,8 @@ use hawser_primitives::{B256, Bytes};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-use super::page::{Leaf, Page, Update, inner_hash, value_hash};
+use super::message::{Leaf, inner_hash, value_hash};
+use super::page::{Page, Update};
 use super::proof::{ProofEnd, ProofError, StateProof};
 use super::tree::{self, Nodes};
 use super::trunk::{BucketFacts, Inner, Kind, NodeRef, Position, Trunk};

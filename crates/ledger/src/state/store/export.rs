@@ -21,7 +21,8 @@ use super::fill::{Nothing, append, begin};
 use super::index::{Parts, Stored};
 use super::{BLOBS, Inner, STATE_VALUE_BYTES_MAX, StateError, StateOptions, StateStore};
 use super::{log_error, store_error};
-use crate::state::page::{PAGE_DEPTH_MAX, Page, Update, inner_hash};
+use crate::state::message::inner_hash;
+use crate::state::page::{PAGE_DEPTH_MAX, Page, Update};
 use crate::state::tree::{self, TreeChange};
 use crate::state::trunk::{Kind, NodeRef, Position, prefix_of};
 

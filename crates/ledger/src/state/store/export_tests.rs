@@ -195,7 +195,7 @@ fn parts_that_are_smaller_than_they_need_to_be_are_refused() {
     let halves = [half(0, &leaves[..mid]), half(1 << 63, &leaves[mid..])];
     // The hashes would lead to the root; that there are two parts is what is wrong.
     assert_eq!(
-        crate::state::page::inner_hash(suite, &halves[0].hash, &halves[1].hash),
+        crate::state::message::inner_hash(suite, &halves[0].hash, &halves[1].hash),
         root
     );
     assert_eq!(parts_root(suite, &halves), None);

@@ -10,7 +10,8 @@ use super::base::Base;
 use super::index::{Parts, Stored};
 use super::{PREFIX, StateError, StateOptions, StateStore, log_error, store_error};
 use crate::state::StateKey;
-use crate::state::page::{Page, Update, inner_hash};
+use crate::state::message::inner_hash;
+use crate::state::page::{Page, Update};
 use crate::state::tree::{self, Child, NewBucket, Nodes, TreeChange};
 use crate::state::trunk::{BucketFacts, Inner, NodeRef, Position};
 

@@ -12,7 +12,8 @@ use hawser_primitives::B256;
 use hawser_storage::PagePlace;
 
 use super::StateError;
-use crate::state::page::{PAGE_DEPTH_MAX, inner_hash};
+use crate::state::message::inner_hash;
+use crate::state::page::PAGE_DEPTH_MAX;
 use crate::state::trunk::{Bucket, Inner, NodeRef, Position, Trunk};
 
 /// Bytes of a part of the index, about.
