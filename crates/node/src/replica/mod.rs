@@ -15,46 +15,48 @@
 
 mod agreement;
 mod attest;
+mod boot;
 mod candidates;
 mod compact;
+mod error;
 mod fork;
 mod guard;
+mod io;
 mod late;
 mod own;
 mod pace;
+mod receive;
 mod share;
 mod sizes;
 mod spread;
 mod sync;
+mod view;
 mod voices;
 mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use hawser_consensus::{Bft, BftConfig, BftError, Election as _, Record, Timeouts};
+use hawser_consensus::{Bft, BftConfig, Election as _};
 use hawser_crypto::{SecretKey, Suite};
-use hawser_ledger::{
-    Block, BlockId, Certificate, FalseAttestation, Genesis, Header, Roots, VerifiedTransaction,
-};
+use hawser_ledger::{Genesis, Header, Roots};
 use hawser_network::PeerId;
-use hawser_primitives::{
-    Address, B256, Bytes, ChainId, Height, Round, Time, decode_exact, encode, limits,
-};
-use thiserror::Error;
+use hawser_primitives::{Address, B256, Bytes, Height, Round, Time, encode};
 
 use crate::{
     Rules,
-    pool::{Candidate, Pool, PoolError, PoolLimits},
+    pool::{Candidate, Pool, PoolError},
 };
 use attest::Batches;
 pub use attest::{Audit, AuditSampling, Batched, Intake};
+pub use boot::{Boot, CastVotes};
 use candidates::Candidates;
 use compact::Drafts;
+pub use error::{DivergedRoots, ReplicaError};
 use fork::ForkWatch;
 pub use fork::TwoFinal;
 use guard::Guarded;
 pub use guard::{GuardReason, VoteGuard};
+pub use io::{Action, CheckedBlock, Event, Filing, LogEntry, Report, TimerId, To};
 use late::LateProposers;
 use own::OwnVotes;
 use pace::Pace;
@@ -63,6 +65,7 @@ pub use sizes::Sizes;
 use spread::{Answers, Latest, RecentHashes};
 pub use sync::CatchUp;
 use sync::Sync;
+pub use view::STALLED_MS;
 use voices::Voices;
 pub use voices::{SILENT_BLOCKS, SILENT_MS, Silence, Voice};
 pub(crate) use wire::blocks_message;
@@ -78,411 +81,6 @@ const STATUS_INTERVAL_MS: u64 = 2_000;
 const REGOSSIP_MS: u64 = 1_000;
 /// Longest time between two blocks of a chain under load, of which three are waited for, in milliseconds.
 const SLOW_BLOCK_MS: u64 = 2_000;
-/// How long transactions wait without a block before the chain counts as stalled, in milliseconds. Several rounds
-/// without a proposer are over by then.
-pub const STALLED_MS: u64 = 30_000;
-/// How long a proposal from a wrong clock is news, in milliseconds.
-const CLOCK_NEWS_MS: u64 = 60_000;
-
-/// A block whose body is complete and whose signatures are good.
-#[derive(Clone, Debug)]
-pub struct CheckedBlock {
-    /// The block.
-    pub block: Arc<Block>,
-    /// Its hash.
-    pub hash: B256,
-    /// Its transactions with their senders, in order.
-    pub transactions: Arc<Vec<Arc<VerifiedTransaction>>>,
-}
-
-/// What the vote log holds: records of agreement, and the bodies that they name.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-pub enum LogEntry {
-    /// A record of agreement.
-    Record(Record) = 1,
-    /// A proposed block: a vote for it must not outlive it.
-    Block(Block) = 2,
-}
-
-/// A timer of the replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TimerId {
-    /// A timer of agreement.
-    Agreement(hawser_consensus::Timer),
-    /// Look whether a height should start: heartbeat, or the least interval between blocks.
-    Wake,
-    /// Tell the peers how far we are; send old transactions again.
-    Status,
-    /// Ask (again) for the body of a block.
-    Fetch(B256),
-    /// Ask (another peer) for decided blocks.
-    Sync,
-    /// Send what clients' transactions were gathered.
-    Gather,
-    /// Look for batches that were not attested in time.
-    Batches,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// The node is up.
-    Started,
-    /// A link to a peer is up.
-    PeerUp(PeerId),
-    /// It is down.
-    PeerDown(PeerId),
-    /// A peer sent bytes.
-    Message {
-        /// Who.
-        from: PeerId,
-        /// An encoded [`PeerMessage`].
-        bytes: Bytes,
-    },
-    /// Clients of this node submitted transactions. The numbers come back in [`Action::Reply`].
-    Submitted(Vec<(u64, Candidate)>),
-    /// A peer's transactions have been verified.
-    Gossiped {
-        /// Those that may go into the pool.
-        candidates: Vec<Candidate>,
-        /// Who asked to pass them on to all peers but itself, if anyone did.
-        spread: Option<PeerId>,
-    },
-    /// A peer's batch has been worked on.
-    Batched(Batched),
-    /// Verification found an attested transaction to be false.
-    Audited(Box<FalseAttestation>),
-    /// Answer to [`Action::Check`].
-    Checked {
-        /// The block.
-        hash: B256,
-        /// Its transactions, or what is wrong with one.
-        result: Result<Arc<Vec<Arc<VerifiedTransaction>>>, String>,
-    },
-    /// A block has been executed.
-    Executed {
-        /// Its roots.
-        roots: Roots,
-        /// Nonces of the accounts that sent something in it.
-        nonces: Vec<(Address, u64)>,
-        /// Transactions of it that were skipped and may come again.
-        skipped: Vec<B256>,
-        /// The chain's rules as its state has them after this block.
-        rules: Arc<Rules>,
-    },
-    /// A timer fired.
-    Timer(TimerId),
-}
-
-/// Who gets a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
-    /// All connected peers.
-    All,
-    /// All connected peers but one.
-    Except(PeerId),
-    /// One.
-    Peer(PeerId),
-}
-
-/// When the file of a final block is synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filing {
-    /// At once, with all that was stored before.
-    Now,
-    /// Later: the vote log has the block and this validator's precommit for it durably, and all
-    /// blocks before it are in their files or logged alike. A restart that misses it there decides it
-    /// again from the logs, and no other block can take its place.
-    Logged,
-    /// Later: it was fetched from peers, who still have it, and more of them wait here.
-    Later,
-}
-
-/// Something to do.
-#[derive(Clone, Debug)]
-pub enum Action {
-    /// Append to the vote log.
-    Log(LogEntry),
-    /// Send to peers. `urgent` messages overtake others.
-    Send {
-        /// Who gets it.
-        to: To,
-        /// Whether it overtakes.
-        urgent: bool,
-        /// An encoded [`PeerMessage`].
-        bytes: Bytes,
-    },
-    /// Call back with [`Event::Timer`] at a time; replaces an earlier timer of the same name.
-    SetTimer(TimerId, Time),
-    /// Forget a timer.
-    ClearTimer(TimerId),
-    /// Decode and verify a peer's transactions, as [`Intake`] says.
-    Verify {
-        /// Who sent them; `None` for this node's own.
-        from: Option<PeerId>,
-        /// What they sent.
-        transactions: Vec<Relayed>,
-        /// What to do with them.
-        intake: Intake,
-    },
-    /// Verify attested transactions when there is nothing else to verify, and give
-    /// [`Event::Audited`] for those that are false.
-    Audit(Audit),
-    /// Keep evidence against validators for good.
-    Convict(FalseAttestation),
-    /// Verify the transactions of a block that are not known yet, then give [`Event::Checked`].
-    Check {
-        /// Hash of the block.
-        hash: B256,
-        /// The block.
-        block: Arc<Block>,
-        /// Its transactions as far as the pool has verified them.
-        known: Vec<Option<Arc<VerifiedTransaction>>>,
-    },
-    /// Store a final block, then execute it and give [`Event::Executed`]. The vote log of its height
-    /// is no longer needed once it is stored durably.
-    Commit {
-        /// The block.
-        block: CheckedBlock,
-        /// Proof that it is final.
-        certificate: Certificate,
-        /// When the block's own file is synced.
-        filing: Filing,
-    },
-    /// Send stored blocks to a peer as [`PeerMessage::Blocks`].
-    Serve {
-        /// Who asks.
-        to: PeerId,
-        /// First height.
-        from: Height,
-        /// How many.
-        count: u32,
-    },
-    /// Keep durably what is known of forgotten votes.
-    Guard(VoteGuard),
-    /// Answer a submission.
-    Reply(u64, Result<B256, PoolError>),
-    /// Something that people should know.
-    Report(Report),
-}
-
-impl Action {
-    /// Whether all that was logged before must be durable before this takes effect: it tells others
-    /// something that this node must not forget. What a node logs of others' votes can wait for the
-    /// next such action, for a node that forgets it hears it again.
-    #[must_use]
-    pub const fn binds(&self) -> bool {
-        matches!(self, Self::Send { urgent: true, .. })
-    }
-}
-
-/// Something that people should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// A peer sent what no correct peer sends.
-    BadMessage {
-        /// Who.
-        from: PeerId,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A peer is on another chain with our chain's id.
-    WrongGenesis {
-        /// Who.
-        from: PeerId,
-        /// Its genesis.
-        genesis: B256,
-    },
-    /// A proposed block was refused.
-    BlockRefused {
-        /// Height of the block.
-        height: Height,
-        /// Its hash.
-        hash: B256,
-        /// Why.
-        reason: String,
-    },
-    /// A validator signed two conflicting messages.
-    Misbehaviour {
-        /// Who.
-        validator: Address,
-        /// What, in words.
-        what: String,
-    },
-    /// Another node signs with this node's vote key; this node votes no more.
-    KeyElsewhere {
-        /// Who brought the message.
-        from: PeerId,
-        /// The validator that this node was.
-        validator: Address,
-        /// What was signed elsewhere, in words.
-        what: String,
-    },
-    /// A final block carries a vote of this node that it does not know of; it does not vote until that
-    /// is safe.
-    VotesForgotten {
-        /// The block.
-        height: Height,
-        /// Its hash.
-        block: B256,
-    },
-    /// It is known from which height on this node votes again.
-    VotesFrom {
-        /// The first such height.
-        from: Height,
-    },
-    /// A validator vouched for a transaction that does not verify. Its word counts no more.
-    FalseAttestation {
-        /// On which chain.
-        chain: ChainId,
-        /// Who.
-        validator: Address,
-        /// Hash of the transaction.
-        transaction: B256,
-    },
-    /// A round failed and another begins.
-    Round {
-        /// Height.
-        height: Height,
-        /// The new round.
-        round: Round,
-        /// Who proposes in it.
-        proposer: Address,
-    },
-    /// This node fell behind and catches up.
-    Syncing {
-        /// Where it is.
-        at: Height,
-        /// Where a peer is.
-        target: Height,
-        /// Blocks taken up per second lately.
-        blocks_per_second: u64,
-        /// Seconds until it is there if it goes on like this; `None` while that cannot be told.
-        seconds_left: Option<u64>,
-    },
-    /// No peer has the blocks that this node needs next.
-    HistoryMissing {
-        /// The first block that is needed.
-        next: Height,
-        /// The first block that any of the peers keeps.
-        first: Height,
-    },
-}
-
-/// Two results of executing one block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DivergedRoots {
-    /// What a quorum certified.
-    pub certified: Roots,
-    /// What this node computed.
-    pub computed: Roots,
-}
-
-/// What stops a replica for good.
-#[derive(Debug, Error)]
-pub enum ReplicaError {
-    /// Agreement broke one of its own invariants.
-    #[error(transparent)]
-    Agreement(#[from] BftError),
-    /// A quorum certified what this node computes differently.
-    #[error(
-        "block {height} is final but commits to {:?} after block {}, where this node computed \
-         {:?}: this node's state or program differs from the others'. Restore its data folder \
-         from a healthy node, and compare program versions",
-        roots.certified, roots.certified.height, roots.computed
-    )]
-    Diverged {
-        /// The final block.
-        height: Height,
-        /// What it commits to, and what this node has.
-        roots: Box<DivergedRoots>,
-    },
-    /// The chain has moved on to a protocol that this program does not know.
-    #[error(
-        "from block {height} on the chain runs protocol version {version}, this program implements \
-         version {program}: install a newer one and start the node again"
-    )]
-    Outdated {
-        /// The next block.
-        height: Height,
-        /// Its version.
-        version: u32,
-        /// The program's.
-        program: u32,
-    },
-    /// A quorum certified a block that follows another one than this node has as final.
-    #[error(
-        "block {height} is final and follows {parent}, but the final block {} of this node is {tip}: \
-         two conflicting blocks are final, so a third of the validators is faulty or their keys are \
-         stolen. Keep this data folder; compare the certificates of block {} with the other nodes': \
-         validators that signed both are the culprits",
-        height.back(1), height.back(1)
-    )]
-    Forked {
-        /// Height of the block.
-        height: Height,
-        /// What it follows.
-        parent: B256,
-        /// What this node has in that place.
-        tip: B256,
-    },
-    /// Two blocks of one height are final.
-    #[error("{0}")]
-    TwoFinal(Box<TwoFinal>),
-    /// A certified block has a transaction that does not verify.
-    #[error("block {height} is final but invalid ({reason}): a third of the validators is faulty")]
-    InvalidFinalBlock {
-        /// The block.
-        height: Height,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-/// What a replica starts from.
-pub struct Boot {
-    /// The chain.
-    pub genesis: Arc<Genesis>,
-    /// The chain's rules as its state has them after the last executed block.
-    pub rules: Arc<Rules>,
-    /// This validator's vote key; `None` follows without voting.
-    pub key: Option<Arc<SecretKey>>,
-    /// Waits of agreement.
-    pub timeouts: Timeouts,
-    /// Bounds of the pool.
-    pub pool: PoolLimits,
-    /// Header of the last stored block.
-    pub tip: Header,
-    /// Its certificate; `None` for the genesis block, or where it is not kept.
-    pub certificate: Option<Certificate>,
-    /// Height of the last stored block that has transactions.
-    pub last_busy: Height,
-    /// Roots after each of the last executed blocks, `root_lag` of them and more, up to the tip.
-    pub roots: Vec<Roots>,
-    /// What the vote log holds of the heights after the tip.
-    pub cast: BTreeMap<Height, CastVotes>,
-    /// Newest protocol version that this program runs.
-    pub program_version: u32,
-    /// How many attested transactions this node verifies all the same.
-    pub audit: AuditSampling,
-    /// Evidence kept against validators.
-    pub convicted: Vec<(Address, FalseAttestation)>,
-    /// Whether votes of before are unknown, so that this node must not vote yet.
-    pub guard: Option<VoteGuard>,
-}
-
-/// What this validator logged of one height before it stopped. It binds when the height is started
-/// again: votes that differ from these would be double votes.
-#[derive(Clone, Debug, Default)]
-pub struct CastVotes {
-    /// Records of agreement, in order.
-    pub records: Vec<Record>,
-    /// Blocks named by those records.
-    pub blocks: Vec<CheckedBlock>,
-}
-
 /// What a peer is known to have.
 #[derive(Clone, Copy, Debug, Default)]
 struct Peer {
@@ -700,124 +298,12 @@ impl Replica {
         Ok(std::mem::take(&mut self.actions))
     }
 
-    /// The last decided block.
-    #[must_use]
-    pub const fn tip(&self) -> BlockId {
-        BlockId {
-            height: self.tip.height,
-            hash: self.tip_hash,
-        }
-    }
-
-    /// The last executed height.
-    #[must_use]
-    pub const fn executed(&self) -> Height {
-        self.executed
-    }
-
-    /// What waits for a block.
-    #[must_use]
-    pub const fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    /// The last height that agreement decided here; later ones were fetched from peers.
-    #[must_use]
-    pub const fn last_agreed(&self) -> Height {
-        self.agreed
-    }
-
-    /// The agreement in progress, for people who ask what it waits for.
-    #[must_use]
-    pub const fn agreement(&self) -> &Bft {
-        &self.bft
-    }
-
-    /// The chain's rules as the last executed block left them.
-    #[must_use]
-    pub const fn rules(&self) -> &Arc<Rules> {
-        &self.rules
-    }
-
-    /// Newest protocol version that this program runs.
-    #[must_use]
-    pub const fn program_version(&self) -> u32 {
-        self.program_version
-    }
-
-    /// This validator's address; `None` for an observer.
-    #[must_use]
-    pub const fn address(&self) -> Option<Address> {
-        self.address
-    }
-
-    /// By how much the time of a proposal was ahead of this node's clock, in milliseconds, if that
-    /// made this node refuse one within the last minute.
-    #[must_use]
-    pub fn clock_behind_ms(&self) -> Option<u64> {
-        let (at, by) = self.ahead?;
-        (self.now.since_ms(at) <= CLOCK_NEWS_MS).then_some(by)
-    }
-
-    /// Validators that let their last turn to propose pass, so that others wait for them briefly.
-    pub fn late_proposers(&self) -> impl Iterator<Item = &Address> {
-        self.late.addresses()
-    }
-
-    /// How long the height in progress has been in progress, in milliseconds.
-    #[must_use]
-    pub fn deciding_for_ms(&self) -> u64 {
-        self.now.since_ms(self.height_started)
-    }
-
-    /// How long transactions have waited here while no block was decided, in milliseconds, if that is so long
-    /// that nobody should count on the chain.
-    #[must_use]
-    pub fn stalled_ms(&self) -> Option<u64> {
-        let (_, since) = self.waits?;
-        Some(self.now.since_ms(since)).filter(|ms| *ms > STALLED_MS)
-    }
-
     /// Notes since when transactions wait for the next block.
     fn note_wait(&mut self) {
         let next = self.tip.height.next();
         let same = self.waits.filter(|(height, _)| *height == next);
         let waits = self.pool.has_ready();
         self.waits = waits.then(|| same.unwrap_or((next, self.now)));
-    }
-
-    /// Heights that connected peers are known to have reached.
-    pub fn peer_heights(&self) -> impl Iterator<Item = (PeerId, Height)> {
-        let known = self.peers.iter().filter(|(_, peer)| !peer.foreign);
-        known.map(|(id, peer)| (*id, peer.height))
-    }
-
-    /// The first block that any peer which is ahead keeps, where none keeps the next one that this
-    /// node needs.
-    #[must_use]
-    pub fn history_missing(&self) -> Option<Height> {
-        let missing = self.sync.missing();
-        missing.filter(|first| *first > self.tip.height.next())
-    }
-
-    /// What to answer a peer that asked for blocks before `first`, the first one kept here.
-    #[must_use]
-    pub fn no_blocks(&self, to: PeerId, first: Height) -> PeerMessage {
-        let features = self.peers.get(&to).and_then(|peer| peer.features);
-        if features.is_some_and(|has| has & FEATURE_FROM != 0) {
-            PeerMessage::BlocksFrom { first }
-        } else {
-            // Programs of before take it for what it is: there is nothing to be had here.
-            PeerMessage::Blocks(Vec::new())
-        }
-    }
-
-    /// Whether decided blocks are being fetched from peers.
-    #[must_use]
-    pub fn is_syncing(&self) -> bool {
-        self.sync
-            .target()
-            .is_some_and(|target| target > self.tip.height.next())
     }
 
     fn on_started(&mut self) -> Result<(), ReplicaError> {
@@ -848,112 +334,6 @@ impl Replica {
         self.disseminate(&accepted);
         self.introduce(&accepted);
         self.fill_drafts(&accepted);
-    }
-
-    fn on_message(&mut self, from: PeerId, bytes: &[u8]) -> Result<(), ReplicaError> {
-        let message = match decode_exact::<PeerMessage>(bytes, limits::FRAME_BYTES_MAX) {
-            Ok(message) => message,
-            Err(error) => {
-                let reason = error.to_string();
-                self.report(Report::BadMessage { from, reason });
-                return Ok(());
-            }
-        };
-        if self.peers.get(&from).is_none_or(|peer| peer.foreign)
-            && !matches!(message, PeerMessage::Status { .. })
-        {
-            return Ok(());
-        }
-        match message {
-            PeerMessage::Status { genesis, height } => self.on_status(from, genesis, height),
-            PeerMessage::Agreement(message) => {
-                self.fork.speaks(Some(from));
-                self.on_agreement(from, message)?;
-                self.fork.speaks(None);
-            }
-            PeerMessage::Part {
-                height,
-                block,
-                index,
-                total,
-                bytes,
-            } => {
-                self.on_part(from, height, block, (index, total), bytes)?;
-            }
-            PeerMessage::BodyRequest { height, block } => self.on_body_request(from, height, block),
-            PeerMessage::Transactions(transactions) => self.actions.push(Action::Verify {
-                from: Some(from),
-                transactions,
-                intake: Intake::Verify { spread: false },
-            }),
-            PeerMessage::Spread(transactions) => self.actions.push(Action::Verify {
-                from: Some(from),
-                transactions,
-                intake: Intake::Verify { spread: true },
-            }),
-            PeerMessage::Batch(batch) => self.on_batch(from, batch),
-            PeerMessage::Attested {
-                digest,
-                attestation,
-            } => self.on_attested(from, digest, attestation),
-            PeerMessage::Evidence(evidence) => self.on_evidence(from, evidence),
-            PeerMessage::Hello { features, heard } => self.on_hello(from, features, heard),
-            PeerMessage::About(about) => self.on_about(from, about),
-            PeerMessage::Compact(compact) => self.on_compact(from, compact),
-            PeerMessage::IndexRequest {
-                height,
-                block,
-                indices,
-            } => self.on_index_request(from, (height, block), &indices),
-            PeerMessage::Indexed {
-                height,
-                block,
-                transactions,
-            } => self.on_indexed(from, (height, block), &transactions),
-            PeerMessage::BlocksRequest { from: first, count } => {
-                let count = count.min(SYNC_BLOCKS_MAX);
-                if first > Height::GENESIS && first <= self.tip.height && count > 0 {
-                    self.actions.push(Action::Serve {
-                        to: from,
-                        from: first,
-                        count,
-                    });
-                }
-            }
-            PeerMessage::Blocks(blocks) => {
-                self.look_for_fork(from, &blocks);
-                self.on_blocks(from, blocks);
-            }
-            PeerMessage::BlocksFrom { first } => self.on_blocks_from(from, first),
-            PeerMessage::LightRequest(_) => {
-                let reason = "asked what is answered beside the replica".to_owned();
-                self.report(Report::BadMessage { from, reason });
-            }
-            // Where no snapshots are served, or late: nobody's fault.
-            PeerMessage::SnapshotRequest(_) | PeerMessage::SnapshotAnswer(_) => {}
-            PeerMessage::LightAnswer(_) => {
-                let reason = "answered a question that a full node does not ask".to_owned();
-                self.report(Report::BadMessage { from, reason });
-            }
-        }
-        Ok(())
-    }
-
-    fn on_status(&mut self, from: PeerId, genesis: B256, height: Height) {
-        let foreign = genesis != self.genesis_hash;
-        let Some(peer) = self.peers.get_mut(&from) else {
-            return;
-        };
-        let news = foreign && !peer.foreign;
-        peer.foreign = foreign;
-        peer.status_at = Some(self.now);
-        if foreign {
-            if news {
-                self.report(Report::WrongGenesis { from, genesis });
-            }
-        } else {
-            self.heard_height(from, height);
-        }
     }
 
     /// Notes that a peer has decided a height, and catches up if that is ahead.

@@ -1,10 +1,12 @@
-use hawser_consensus::{Message, SignedVote, Vote};
+use hawser_consensus::{Message, Record, SignedVote, Timeouts, Vote};
 use hawser_crypto::Scheme;
 use hawser_ledger::{
-    ChainParameters, ChainSettings, GenesisValidator, PROTOCOL_VERSION, SETTINGS_DELAY,
-    SettingsSchedule, VoteKind,
+    Block, Certificate, ChainParameters, ChainSettings, FalseAttestation, GenesisValidator,
+    PROTOCOL_VERSION, SETTINGS_DELAY, SettingsSchedule, VerifiedTransaction, VoteKind,
 };
-use hawser_primitives::{ChainId, U256};
+use hawser_primitives::{ChainId, U256, decode_exact, limits};
+
+use crate::pool::PoolLimits;
 
 use super::*;
 
