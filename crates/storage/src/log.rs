@@ -37,6 +37,14 @@ pub struct LogRecovery {
     pub torn: Option<TornTail>,
 }
 
+impl LogRecovery {
+    /// Whether what the log held is lost: nothing is left of it but bytes that are no record.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        self.records.is_empty() && self.torn.is_some()
+    }
+}
+
 /// What [`SyncedLog::read_whole`] finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WholeLog {

@@ -47,7 +47,7 @@ impl VoteLog {
     /// entry. Changes nothing.
     pub fn is_lost(disk: &dyn Disk) -> Result<bool, ChainError> {
         let found = SyncedLog::read(disk, NAME, LogOptions::default()).map_err(unreadable)?;
-        Ok(found.is_none_or(|found| found.records.is_empty() && found.torn.is_some()))
+        Ok(found.is_none_or(|found| found.is_lost()))
     }
 
     /// Opens the log and reads what belongs to the heights after `tip`.

@@ -32,6 +32,30 @@ fn records_come_back_in_order_until_the_log_is_reset() {
 }
 
 #[test]
+fn a_log_is_lost_where_nothing_but_a_torn_end_is_left() {
+    let disk = MemDisk::new(0);
+    let read = || {
+        let found = SyncedLog::read(&disk, "votes", LogOptions::default());
+        found.unwrap().unwrap()
+    };
+    let tear = || {
+        let file = disk.open("votes").unwrap().unwrap();
+        file.append(&[0; 64]).unwrap();
+        file.sync().unwrap();
+    };
+    let (_, new) = open(&disk).unwrap();
+    assert!(!new.is_lost(), "it was begun and not written to yet");
+    tear();
+    assert!(read().is_lost());
+    let (mut log, _) = open(&disk).unwrap();
+    log.append(b"one").unwrap();
+    log.sync().unwrap();
+    tear();
+    let torn = read();
+    assert!(torn.torn.is_some() && !torn.is_lost(), "{torn:?}");
+}
+
+#[test]
 fn the_format_is_frozen() {
     let disk = MemDisk::new(0);
     let (mut log, _) = open(&disk).unwrap();

@@ -274,9 +274,7 @@ pub fn check(
                     its peers, and `hawser backup restore` fills it";
         checker.report.unclear.push(text.to_owned());
     }
-    let has = |name| disk.open(name).map_err(LogError::from);
-    checker.report.vote_log = has(VOTE_LOG)?.is_some();
-    checker.report.vote_guard = has(VOTE_GUARD)?.is_some();
+    checker.report.vote_guard = disk.open(VOTE_GUARD).map_err(LogError::from)?.is_some();
     checker.log(VOTE_LOG, Part::Votes)?;
     checker.log(CONVICTIONS_LOG, Part::Evidence)?;
     Ok(checker.report)
@@ -497,12 +495,16 @@ impl Checker<'_> {
     /// A log whose records must all be readable.
     fn log(&mut self, name: &str, part: Part) -> Result<(), StoreError> {
         let read = SyncedLog::read(self.disk.as_ref(), name, LogOptions::default());
+        if part == Part::Votes {
+            // Of a log of zeros nothing is left, though it is there; one that is damaged is there.
+            self.report.vote_log = match &read {
+                Ok(found) => found.as_ref().is_some_and(|found| !found.is_lost()),
+                Err(_) => true,
+            };
+        }
         let (offset, reason) = match read {
             Ok(None) => return Ok(()),
             Ok(Some(recovery)) => {
-                // Of a vote log of zeros nothing is left, though it is there.
-                let lost = recovery.records.is_empty() && recovery.torn.is_some();
-                self.report.vote_log &= part != Part::Votes || !lost;
                 self.report.torn.extend(recovery.torn);
                 let bad = |record: &&Vec<u8>| {
                     part == Part::Votes
