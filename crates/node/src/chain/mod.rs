@@ -173,11 +173,7 @@ impl Chain {
         (names, light): (PeerNames, LightPeers),
         progress: &mut dyn FnMut(Height, Height),
     ) -> Result<Self, ChainError> {
-        if snapshot::clear_unfinished(setup.disk.as_ref()).map_err(Box::new)? {
-            tracing::warn!(
-                "the folder was being made from a snapshot when the node stopped; it begins anew"
-            );
-        }
+        snapshot::clear_unfinished(setup.disk.as_ref()).map_err(Box::new)?;
         let store = Arc::new(ChainStore::open(
             Arc::clone(&setup.disk),
             Arc::clone(&setup.kv),

@@ -32,11 +32,11 @@ fn is_data(name: &str) -> bool {
     word == "state" || SEGMENTS.contains(&word)
 }
 
-/// Empties a folder that restoring did not complete. What it put into the key-value store is true and
-/// stays.
-pub fn clear_unfinished(disk: &dyn Disk) -> Result<bool, SnapshotError> {
+/// Empties a folder that restoring did not complete, and warns of it. What it put into the key-value store is
+/// true and stays.
+pub fn clear_unfinished(disk: &dyn Disk) -> Result<(), SnapshotError> {
     if !is_unfinished(disk)? {
-        return Ok(false);
+        return Ok(());
     }
     for (name, _) in disk.list().map_err(LogError::from)? {
         if is_data(&name) {
@@ -46,7 +46,11 @@ pub fn clear_unfinished(disk: &dyn Disk) -> Result<bool, SnapshotError> {
     disk.sync().map_err(LogError::from)?;
     disk.remove(MARK).map_err(LogError::from)?;
     disk.sync().map_err(LogError::from)?;
-    Ok(true)
+    tracing::warn!(
+        "filling this folder from a snapshot was interrupted: what it had is removed, and the node begins anew \
+         from its peers; after `hawser backup restore`, stop it, move the folder away and restore again"
+    );
+    Ok(())
 }
 
 /// Checks a snapshot on a shelf: its manifest against the genesis, and every chunk. `progress` is told

@@ -93,12 +93,7 @@ pub(super) async fn join(
     (health, metrics): (&Health, &ChainMetrics),
 ) -> Result<()> {
     let disk = &setup.disk;
-    if snapshot::clear_unfinished(disk.as_ref()).or_fail(Code::Failed)? {
-        tracing::warn!(
-            "filling this folder from a snapshot was interrupted: what it had is removed, and the node begins anew \
-             from its peers; after `hawser backup restore`, stop it, move the folder away and restore again"
-        );
-    }
+    snapshot::clear_unfinished(disk.as_ref()).or_fail(Code::Failed)?;
     if config.sync.mode == SyncMode::Blocks
         || !snapshot::is_empty(disk.as_ref()).or_fail(Code::Failed)?
     {
