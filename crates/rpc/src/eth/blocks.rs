@@ -65,10 +65,7 @@ pub(crate) async fn block_receipts(cx: &Context, mut params: Params) -> Answer {
             None => Ok(None),
         })
         .await?;
-    match found {
-        Some(found) => found.answer(cx).await,
-        None => json(&Value::Null),
-    }
+    Found::answer_of(found, cx).await
 }
 
 /// `eth_getBlockTransactionCountByNumber` and `…ByHash`

@@ -276,19 +276,14 @@ fn drain(
 pub(crate) async fn filter_logs(cx: &Context, mut params: Params) -> Answer {
     let id: String = params.required("filter id")?;
     params.end()?;
-    let limits = cx.limits().clone();
-    let idle = Duration::from_millis(limits.filter_idle_ms_max);
+    let idle = Duration::from_millis(cx.limits().filter_idle_ms_max);
     let filter = cx.entry().filters.with(&id, idle, |kind| match kind {
         Kind::Logs { filter, .. } => Ok(Arc::clone(filter)),
         Kind::Blocks { .. } | Kind::Pending { .. } => {
             Err(ErrorObject::server("this filter is not a log filter"))
         }
     })?;
-    cx.heavy_within(None, move |store, stop| {
-        let logs = logs::query(store, &filter, &limits, stop)?;
-        json_within(&logs, limits.response_bytes_max, stop)
-    })
-    .await
+    logs::answer(cx, filter).await
 }
 
 #[cfg(test)]

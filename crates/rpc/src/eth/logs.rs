@@ -1,5 +1,7 @@
 //! Log filters and the search by them.
 
+use std::sync::Arc;
+
 use alloy_eips::BlockNumberOrTag;
 use alloy_primitives::{Bloom, keccak256};
 use alloy_rpc_types_eth::Log as RpcLog;
@@ -299,7 +301,7 @@ pub(crate) fn search(
 }
 
 /// Searches what a filter names.
-pub(crate) fn query(
+fn query(
     store: &ChainStore,
     filter: &LogFilter,
     limits: &RpcLimits,
@@ -373,6 +375,11 @@ pub(crate) fn query(
 pub(crate) async fn get_logs(cx: &Context, mut params: Params) -> Answer {
     let filter = LogFilter::read(&mut params, cx.limits(), true)?;
     params.end()?;
+    answer(cx, Arc::new(filter)).await
+}
+
+/// The logs that a filter names, written among the heavy work.
+pub(crate) async fn answer(cx: &Context, filter: Arc<LogFilter>) -> Answer {
     let limits = cx.limits().clone();
     cx.heavy_within(None, move |store, stop| {
         let logs = query(store, &filter, &limits, stop)?;

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use hawser_execution::Stop;
 use hawser_node::store::{ChainStore, ExecutedBlock};
 use hawser_primitives::B256;
-use serde_json::Value;
 
 use super::{block_of, find};
 use crate::{
     methods::{Answer, Context},
     view::{self, Executed, ReceiptView},
-    wire::{ErrorObject, Json, json, json_within},
+    wire::{ErrorObject, Json, json, json_within, or_null},
 };
 
 /// Answers that are at least this long are written among the heavy work.
@@ -50,6 +49,11 @@ pub(crate) fn write_one(
 /// All receipts of a block.
 pub(crate) fn write_all(block: &ExecutedBlock, bytes_max: usize, stop: &Stop) -> Answer {
     bytes_min(view::executed(block), bytes_max)?;
+    all(block, bytes_max, stop)
+}
+
+/// As [`write_all`], of receipts that were measured.
+fn all(block: &ExecutedBlock, bytes_max: usize, stop: &Stop) -> Answer {
     let all: Vec<ReceiptView<'_>> = view::executed(block)
         .map(|one| view::receipt(&one))
         .collect();
@@ -87,7 +91,7 @@ impl Found {
         if bytes_min(view::executed(&block), bytes_max)? >= LONG_BYTES {
             return Ok(Self::Long(block, None));
         }
-        write_all(&block, bytes_max, &Stop::default()).map(Self::Written)
+        all(&block, bytes_max, &Stop::default()).map(Self::Written)
     }
 
     /// The answer.
@@ -99,11 +103,20 @@ impl Found {
         let bytes_max = cx.limits().response_bytes_max;
         cx.heavy_within(None, move |_, stop| match hash {
             Some(hash) => {
-                let written = write_one(&block, &hash, bytes_max, stop)?;
-                written.map_or_else(|| json(&Value::Null), Ok)
+                let one = find(&block, &hash);
+                let written = one.map(|one| json_within(&view::receipt(&one), bytes_max, stop));
+                or_null(written.transpose()?)
             }
-            None => write_all(&block, bytes_max, stop),
+            None => all(&block, bytes_max, stop),
         })
         .await
+    }
+
+    /// The answer; null where nothing was found.
+    pub(crate) async fn answer_of(found: Option<Self>, cx: &Context) -> Answer {
+        match found {
+            Some(found) => found.answer(cx).await,
+            None => or_null(None),
+        }
     }
 }

@@ -151,10 +151,7 @@ pub(crate) async fn receipt(cx: &Context, mut params: Params) -> Answer {
     {
         tokio::time::sleep(rest).await;
     }
-    match found {
-        Some(found) => found.answer(cx).await,
-        None => json(&Value::Null),
-    }
+    Found::answer_of(found, cx).await
 }
 
 /// Puts a raw transaction into the pool; its hash.

@@ -14,7 +14,7 @@ use crate::{
     eth::{self, RawTransaction, receipts},
     methods::Answer,
     view,
-    wire::{ErrorObject, Params, json},
+    wire::{ErrorObject, Params, json, or_null},
 };
 
 /// The parameter that names a block, by number or by hash.
@@ -104,8 +104,12 @@ pub(super) async fn receipt(cx: &LightContext, mut params: Params) -> Answer {
         return json(&Value::Null);
     };
     let bytes_max = cx.shared.limits.response_bytes_max;
-    let written = receipts::write_one(&block, &hash, bytes_max, &Stop::default())?;
-    written.map_or_else(|| json(&Value::Null), Ok)
+    or_null(receipts::write_one(
+        &block,
+        &hash,
+        bytes_max,
+        &Stop::default(),
+    )?)
 }
 
 /// `eth_sendRawTransaction` and `hawser_sendRawTransaction`: passed on to a peer.

@@ -15,6 +15,11 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<Json, ErrorObject
     to_raw_value(value).map_err(|error| ErrorObject::internal(format!("result: {error}")))
 }
 
+/// What was found, or null.
+pub(crate) fn or_null(found: Option<Json>) -> Result<Json, ErrorObject> {
+    found.map_or_else(|| json(&serde_json::Value::Null), Ok)
+}
+
 /// Writes a result that may be long: ends when it exceeds `bytes_max`, or when nobody waits for it
 /// any more, so that at most the limit is held of it.
 pub(crate) fn json_within<T: Serialize + ?Sized>(

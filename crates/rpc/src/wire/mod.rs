@@ -8,5 +8,7 @@ mod params;
 pub(crate) use depth::depth_within;
 pub use error::ErrorObject;
 pub(crate) use error::code;
-pub(crate) use message::{Call, Incoming, Json, json, json_within, notification, parse, response};
+pub(crate) use message::{
+    Call, Incoming, Json, json, json_within, notification, or_null, parse, response,
+};
 pub(crate) use params::Params;
