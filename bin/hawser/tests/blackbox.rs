@@ -13,38 +13,28 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::{Net, free_ports, json, until};
+use common::{Net, Ports, json, until};
 use serde_json::Value;
 
 const TO: &str = "0x5ec2e7c0ffee5ec2e7c0ffee5ec2e7c0ffee5ec2";
 
 struct Four {
     net: Net,
-    rpc: u16,
+    url: String,
 }
 
 impl Four {
     fn up() -> Self {
-        let (net, rpc) = (Net::new(), free_ports(12));
-        let ports = [rpc, rpc + 4, rpc + 8].map(|port| port.to_string());
-        let run = net.up(&[
-            "--nodes",
-            "4",
-            "--rpc-port",
-            &ports[0],
-            "--p2p-port",
-            &ports[1],
-            "--metrics-port",
-            &ports[2],
-        ]);
+        let (net, ports) = (Net::new(), Ports::free(4));
+        let run = net.run_at(ports, &["up", "--nodes", "4"]);
         assert_eq!(run.code, 0, "{}", run.text);
-        Self { net, rpc }
+        let url = ports.url();
+        Self { net, url }
     }
 
     fn pay(&self) {
-        let url = format!("http://127.0.0.1:{}", self.rpc);
         self.net.0.ok(&[
-            "tx", "send", "--from", "test", "--to", TO, "--value", "1", "--rpc", &url,
+            "tx", "send", "--from", "test", "--to", TO, "--value", "1", "--rpc", &self.url,
         ]);
     }
 
@@ -158,11 +148,11 @@ fn a_recording_outlives_kill_9_and_names_the_validator_that_was_missing() {
 fn every_node_knows_what_program_the_others_run() {
     let four = Four::up();
     four.pay();
-    let url = format!("http://127.0.0.1:{}", four.rpc);
+    let url = &four.url;
     let status = |to: &str| {
         four.net
             .0
-            .run(&["upgrade", "status", "--rpc", &url, "--to", to])
+            .run(&["upgrade", "status", "--rpc", url, "--to", to])
     };
     until("all have told", || status("1").code == 0);
     let ready = status("1").stdout;
@@ -175,7 +165,7 @@ fn every_node_knows_what_program_the_others_run() {
         later.text
     );
     let run = four.net.0.run(&[
-        "upgrade", "status", "--rpc", &url, "--to", "999", "--lang", "zh",
+        "upgrade", "status", "--rpc", url, "--to", "999", "--lang", "zh",
     ]);
     assert!(run.text.contains("链将停止出块"), "{}", run.text);
 }

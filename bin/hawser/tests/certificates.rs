@@ -12,7 +12,7 @@ mod common;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use common::{Hawser, Net, free_ports, json};
+use common::{Hawser, Net, Ports, json};
 
 #[test]
 fn an_organisation_runs_its_authority_from_the_root_to_a_revoked_node() {
@@ -239,20 +239,9 @@ fn an_organisation_runs_its_authority_from_the_root_to_a_revoked_node() {
 fn a_local_sm_network_links_by_rfc_8998_and_drops_a_revoked_node() {
     let net = Net::new();
     let hawser = &net.0;
-    let ports = [free_ports(2), free_ports(2), free_ports(2)].map(|port| port.to_string());
-    hawser.ok(&[
-        "up",
-        "--suite",
-        "sm",
-        "--nodes",
-        "2",
-        "--rpc-port",
-        &ports[0],
-        "--p2p-port",
-        &ports[1],
-        "--metrics-port",
-        &ports[2],
-    ]);
+    let ports = Ports::free(2);
+    let run = hawser.run_at(ports, &["up", "--suite", "sm", "--nodes", "2"]);
+    assert_eq!(run.code, 0, "{}", run.text);
     let status = |until: &dyn Fn(&serde_json::Value) -> bool| {
         let started = Instant::now();
         loop {
@@ -270,7 +259,7 @@ fn a_local_sm_network_links_by_rfc_8998_and_drops_a_revoked_node() {
     let table = hawser.ok(&["status"]);
     assert!(table.contains("TLS_SM4_GCM_SM3"), "{table}");
     // The check explains both success and failure.
-    let at = format!("127.0.0.1:{}", ports[1]);
+    let at = format!("127.0.0.1:{}", ports.p2p);
     let trust = ".hawser/node1/certs/trust";
     let check =
         |more: &[&str]| hawser.run(&[&["cert", "check", &at, "--trust", trust], more].concat());

@@ -12,7 +12,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::{Hawser, free_ports, json};
+use common::{Hawser, json};
 
 #[test]
 fn exit_codes_tell_failures_apart() {
@@ -215,20 +215,7 @@ fn a_wrong_passphrase_beside_the_keystore_is_named() {
 #[test]
 fn a_node_goes_on_where_nobody_reads_its_log() {
     let hawser = Hawser::new();
-    let ports: Vec<_> = (0..3).map(|_| free_ports(1).to_string()).collect();
-    hawser.ok(&[
-        "init",
-        "--dir",
-        "net",
-        "--nodes",
-        "1",
-        "--rpc-port",
-        &ports[0],
-        "--p2p-port",
-        &ports[1],
-        "--metrics-port",
-        &ports[2],
-    ]);
+    let ports = hawser.init("net", 1, &[]);
     let mut node = std::process::Command::new(env!("CARGO_BIN_EXE_hawser"))
         .args(["start", "--config", "net/node0/node.toml"])
         .current_dir(hawser.path("."))
@@ -239,7 +226,7 @@ fn a_node_goes_on_where_nobody_reads_its_log() {
         .spawn()
         .unwrap();
     drop(node.stderr.take());
-    let url = format!("http://127.0.0.1:{}", ports[0]);
+    let url = ports.url();
     common::until("it answers", || {
         assert_eq!(node.try_wait().unwrap(), None, "it runs");
         hawser.run(&["chain", "info", "--rpc", &url]).code == 0
@@ -317,20 +304,7 @@ fn config_check_finds_what_keeps_a_node_from_starting() {
 #[test]
 fn a_node_that_cannot_start_says_why() {
     let hawser = Hawser::new();
-    let ports: Vec<_> = (0..3).map(|_| free_ports(1).to_string()).collect();
-    hawser.ok(&[
-        "init",
-        "--dir",
-        "net",
-        "--nodes",
-        "1",
-        "--rpc-port",
-        &ports[0],
-        "--p2p-port",
-        &ports[1],
-        "--metrics-port",
-        &ports[2],
-    ]);
+    hawser.init("net", 1, &[]);
     let start = |name: &str, value: &str| {
         let run = hawser.run_with(
             &["start", "--config", "net/node0/node.toml"],

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Hawser, Node, Run, ask, free_ports, json, until};
+use common::{Hawser, Node, Ports, Run, ask, free_ports, json, until};
 use serde_json::{Value, json as value};
 
 /// Bytes that pass a gate that stalls.
@@ -191,15 +191,7 @@ impl Net {
     /// Two validators that make a block every 100 ms; the first one moves old files.
     fn make(gate: Gate) -> Self {
         let hawser = Hawser::new();
-        let (rpc, p2p, metrics) = (free_ports(2), free_ports(2), free_ports(2));
-        let ports = [rpc, p2p, metrics].map(|port| port.to_string());
-        let names = ["--rpc-port", "--p2p-port", "--metrics-port"];
-        let given: Vec<&str> = names
-            .into_iter()
-            .zip(&ports)
-            .flat_map(|(a, b)| [a, b])
-            .collect();
-        hawser.ok(&[&["init", "--dir", ".hawser", "--nodes", "2"], &given[..]].concat());
+        let Ports { rpc, metrics, .. } = hawser.init(".hawser", 2, &[]);
         for place in ["", "node0/", "node1/"] {
             let path = hawser.path(format!(".hawser/{place}genesis.json"));
             let mut genesis = json(&fs::read_to_string(&path).unwrap());

@@ -14,7 +14,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{Hawser, Run, free_ports, json, until};
+use common::{Hawser, Run, json, until};
 
 /// A network of one node with TLS towards clients; stopped whatever happens.
 struct Net {
@@ -81,24 +81,7 @@ impl Net {
     fn up(suite: &str, algorithm: &str, init: &[&str], more: &[(&str, &str)]) -> Self {
         let hawser = common::Net::new();
         fs::write(hawser.path("p"), "a passphrase\n").unwrap();
-        let (rpc, p2p, metrics) = (free_ports(1), free_ports(1), free_ports(1));
-        let ports = [rpc, p2p, metrics].map(|port| port.to_string());
-        let made = [
-            "init",
-            "--dir",
-            ".hawser",
-            "--nodes",
-            "1",
-            "--suite",
-            suite,
-            "--rpc-port",
-            &ports[0],
-            "--p2p-port",
-            &ports[1],
-            "--metrics-port",
-            &ports[2],
-        ];
-        hawser.ok(&[&made[..], init].concat());
+        let ports = hawser.init(".hawser", 1, &[&["--suite", suite][..], init].concat());
         authority(&hawser, "ca", "Harbour", algorithm);
         let server = [
             "--profile",
@@ -155,7 +138,10 @@ impl Net {
         }
         assert!(text.contains("[rpc]\n"), "{text}");
         fs::write(&config, text.replacen("[rpc]\n", &rpc_keys, 1)).unwrap();
-        Self { hawser, port: rpc }
+        Self {
+            hawser,
+            port: ports.rpc,
+        }
     }
 
     fn start(&self) {

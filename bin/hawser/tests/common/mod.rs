@@ -79,6 +79,53 @@ impl Hawser {
     }
 }
 
+/// Ports of a network of this machine: of each kind as many in a row as there are nodes.
+#[derive(Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) rpc: u16,
+    pub(crate) p2p: u16,
+    pub(crate) metrics: u16,
+}
+
+impl Ports {
+    /// Free ones for so many nodes.
+    pub(crate) fn free(nodes: u16) -> Self {
+        let rpc = free_ports(3 * nodes);
+        let (p2p, metrics) = (rpc + nodes, rpc + 2 * nodes);
+        Self { rpc, p2p, metrics }
+    }
+
+    /// Where the first node serves clients.
+    pub(crate) fn url(self) -> String {
+        format!("http://127.0.0.1:{}", self.rpc)
+    }
+}
+
+impl Hawser {
+    /// Runs `init` or `up` with these ports.
+    pub(crate) fn run_at(&self, ports: Ports, arguments: &[&str]) -> Run {
+        let [rpc, p2p, metrics] = [ports.rpc, ports.p2p, ports.metrics].map(|one| one.to_string());
+        let ports = [
+            "--rpc-port",
+            &rpc,
+            "--p2p-port",
+            &p2p,
+            "--metrics-port",
+            &metrics,
+        ];
+        self.run(&[arguments, &ports[..]].concat())
+    }
+
+    /// Makes the folder of a network with ports of its own.
+    pub(crate) fn init(&self, dir: &str, nodes: u16, more: &[&str]) -> Ports {
+        let (ports, nodes) = (Ports::free(nodes), nodes.to_string());
+        let init = ["init", "--dir", dir, "--nodes", &nodes];
+        let run = self.run_at(ports, &[&init[..], more].concat());
+        assert_eq!(run.code, 0, "{}", run.text);
+        ports
+    }
+}
+
 /// A network that is stopped whatever happens.
 pub(crate) struct Net(pub(crate) Hawser);
 
