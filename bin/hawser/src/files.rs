@@ -7,16 +7,22 @@ use std::path::Path;
 
 use crate::exit::{Code, Failure, OrFail, Result, fail};
 
+/// Opens a file to read it; what is no file is refused.
+pub(crate) fn open(path: &Path) -> Result<fs::File> {
+    hawser_primitives::open_file(path).map_err(|error| {
+        let code = match error.kind() {
+            ErrorKind::NotFound => Code::NotFound,
+            ErrorKind::InvalidInput => Code::Config,
+            _ => Code::Failed,
+        };
+        Failure::new(code, format!("cannot read {}: {error}", path.display()))
+    })
+}
+
 /// Reads a text of at most `max` bytes.
 pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
     let context = || format!("cannot read {}", path.display());
-    let file = fs::File::open(path).map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => Code::NotFound,
-            _ => Code::Failed,
-        };
-        Failure::new(code, format!("{}: {error}", context()))
-    })?;
+    let file = open(path)?;
     let mut text = String::new();
     file.take(max.saturating_add(1))
         .read_to_string(&mut text)
@@ -33,13 +39,7 @@ pub(crate) fn read_text(path: &Path, max: u64) -> Result<String> {
 /// Reads a file of at most `max` bytes.
 pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>> {
     let context = || format!("cannot read {}", path.display());
-    let file = fs::File::open(path).map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => Code::NotFound,
-            _ => Code::Failed,
-        };
-        Failure::new(code, format!("{}: {error}", context()))
-    })?;
+    let file = open(path)?;
     let mut bytes = Vec::new();
     file.take(max.saturating_add(1))
         .read_to_end(&mut bytes)
@@ -116,7 +116,7 @@ pub(crate) fn last_lines(path: &Path, from: u64, count: usize) -> String {
     use std::io::{Seek, SeekFrom};
     const TAIL: u64 = 64 * 1024;
     let read = || -> std::io::Result<String> {
-        let mut file = fs::File::open(path)?;
+        let mut file = hawser_primitives::open_file(path)?;
         let len = file.metadata()?.len();
         file.seek(SeekFrom::Start(len.saturating_sub(TAIL).max(from)))?;
         let mut bytes = Vec::new();

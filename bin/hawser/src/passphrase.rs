@@ -90,7 +90,7 @@ pub(crate) fn from_file(path: &Path) -> Result<Passphrase> {
 fn read_start(path: &Path) -> Result<String> {
     use std::io::Read;
     let mut text = String::new();
-    std::fs::File::open(path)
+    hawser_primitives::open_file(path)
         .and_then(|file| file.take(BYTES_MAX as u64 + 2).read_to_string(&mut text))
         .context(
             Code::Config,

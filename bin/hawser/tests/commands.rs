@@ -302,6 +302,56 @@ fn config_check_finds_what_keeps_a_node_from_starting() {
 }
 
 #[test]
+fn a_pipe_in_place_of_a_file_is_refused_and_not_waited_for() {
+    let hawser = Hawser::new();
+    hawser.init("net", 1, &[]);
+    let pipe = hawser.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    // Whoever waits for a writer all the same gets one in the end.
+    let (_done, ended) = std::sync::mpsc::channel::<()>();
+    let writer = pipe.clone();
+    std::thread::spawn(move || {
+        while ended.recv_timeout(std::time::Duration::from_secs(20))
+            == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+        {
+            drop(fs::OpenOptions::new().write(true).open(&writer));
+        }
+    });
+    let refused = |arguments: &[&str], variables: &[(&str, &str)], code: i32| {
+        let run = hawser.run_with(arguments, variables);
+        assert!(
+            run.code == code && run.text.contains("not a regular file"),
+            "{arguments:?}: {} {}",
+            run.code,
+            run.text
+        );
+    };
+    for (arguments, code) in [
+        (&["config", "check", "pipe"][..], 3),
+        (&["start", "--config", "pipe"], 3),
+        (&["evidence", "check", "pipe"], 3),
+        (&["policy", "check", "pipe"], 3),
+        (&["cert", "inspect", "pipe"], 3),
+        (
+            &["node", "join", "pipe", "--home", "new", "--address", "h:1"],
+            3,
+        ),
+    ] {
+        refused(arguments, &[], code);
+    }
+    let start = ["start", "--config", "net/node0/node.toml"];
+    let passphrase = [("HAWSER_PASSPHRASE_FILE", "pipe")];
+    refused(&start, &passphrase, 3);
+    let genesis = hawser.path("net/node0/genesis.json");
+    fs::remove_file(&genesis).unwrap();
+    fs::hard_link(&pipe, genesis).unwrap();
+    refused(&start, &[], 3);
+    let check = ["config", "check", "net/node0/node.toml"];
+    refused(&check, &[], 3);
+}
+
+#[test]
 fn a_node_that_cannot_start_says_why() {
     let hawser = Hawser::new();
     hawser.init("net", 1, &[]);

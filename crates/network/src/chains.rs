@@ -324,7 +324,8 @@ fn read(key: &PrivateKey, files: &CertificateFiles, trusts: bool) -> Result<Stat
             "{name}: {len} bytes exceed the limit of {CHAIN_FILE_BYTES_MAX}"
         ));
     }
-    let text = std::fs::read_to_string(&files.chain)
+    let text = hawser_primitives::open_file(&files.chain)
+        .and_then(std::io::read_to_string)
         .map_err(|error| format!("cannot read the certificate {name}: {error}"))?;
     let chain = parse_certificates(&text).map_err(|error| format!("{name}: {error}"))?;
     let Some(own) = chain.first() else {

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use hawser_primitives::open_file;
+
 use crate::limits::{FILE_BYTES_MAX, TRUST_FILES_MAX};
 use crate::{Algorithm, Crl, PkiError, Trust, parse_certificates};
 
@@ -25,7 +27,7 @@ fn content(path: &Path) -> impl Fn(PkiError) -> PkiError + '_ {
 
 /// Reads a text of at most [`FILE_BYTES_MAX`] bytes.
 pub(crate) fn read(path: &Path) -> Result<String, PkiError> {
-    let file = File::open(path).map_err(at(path))?;
+    let file = open_file(path).map_err(at(path))?;
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes)

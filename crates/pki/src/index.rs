@@ -5,10 +5,11 @@
 //! left the authority.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use hawser_primitives::open_file;
 use serde::{Deserialize, Serialize};
 
 use crate::files::at;
@@ -112,7 +113,7 @@ pub(crate) struct Index {
 
 impl Index {
     pub(crate) fn read(path: &Path) -> Result<Self, PkiError> {
-        let file = match File::open(path) {
+        let file = match open_file(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self::default());

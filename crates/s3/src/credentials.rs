@@ -1,8 +1,8 @@
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use hawser_primitives::open_file;
 use zeroize::Zeroizing;
 
 use crate::S3Error;
@@ -32,7 +32,7 @@ impl S3Credentials {
             place: path.display().to_string(),
             reason,
         };
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let file = open_file(path).map_err(|error| failed(error.to_string()))?;
         let metadata = file.metadata().map_err(|error| failed(error.to_string()))?;
         let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {

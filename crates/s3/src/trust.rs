@@ -1,9 +1,9 @@
 //! Whom the store's certificate is believed from.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use hawser_primitives::open_file;
 use reqwest::Certificate;
 
 use crate::S3Error;
@@ -38,7 +38,7 @@ pub(crate) fn roots(file: Option<&Path>) -> Result<Vec<Certificate>, S3Error> {
         return Err(failed(Path::new("the system's certificates"), reason));
     };
     let mut pem = Vec::new();
-    File::open(&path)
+    open_file(&path)
         .and_then(|file| file.take(BUNDLE_BYTES_MAX).read_to_end(&mut pem))
         .map_err(|error| failed(&path, error.to_string()))?;
     let found = Certificate::from_pem_bundle(&pem);

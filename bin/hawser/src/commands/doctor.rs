@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::commands::start::machine::disk_now;
 use crate::exit::{Code, Result, fail};
+use crate::files;
 use crate::lang::Lang;
 use crate::local::survey::{self, NodeReport, State};
 use crate::local::{HomeArgs, LocalNode, spawn};
@@ -226,7 +227,7 @@ pub(crate) fn certificate(
         return None;
     }
     let path = network.certificate.as_ref()?;
-    let text = std::fs::read_to_string(path).ok()?;
+    let text = files::read_text(path, hawser_pki::limits::FILE_BYTES_MAX as u64).ok()?;
     let end = hawser_pki::Certificate::from_pem(&text).ok()?.not_after();
     ending(name, path, end, now, lang)
 }

@@ -1,10 +1,10 @@
 //! Flags over environment over file over defaults.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use hawser_primitives::open_file;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
@@ -57,7 +57,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, ConfigError> {
     };
     // What a device says of its length bounds nothing.
     let mut text = String::new();
-    File::open(path)
+    open_file(path)
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
         .map_err(|error| read(error.to_string()))?;
     if text.len() as u64 > FILE_BYTES_MAX {

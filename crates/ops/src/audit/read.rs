@@ -1,12 +1,11 @@
 //! Reading and verifying.
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
-use hawser_primitives::B256;
+use hawser_primitives::{B256, open_file};
 use serde::Serialize;
 
 use super::{
@@ -217,7 +216,7 @@ fn check_lines(
         path: path.to_owned(),
         reason: error.to_string(),
     };
-    let mut reader = BufReader::new(File::open(path).map_err(io)?);
+    let mut reader = BufReader::new(open_file(path).map_err(io)?);
     let mut checked = Checked::default();
     for number in 1.. {
         let text = match next_line(&mut reader).map_err(io)? {

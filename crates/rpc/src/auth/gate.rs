@@ -155,7 +155,7 @@ impl RevokedList {
 fn read_list(path: &Path) -> Result<BTreeSet<Address>, String> {
     use std::io::Read;
     let mut text = String::new();
-    std::fs::File::open(path)
+    hawser_primitives::open_file(path)
         .and_then(|file| {
             file.take(RevokedList::FILE_BYTES_MAX + 1)
                 .read_to_string(&mut text)

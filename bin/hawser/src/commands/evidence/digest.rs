@@ -7,7 +7,8 @@ use std::path::Path;
 use hawser_services::evidence::Algorithm;
 use sha2::Digest;
 
-use crate::exit::{Code, Failure, OrFail, Result, fail};
+use crate::exit::{Code, OrFail, Result, fail};
+use crate::files;
 use crate::progress::Progress;
 
 /// Files from this size on show progress, in bytes: what takes about a second.
@@ -27,13 +28,7 @@ pub(super) const fn name(algorithm: Algorithm) -> &'static str {
 /// The digest of a file's content.
 pub(super) fn of_file(path: &Path, algorithm: Algorithm) -> Result<Vec<u8>> {
     let context = || format!("cannot read {}", path.display());
-    let file = File::open(path).map_err(|error| {
-        let code = match error.kind() {
-            std::io::ErrorKind::NotFound => Code::NotFound,
-            _ => Code::Failed,
-        };
-        Failure::new(code, format!("{}: {error}", context()))
-    })?;
+    let file = files::open(path)?;
     let metadata = file.metadata().context(Code::Failed, context())?;
     if metadata.is_dir() {
         return fail(
