@@ -199,12 +199,16 @@ impl Limits {
     }
 }
 
-/// Whether a text can be dialled: `host:port`, not too long, with a port other than 0.
+/// Whether a text can be dialled: `host:port`, not too long, of what names and addresses of hosts are made of, with
+/// a port other than 0.
 #[must_use]
 pub fn is_peer_address(text: &str) -> bool {
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]%".contains(&byte);
     text.len() <= ADDRESS_LEN_MAX
         && text.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+            !host.is_empty()
+                && host.bytes().all(is_of_host)
+                && port.parse::<u16>().is_ok_and(|port| port != 0)
         })
 }
 
@@ -342,6 +346,9 @@ mod tests {
             "host:",
             "host:0",
             "host:65536",
+            "ho st:1",
+            "http://host:1",
+            "host\u{7}:1",
             &"h".repeat(300),
         ] {
             assert!(

@@ -120,6 +120,12 @@ pub(super) enum BundleError {
     Expired(String),
     #[error("it names {0} peers; 1 to {PEERS_MAX} are needed")]
     Peers(usize),
+    #[error("its `{field}` is {address:?}, which cannot be dialled; HOST:PORT is needed")]
+    Address {
+        /// Which one.
+        field: String,
+        address: String,
+    },
     #[error("the name `{0}` is empty or longer than {PEER_NAME_BYTES_MAX} bytes")]
     Name(String),
 }
@@ -172,6 +178,9 @@ impl Invitation {
         if found.peers.is_empty() || found.peers.len() > PEERS_MAX {
             return Err(BundleError::Peers(found.peers.len()));
         }
+        for (at, peer) in found.peers.iter().enumerate() {
+            check_address(|| format!("peers[{at}].address"), &peer.address)?;
+        }
         if found.trust.as_ref().is_some_and(|trust| !trust.is_plain()) {
             return Err(BundleError::Contradiction("trust"));
         }
@@ -213,6 +222,7 @@ impl Request {
         if found.name.is_empty() || found.name.len() > PEER_NAME_BYTES_MAX {
             return Err(BundleError::Name(found.name.chars().take(80).collect()));
         }
+        check_address(|| "address".to_owned(), &found.address)?;
         Ok(found)
     }
 
@@ -225,6 +235,16 @@ impl Request {
             kind: Some(self.role.kind()),
         }
     }
+}
+
+fn check_address(field: impl Fn() -> String, address: &str) -> Result<(), BundleError> {
+    if hawser_network::is_peer_address(address) {
+        return Ok(());
+    }
+    Err(BundleError::Address {
+        field: field(),
+        address: address.chars().take(80).collect(),
+    })
 }
 
 fn check_format(
@@ -326,7 +346,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused() {
         type Spoil = fn(&mut Value);
-        let spoils: [(&str, Spoil); 8] = [
+        let spoils: [(&str, Spoil); 9] = [
+            ("address", |v| {
+                v["peers"][0]["address"] = "host 1".into();
+            }),
             ("chainId", |v| v["chainId"] = 8.into()),
             ("name", |v| v["name"] = "other".into()),
             ("suite", |v| v["suite"] = "sm".into()),
@@ -347,6 +370,22 @@ mod tests {
             );
         }
         assert!(Invitation::parse("{}", Time(15)).is_err());
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_dialled_is_named_by_its_field() {
+        let mut value = serde_json::to_value(invitation()).unwrap();
+        let second = value["peers"][0].clone();
+        value["peers"].as_array_mut().unwrap().push(second);
+        Invitation::parse(&value.to_string(), Time(15)).unwrap();
+        for damaged in [
+            "", "host", "host:", ":1", "host:0", "host:1x", "ho st:1", "h\u{7}:1",
+        ] {
+            value["peers"][1]["address"] = damaged.into();
+            let error = Invitation::parse(&value.to_string(), Time(15)).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("`peers[1].address`"), "{damaged:?}: {text}");
+        }
     }
 
     #[test]

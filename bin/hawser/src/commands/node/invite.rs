@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use hawser_network::PeerId;
+use hawser_network::{PeerId, is_peer_address};
 use hawser_node::config::{NodeConfig, NodeKind, NodeMode, PeerSection};
 use hawser_node::peers::PeerChanges;
 use hawser_pki::TrustFolder;
@@ -94,7 +94,11 @@ pub(super) fn own_id(config: &NodeConfig) -> Result<PeerId> {
 
 fn own_address(config: &NodeConfig, given: Option<&String>) -> Result<String> {
     match given {
-        Some(address) => Ok(address.clone()),
+        Some(address) if is_peer_address(address) => Ok(address.clone()),
+        Some(address) => fail(
+            Code::Usage,
+            format!("`{address}` is no address; write HOST:PORT"),
+        ),
         None if !config.network.listen.ip().is_unspecified() => {
             Ok(config.network.listen.to_string())
         }
