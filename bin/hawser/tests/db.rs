@@ -101,7 +101,7 @@ fn a_damaged_node_is_told_what_is_wrong_mended_and_catches_up() {
     let damaged = net.db("check", 1, &["--lang", "zh"]);
     let name = receipts.file_name().unwrap().to_string_lossy().into_owned();
     assert!(
-        damaged.code == 1 && damaged.text.contains("损坏  回执") && damaged.text.contains(&name),
+        damaged.code == 5 && damaged.text.contains("损坏  回执") && damaged.text.contains(&name),
         "{}",
         damaged.text
     );
@@ -119,13 +119,13 @@ fn a_damaged_node_is_told_what_is_wrong_mended_and_catches_up() {
     flip(&file(&net.log(2), "blocks-", ".seg"), 700);
     let damaged = net.db("check", 2, &[]);
     assert!(
-        damaged.code == 1 && damaged.text.contains("DAMAGED  blocks: blocks-"),
+        damaged.code == 5 && damaged.text.contains("DAMAGED  blocks: blocks-"),
         "{}",
         damaged.text
     );
     let refused = net.db("repair", 2, &["--yes"]);
     assert!(
-        refused.code == 1 && refused.text.contains("vote_key"),
+        refused.code == 5 && refused.text.contains("vote_key"),
         "{}",
         refused.text
     );

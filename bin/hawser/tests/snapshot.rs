@@ -118,7 +118,7 @@ fn a_network_is_backed_up_restored_and_joined_by_snapshot_while_it_runs() {
     let run = net
         .0
         .run(&["snapshot", "verify", "--config", &first, "--from", "spoilt"]);
-    assert_ne!(run.code, 0, "{}", run.text);
+    assert_eq!(run.code, 5, "{}", run.text);
 
     // A backup while blocks go on; then the node loses everything and is restored to it.
     let admitted = net.0.path(".hawser/node1/data/peers.json");
@@ -132,6 +132,11 @@ fn a_network_is_backed_up_restored_and_joined_by_snapshot_while_it_runs() {
         .run(&["backup", "restore", "--config", &second, "--from", "backup"]);
     assert_ne!(busy.code, 0, "a node that runs is not restored");
     net.lose(1);
+    // A damaged one ends as a check that finds damage does, and leaves room for a good one.
+    let damaged = net
+        .0
+        .run(&["backup", "restore", "--config", &second, "--from", "spoilt"]);
+    assert_eq!(damaged.code, 5, "{}", damaged.text);
     let text = net
         .0
         .ok(&["backup", "restore", "--config", &second, "--from", "backup"]);

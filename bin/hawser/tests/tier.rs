@@ -448,7 +448,7 @@ fn old_blocks_are_moved_to_a_store_and_read_from_it_whatever_happens_on_the_way(
         net.hawser.run(&[&config[..], more].concat())
     };
     let checked = check(&["--remote"]);
-    assert_eq!(checked.code, 1, "{}", checked.text);
+    assert_eq!(checked.code, 5, "{}", checked.text);
     assert!(
         checked.text.contains("object in the object store"),
         "{}",

@@ -8,18 +8,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use hawser_crypto::Suite;
 use hawser_ledger::Genesis;
+use hawser_ledger::state::StateError;
 use hawser_node::chain::write_vote_guard;
 use hawser_node::config::{self as node_config, ChainSection, Encryption, NodeConfig, Overrides};
 use hawser_node::replica::{GuardReason, VoteGuard};
-use hawser_node::snapshot::{self, CreateOptions, Manifest, Pace, Shelf, SnapshotFacts};
-use hawser_node::store::ChainStore;
+use hawser_node::snapshot::{
+    self, CreateOptions, Manifest, Pace, Shelf, SnapshotError, SnapshotFacts,
+};
+use hawser_node::store::{ChainStore, StoreError};
 use hawser_primitives::Height;
-use hawser_storage::{Disk, Kv, Sealer};
+use hawser_storage::{Disk, Kv, LogError, Sealer};
 use serde_json::{Value, json};
 
 use crate::commands::start::run::open_stores;
 use crate::datafolder;
-use crate::exit::{Code, OrFail, Result, fail};
+use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::pidfile::PidFile;
 use crate::output::{self, Output};
@@ -237,7 +240,7 @@ pub(crate) fn make(
         .or_fail(Code::Failed)?;
     if let Some(height) = ask_node(place, to.as_deref(), all_blocks, lang)? {
         let shelf = place.shelf(to.as_deref())?;
-        return shelf.facts(Height(height)).or_fail(Code::Failed);
+        return shelf.facts(Height(height)).map_err(failure);
     }
     let _held = place.hold()?;
     let (disk, kv) = place.open_stores()?;
@@ -264,9 +267,9 @@ pub(crate) fn make(
             stop: &|| false,
         },
     );
-    let manifest: Manifest = manifest.or_fail(Code::Failed)?;
+    let manifest: Manifest = manifest.map_err(failure)?;
     store.flush().or_fail(Code::Failed)?;
-    shelf.facts(manifest.height()).or_fail(Code::Failed)
+    shelf.facts(manifest.height()).map_err(failure)
 }
 
 /// Asks the running node; `None` when none takes the request up.
@@ -331,7 +334,7 @@ fn ask_node(place: &Place, to: Option<&Path>, all_blocks: bool, lang: Lang) -> R
 fn list(args: &ListArgs, output: Output, lang: Lang) -> Result<()> {
     let place = args.node.place()?;
     let all = match place.shelf(args.from.as_deref()) {
-        Ok(shelf) => shelf.list().or_fail(Code::Failed)?,
+        Ok(shelf) => shelf.list().map_err(failure)?,
         Err(failure) if failure.code == Code::NotFound && args.from.is_none() => Vec::new(),
         Err(failure) => return Err(failure),
     };
@@ -390,7 +393,7 @@ pub(crate) fn blocks(facts: &SnapshotFacts, lang: Lang) -> String {
 
 /// The snapshot that was named, or the newest.
 fn chosen(shelf: &Shelf, height: Option<u64>, lang: Lang) -> Result<Height> {
-    let heights = shelf.heights().or_fail(Code::Failed)?;
+    let heights = shelf.heights().map_err(failure)?;
     let found = match height {
         Some(height) => heights.into_iter().find(|one| one.0 == height),
         None => heights.last().copied(),
@@ -418,8 +421,8 @@ fn verify(args: &OneArgs, output: Output, lang: Lang) -> Result<()> {
         bar.set(done, all);
     });
     drop(bar);
-    checked.or_fail(Code::NotFound)?;
-    let facts = shelf.facts(height).or_fail(Code::Failed)?;
+    checked.map_err(failure)?;
+    let facts = shelf.facts(height).map_err(failure)?;
     output.print(&facts, |facts| {
         let good = lang.pick(
             "Every chunk is what the certified header commits to, and the committees lead to it from the genesis",
@@ -427,6 +430,32 @@ fn verify(args: &OneArgs, output: Output, lang: Lang) -> Result<()> {
         );
         format!("{}{good}", summary(facts, lang))
     })
+}
+
+/// A snapshot that is damaged, forged or not there is a verification that failed; the rest has no code of its own.
+fn failure(error: SnapshotError) -> Failure {
+    let code = match &error {
+        SnapshotError::Light(_)
+        | SnapshotError::Validators(_)
+        | SnapshotError::Decode { .. }
+        | SnapshotError::Format { .. }
+        | SnapshotError::WrongGenesis { .. }
+        | SnapshotError::Wrong(_)
+        | SnapshotError::NotHere(_)
+        | SnapshotError::Missing(_)
+        | SnapshotError::Damaged { .. }
+        | SnapshotError::State(StateError::Corrupt(_))
+        | SnapshotError::Store(StoreError::State(StateError::Corrupt(_)))
+        | SnapshotError::File(LogError::Corrupt { .. }) => Code::NotFound,
+        SnapshotError::Store(_)
+        | SnapshotError::State(_)
+        | SnapshotError::File(_)
+        | SnapshotError::TooLarge(_)
+        | SnapshotError::Height { .. }
+        | SnapshotError::Stopped
+        | SnapshotError::NotEmpty => Code::Failed,
+    };
+    Failure::new(code, error)
 }
 
 /// Fills the empty folder of a stopped node.
@@ -465,7 +494,7 @@ pub(crate) fn restore(
         &mut |done, all| bar.set(done, all),
     );
     drop(bar);
-    let manifest = manifest.or_fail(Code::Refused)?;
+    let manifest = manifest.map_err(failure)?;
     Ok(json!({
         "chain": place.genesis.chain_id.0,
         "height": manifest.height().0,

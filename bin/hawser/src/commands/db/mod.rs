@@ -29,8 +29,8 @@ use crate::tiering;
 const CACHE_BYTES: u64 = 64 << 20;
 /// Index rows of one block in so many are looked at unless all are asked for.
 const SAMPLE: u64 = 64;
-/// Exit code of a check that found damage …
-const DAMAGED: Code = Code::Failed;
+/// Exit code of a check that found damage, as of any verification that failed …
+const DAMAGED: Code = Code::NotFound;
 /// … and of one that could not be made or could not tell.
 const UNKNOWN: Code = Code::Usage;
 
@@ -55,7 +55,7 @@ Reads every block with its certificate from the genesis on, receipts, pages of t
 dropped blocks, the vote log, and index rows of one block in 64 (all with --all). Nothing is changed.
 What was moved to an object store is read from there with --remote, each MiB compared with its digest;
 without it, it is named and the check cannot tell.
-Ends with 0 when all is sound, 1 when something is damaged, 2 when that cannot be told or a validator's
+Ends with 0 when all is sound, 5 when something is damaged, 2 when that cannot be told or a validator's
 vote log is missing.")]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
