@@ -36,8 +36,8 @@ pub(crate) struct Connection {
     pub(crate) slow: CancellationToken,
     /// Why it ended, where its client may no longer read.
     pub(crate) refused: Mutex<Option<String>>,
-    /// Whether it ended for a message over the limit.
-    pub(crate) too_large: CancellationToken,
+    /// How it ended, where its client broke the protocol or a limit: code and reason.
+    pub(crate) fault: Mutex<Option<(u16, String)>>,
 }
 
 impl Connection {
@@ -60,7 +60,7 @@ impl Connection {
             gone,
             slow: CancellationToken::new(),
             refused: Mutex::default(),
-            too_large: CancellationToken::new(),
+            fault: Mutex::default(),
         };
         (Arc::new(connection), messages)
     }
@@ -74,11 +74,6 @@ impl Connection {
     fn drop_slow(&self) {
         self.slow.cancel();
         self.gone.cancel();
-    }
-
-    /// Longest message taken from the client, in bytes.
-    pub(crate) const fn message_bytes_max(&self) -> usize {
-        self.limits.ws_message_bytes_max
     }
 
     /// Queues a subscription's message. The client may take its time to make room, within the limit

@@ -110,9 +110,9 @@ async fn read(
             Ok(Some(Err(error))) => {
                 tracing::debug!(%error, "WebSocket");
                 app.shared.observer.refused(Refusal::Body);
-                if is_too_large(error) {
+                if let Some(fault) = fault(error, limits.ws_message_bytes_max) {
                     link.linger();
-                    connection.too_large.cancel();
+                    *connection.fault.lock() = Some(fault);
                 }
                 return;
             }
@@ -196,17 +196,14 @@ async fn write(
         goodbye(&mut sink, close_code::POLICY, &reason).await;
         return;
     }
+    let fault = connection.fault.lock().take();
     let (code, reason) = if connection.slow.is_cancelled() {
-        (close_code::POLICY, "messages were not read in time")
-    } else if connection.too_large.is_cancelled() {
-        let max = connection.message_bytes_max();
-        let text = format!("a message exceeded the limit of {max} bytes; send it in parts");
-        goodbye(&mut sink, close_code::SIZE, &text).await;
-        return;
+        let reason = "messages were not read in time".to_owned();
+        (close_code::POLICY, reason)
     } else {
-        (close_code::AWAY, "closing")
+        fault.unwrap_or_else(|| (close_code::AWAY, "closing".to_owned()))
     };
-    goodbye(&mut sink, code, reason).await;
+    goodbye(&mut sink, code, &reason).await;
 }
 
 async fn goodbye(sink: &mut SplitSink<WebSocket, Message>, code: u16, reason: &str) {
@@ -224,9 +221,20 @@ async fn goodbye(sink: &mut SplitSink<WebSocket, Message>, code: u16, reason: &s
     let _ = timeout(Duration::from_secs(1), sink.send(goodbye)).await;
 }
 
-/// Whether a WebSocket ended because a message exceeded the limit.
-fn is_too_large(error: axum::Error) -> bool {
+/// With which code a connection ends whose client broke the protocol or a limit, and why (RFC 6455, section 7.4.1);
+/// `None` where the link itself ended.
+fn fault(error: axum::Error, message_bytes_max: usize) -> Option<(u16, String)> {
+    use tungstenite::{Error, error::ProtocolError};
     let inner = error.into_inner();
-    let error = inner.downcast_ref::<tungstenite::Error>();
-    matches!(error, Some(tungstenite::Error::Capacity(_)))
+    match inner.downcast_ref::<Error>()? {
+        Error::Capacity(_) => {
+            let max = message_bytes_max;
+            let text = format!("a message exceeded the limit of {max} bytes; send it in parts");
+            Some((close_code::SIZE, text))
+        }
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(error) => Some((close_code::PROTOCOL, error.to_string())),
+        Error::Utf8(_) => Some((close_code::INVALID, "a text is not UTF-8".to_owned())),
+        _ => None,
+    }
 }

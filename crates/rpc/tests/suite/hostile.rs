@@ -336,6 +336,50 @@ async fn close_code(socket: &mut Socket) -> u16 {
     }
 }
 
+/// The code with which the node closes a WebSocket whose client sends these bytes.
+async fn close_code_for(solo: &Solo, frame: &[u8]) -> u16 {
+    let address = solo.server.local_addr();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = "GET / HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(frame).await.unwrap();
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
+    tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap();
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    match &bytes[end.unwrap() + 4..] {
+        [0x88, _, high, low, ..] => u16::from_be_bytes([*high, *low]),
+        other => panic!("no close: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_that_break_the_protocol_are_answered_with_the_code_for_it() {
+    let solo = Solo::start().await;
+    for (what, frame, code) in [
+        ("unknown opcode", [0x83, 0x80, 0, 0, 0, 0].as_slice(), 1002),
+        ("unknown control", &[0x8b, 0x80, 0, 0, 0, 0], 1002),
+        ("reserved bit", &[0xc1, 0x80, 0, 0, 0, 0], 1002),
+        ("no mask", &[0x81, 0x01, b'x'], 1002),
+        ("nothing to go on with", &[0x80, 0x80, 0, 0, 0, 0], 1002),
+        (
+            "long ping",
+            &[0x89, 0xfe, 0x01, 0x00, 0, 0, 0, 0, 0, 0],
+            1002,
+        ),
+        ("no UTF-8", &[0x81, 0x81, 0, 0, 0, 0, 0xff], 1007),
+        (
+            "a frame of 2^40 bytes",
+            &[0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            1009,
+        ),
+    ] {
+        assert_eq!(close_code_for(&solo, frame).await, code, "{what}");
+    }
+    assert_eq!(solo.post("/", GOOD).await.0, 200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_far_over_the_limit_is_answered_with_the_code_for_it() {
     let solo = Solo::start().await;
