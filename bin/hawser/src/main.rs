@@ -39,7 +39,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tikv_jemallocator::Jemalloc;
 
-use cli::Cli;
+use cli::{Cli, Command};
 use output::Output;
 
 /// The system's keeps for good what a node took while it caught up: `docs/adr/0015-allocator.md`.
@@ -55,10 +55,12 @@ const _: () = assert!(
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = cli.global.output;
+    let is_logged = matches!(&cli.command, Command::Start(args) if args.is_detached());
     match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let mut text = match output {
+                Output::Table if is_logged => format!("{} error: {failure}", time::now()),
                 Output::Table => format!("error: {failure}"),
                 Output::Json => {
                     let value = serde_json::json!({

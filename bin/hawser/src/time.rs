@@ -1,5 +1,9 @@
 //! Times on the command line: UTC, in the form of RFC 3339.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::quantity::utc;
+
 const DAY_S: u64 = 86_400;
 
 /// Milliseconds since 1970 of a date, a date with time, or of such a number.
@@ -23,6 +27,14 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let sound = year >= 1970 && hour < 24 && minute < 60 && second < 60;
     let days = days(year, month, day).filter(|_| sound).ok_or_else(bad)?;
     Ok((days * DAY_S + hour * 3_600 + minute * 60 + second) * 1_000)
+}
+
+/// The present time as lines of a log have it, such as `2026-11-21T14:00:00.000Z`.
+pub(crate) fn now() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ms = since.map_or(0, |since| since.as_millis());
+    let text = utc(u64::try_from(ms).unwrap_or(u64::MAX));
+    text.replacen(' ', "T", 1).replacen(" UTC", "Z", 1)
 }
 
 /// Seconds since 1970 of a date of HTTP, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section

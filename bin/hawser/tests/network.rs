@@ -157,6 +157,13 @@ fn a_port_in_use_and_a_dying_node_are_explained() {
         "{}",
         run.text
     );
+    let log = fs::read_to_string(net.0.path(".hawser/node1/hawser.log")).unwrap();
+    let told = log.lines().find_map(|line| line.split_once(" error: "));
+    let (at, _) = told.unwrap_or_else(|| panic!("{log}"));
+    assert!(
+        at.starts_with("20") && at.len() == 24 && at.ends_with('Z') && at.contains('T'),
+        "when it was: {at}"
+    );
     fs::write(&genesis, text).unwrap();
     assert_eq!(net.up(&[]).code, 0);
 }

@@ -51,6 +51,13 @@ pub(crate) struct StartArgs {
     pub(crate) flags: ConfigFlags,
 }
 
+impl StartArgs {
+    /// Whether nobody but a log file hears what the command says.
+    pub(crate) const fn is_detached(&self) -> bool {
+        self.detached
+    }
+}
+
 /// A flag for every key of the configuration: the paths and values that were given.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConfigFlags(pub(crate) Vec<(String, String)>);
