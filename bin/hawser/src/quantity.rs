@@ -1,5 +1,7 @@
 //! Numbers as the interface writes them.
 
+use std::fmt::Display;
+
 use serde_json::Value;
 
 /// A number given as `0x…` or as a JSON number.
@@ -22,6 +24,17 @@ pub(crate) fn field(value: &Value, name: &str) -> Option<u64> {
 /// The text in a field, empty where it is not there.
 pub(crate) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A count with its word in English: `1 peer`, `2 peers`, `0 entries`.
+pub(crate) fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str) -> String {
+    if count == N::from(1) {
+        return format!("1 {one}");
+    }
+    match one.strip_suffix('y') {
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {one}s"),
+    }
 }
 
 /// Milliseconds since the Unix epoch as a UTC date and time (the civil calendar of ISO 8601).
@@ -52,6 +65,15 @@ pub(crate) fn utc(ms: u64) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(counted(0_usize, "finding"), "0 findings");
+        assert_eq!(counted(1_usize, "finding"), "1 finding");
+        assert_eq!(counted(2_u64, "finding"), "2 findings");
+        assert_eq!(counted(1_u64, "entry"), "1 entry");
+        assert_eq!(counted(3_u32, "entry"), "3 entries");
+    }
 
     #[test]
     fn numbers_are_read_in_both_forms_and_nothing_else_is() {

@@ -18,6 +18,7 @@ use crate::commands::start::run::chain_dir;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::files;
 use crate::local::read_genesis;
+use crate::quantity::counted;
 
 /// Folder of a chain's snapshots within its data folder.
 pub(crate) const SHELF: &str = "snapshots";
@@ -95,6 +96,8 @@ impl Joining {
         } = self;
         let other = match (self.other_chain, zh) {
             (0, _) => String::new(),
+            (1, false) => "; 1 peer runs another chain than this node's genesis file says: compare the genesis files"
+                .to_owned(),
             (count, false) => format!(
                 "; {count} peers run another chain than this node's genesis file says: compare the genesis files"
             ),
@@ -104,19 +107,23 @@ impl Joining {
         };
         match (self.stage.as_str(), zh) {
             ("chunks", false) => format!(
-                "joining: chain {chain}, snapshot of block {height}: {done} of {all} chunks from {peers} peers{left}"
+                "joining: chain {chain}, snapshot of block {height}: {done} of {} from {}{left}",
+                counted(*all, "chunk"),
+                counted(*peers, "peer")
             ),
             ("chunks", true) => format!(
                 "正在加入：链 {chain}，区块 {height} 的快照：已从 {peers} 个对等节点取得 {done}/{all} 个分片{left}"
             ),
             ("writing", false) => format!(
-                "joining: chain {chain}, writing the snapshot of block {height}: {done} of {all} chunks{left}"
+                "joining: chain {chain}, writing the snapshot of block {height}: {done} of {}{left}",
+                counted(*all, "chunk")
             ),
             ("writing", true) => {
                 format!("正在加入：链 {chain}，写入区块 {height} 的快照：{done}/{all} 个分片{left}")
             }
             (_, false) => {
-                format!("joining: chain {chain}, asking {peers} peers for a snapshot{other}")
+                let peers = counted(*peers, "peer");
+                format!("joining: chain {chain}, asking {peers} for a snapshot{other}")
             }
             (_, true) => format!("正在加入：链 {chain}，正向 {peers} 个对等节点询问快照{other}"),
         }

@@ -13,6 +13,7 @@ use crate::exit::{Code, Failure, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::local::HomeArgs;
 use crate::output::{self, Output};
+use crate::quantity::counted;
 use crate::{quantity, time};
 
 /// Most entries that a table or JSON on the terminal shows; an export has no such bound.
@@ -303,7 +304,7 @@ fn reason(event: &Event, lang: Lang) -> String {
     let words = shorten(&event.reason);
     match (event.times, lang) {
         (None, _) => words,
-        (Some(times), Lang::En) => format!("{times} times: {words}"),
+        (Some(times), Lang::En) => format!("{}: {words}", counted(times, "time")),
         (Some(times), Lang::Zh) => format!("{times} 次：{words}"),
     }
 }
@@ -348,8 +349,12 @@ fn verdict(report: &Report, lang: Lang) -> String {
     if let Some(head) = &report.head {
         text.push_str(&match lang {
             Lang::En => format!(
-                "{} entries in {} files, from number {} on. Head: {}:{}\n",
-                report.entries, report.segments, report.first, head.n, head.hash
+                "{} in {}, from number {} on. Head: {}:{}\n",
+                counted(report.entries, "entry"),
+                counted(report.segments, "file"),
+                report.first,
+                head.n,
+                head.hash
             ),
             Lang::Zh => format!(
                 "{} 个条目，{} 个文件，起始序号 {}。末条：{}:{}\n",
@@ -360,8 +365,8 @@ fn verdict(report: &Report, lang: Lang) -> String {
     if report.torn_bytes > 0 {
         text.push_str(&match lang {
             Lang::En => format!(
-                "The last line is incomplete ({} bytes): the node is writing, or crashed.\n",
-                report.torn_bytes
+                "The last line is incomplete ({}): the node is writing, or crashed.\n",
+                counted(report.torn_bytes, "byte")
             ),
             Lang::Zh => format!(
                 "末行不完整（{} 字节）：节点正在写入，或曾崩溃。\n",
@@ -405,7 +410,7 @@ fn export(args: &ExportArgs, output: Output, lang: Lang) -> Result<()> {
         .map_err(|error| Failure::new(Code::Failed, format!("{}: {error}", context())))?;
     file.sync_all().context(Code::Failed, context())?;
     output.print(&json!({ "entries": count, "path": path }), |_| match lang {
-        Lang::En => format!("Wrote {count} entries to {}", path.display()),
+        Lang::En => format!("Wrote {} to {}", counted(count, "entry"), path.display()),
         Lang::Zh => format!("已将 {count} 个条目写入 {}", path.display()),
     })
 }

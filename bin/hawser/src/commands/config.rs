@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::local::{pidfile, ports, read_genesis};
 use crate::output::{self, Output};
+use crate::quantity::counted;
 use crate::{keyfile, passphrase, tiering};
 
 /// Commands of `config`.
@@ -118,7 +119,11 @@ fn check(file: &Path, output: Output) -> Result<()> {
     } else {
         fail(
             Code::Config,
-            format!("{} problems in {}", problems.len(), file.display()),
+            format!(
+                "{} in {}",
+                counted(problems.len(), "problem"),
+                file.display()
+            ),
         )
     }
 }
@@ -126,7 +131,7 @@ fn check(file: &Path, output: Output) -> Result<()> {
 fn shown(value: &toml::Value) -> String {
     match value {
         toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
-            format!("{} entries", items.len())
+            counted(items.len(), "entry")
         }
         value => value.to_string(),
     }

@@ -13,6 +13,7 @@ use crate::files;
 use crate::lang::Lang;
 use crate::local::HomeArgs;
 use crate::output::Output;
+use crate::quantity::counted;
 use crate::time;
 use crate::timeline::text::{self, Style};
 use crate::timeline::{self, page};
@@ -188,7 +189,10 @@ fn export(args: &ExportArgs, output: Output, lang: Lang) -> Result<()> {
     files::write_bytes(&args.to, &bytes, false)?;
     let value = json!({ "file": args.to, "bytes": bytes.len() });
     output.print(&value, |_| match lang {
-        Lang::En => format!("{} bytes written to {}", bytes.len(), args.to.display()),
+        Lang::En => {
+            let written = counted(bytes.len(), "byte");
+            format!("{written} written to {}", args.to.display())
+        }
         Lang::Zh => format!("已将 {} 字节写入 {}", bytes.len(), args.to.display()),
     })
 }

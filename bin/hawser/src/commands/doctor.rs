@@ -17,7 +17,7 @@ use crate::lang::Lang;
 use crate::local::survey::{self, NodeReport, State};
 use crate::local::{HomeArgs, LocalNode, spawn};
 use crate::output::Output;
-use crate::quantity::utc;
+use crate::quantity::{counted, utc};
 use crate::tls::TlsArgs;
 
 /// Seconds by which clocks may differ before it is worth a word; they are read to a second.
@@ -82,6 +82,9 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
                 .max()
                 .unwrap_or(0);
             let well = match lang {
+                Lang::En if reports.len() == 1 => {
+                    format!("The one node is well, at height {height}.\n")
+                }
                 Lang::En => format!(
                     "All {} nodes are well, at height {height}.\n",
                     reports.len()
@@ -98,7 +101,7 @@ pub(crate) async fn run(args: &DoctorArgs, output: Output, lang: Lang) -> Result
         fail(
             Code::Failed,
             match lang {
-                Lang::En => format!("{} findings", findings.len()),
+                Lang::En => counted(findings.len(), "finding"),
                 Lang::Zh => format!("发现 {} 个问题", findings.len()),
             },
         )

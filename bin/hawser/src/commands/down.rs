@@ -10,6 +10,7 @@ use crate::lang::Lang;
 use crate::local::{HomeArgs, LocalNode, spawn};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::quantity::counted;
 
 /// Arguments of `down`.
 #[derive(Args, Debug)]
@@ -66,7 +67,10 @@ pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<(
         let mut text = match (running.len(), lang) {
             (0, Lang::En) => "No node was running.".to_owned(),
             (0, Lang::Zh) => "没有正在运行的节点。".to_owned(),
-            (n, Lang::En) => format!("Stopped {n} nodes. `hawser up` resumes the chain."),
+            (n, Lang::En) => {
+                let nodes = counted(n, "node");
+                format!("Stopped {nodes}. `hawser up` resumes the chain.")
+            }
             (n, Lang::Zh) => format!("已停止 {n} 个节点。`hawser up` 可恢复该链。"),
         };
         if !killed.is_empty() {

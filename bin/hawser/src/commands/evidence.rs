@@ -19,7 +19,7 @@ use crate::client::{Client, NodeArgs};
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::local::read_genesis;
 use crate::output::{self, Output};
-use crate::quantity::{field, text, utc};
+use crate::quantity::{counted, field, text, utc};
 use crate::{files, send};
 use bundle::Bundle;
 
@@ -422,8 +422,10 @@ fn check(args: &CheckArgs, output: Output) -> Result<()> {
     let value = proved.to_json(args.genesis.is_some(), args.file.is_some());
     output.print(&value, |_| {
         let mut out = format!(
-            "The record is proved by {} of {} validators of chain {}.\n",
-            proved.by.signers, proved.by.validators, proved.by.chain_id
+            "The record is proved by {} of {} of chain {}.\n",
+            proved.by.signers,
+            counted(proved.by.validators, "validator"),
+            proved.by.chain_id
         );
         if args.file.is_some() {
             out.push_str("The file is the one that was registered.\n");

@@ -37,7 +37,11 @@ pub(crate) fn run(command: &EvmCommand) -> Result<()> {
         failed = failed.saturating_add(run_file(path)?);
     }
     if failed > 0 {
-        return fail(Code::NotFound, format!("{failed} cases do not pass"));
+        let text = match failed {
+            1 => "1 case does not pass".to_owned(),
+            failed => format!("{failed} cases do not pass"),
+        };
+        return fail(Code::NotFound, text);
     }
     Ok(())
 }

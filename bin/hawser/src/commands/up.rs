@@ -20,6 +20,7 @@ use crate::local::{Home, HomeArgs, LocalNode, NODES_MAX, generate, spawn};
 use crate::output::{self, Output};
 use crate::passphrase;
 use crate::progress::Progress;
+use crate::quantity::counted;
 use crate::{files, keyfile};
 
 /// Arguments of `up`.
@@ -149,8 +150,12 @@ fn report(
     };
     output.print(&value, |_| {
         let title = match (ran_already, lang) {
-            (true, Lang::En) => format!("This network runs already: {} validators.", nodes.len()),
+            (true, Lang::En) => format!(
+                "This network runs already: {}.",
+                counted(nodes.len(), "validator")
+            ),
             (true, Lang::Zh) => format!("该网络已在运行：{} 个验证节点。", nodes.len()),
+            (false, Lang::En) if nodes.len() == 1 => "1 validator runs.".to_owned(),
             (false, Lang::En) => format!("{} validators run and agree.", nodes.len()),
             (false, Lang::Zh) => format!("{} 个验证节点正在运行并已达成一致。", nodes.len()),
         };

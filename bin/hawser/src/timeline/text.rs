@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::words::{is_notable, kind, sentence};
 use crate::lang::Lang;
 use crate::output;
-use crate::quantity::utc;
+use crate::quantity::{counted, utc};
 
 /// How a timeline is told.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,9 @@ impl Run {
         let seconds = format!("{}.{}", seconds / 1_000, seconds % 1_000 / 100);
         let told = match lang {
             Lang::En => format!(
-                "{blocks} blocks in {seconds} s, {transactions} transactions; the longest took {longest} ms"
+                "{} in {seconds} s, {}; the longest took {longest} ms",
+                counted(blocks, "block"),
+                counted(transactions, "transaction")
             ),
             Lang::Zh => format!(
                 "{seconds} 秒内 {blocks} 个区块，{transactions} 笔交易；最长 {longest} 毫秒"

@@ -5,6 +5,7 @@ use hawser_node::blackbox::timeline::{Happening, Timeline, note_name, peer_name}
 use hawser_node::blackbox::{DiskFile, Short, TimerKind, What};
 
 use crate::lang::Lang;
+use crate::quantity::counted;
 
 /// Whether it is worth a line beside the heights.
 pub(super) const fn is_notable(what: &What) -> bool {
@@ -75,7 +76,10 @@ pub(super) fn sentence(timeline: &Timeline, one: &Happening, lang: Lang) -> Stri
         ),
         What::Started => say("the node started".into(), "节点启动".into()),
         What::Committee(members) => say(
-            format!("{} validators decide", members.len()),
+            match members.len() {
+                1 => "1 validator decides".into(),
+                count => format!("{count} validators decide"),
+            },
             format!("由 {} 个验证者决定", members.len()),
         ),
         What::Round { round, .. } => say(
@@ -132,14 +136,20 @@ pub(super) fn sentence(timeline: &Timeline, one: &Happening, lang: Lang) -> Stri
             block,
             transactions,
         } => say(
-            format!("block {block} is final in round {round}, {transactions} transactions"),
+            format!(
+                "block {block} is final in round {round}, {}",
+                counted(*transactions, "transaction")
+            ),
             format!("区块 {block} 在第 {round} 轮终局，{transactions} 笔交易"),
         ),
         What::Fetched {
             block,
             transactions,
         } => say(
-            format!("block {block} was fetched from a peer, {transactions} transactions"),
+            format!(
+                "block {block} was fetched from a peer, {}",
+                counted(*transactions, "transaction")
+            ),
             format!("区块 {block} 从对等节点取得，{transactions} 笔交易"),
         ),
         What::Executed => say("the block is executed".into(), "区块已执行".into()),
@@ -175,7 +185,10 @@ pub(super) fn sentence(timeline: &Timeline, one: &Happening, lang: Lang) -> Stri
         }
         What::Note { kind, text } => format!("{}: {text}", note_name(*kind, zh)),
         What::Lost(count) => say(
-            format!("{count} entries were dropped: the disk did not keep up"),
+            match count {
+                1 => "1 entry was dropped: the disk did not keep up".into(),
+                count => format!("{count} entries were dropped: the disk did not keep up"),
+            },
             format!("丢弃 {count} 条记录：磁盘跟不上"),
         ),
         What::Stopped(reason) if reason.is_empty() => {

@@ -313,7 +313,10 @@ pub fn verify(dir: &Path, known: Option<&Head>) -> Result<Report, AuditError> {
             );
         }
         if checked.torn_is_odd {
-            let what = format!("its last {} bytes are no entry", checked.torn_bytes);
+            let what = match checked.torn_bytes {
+                1 => "its last byte is no entry".to_owned(),
+                bytes => format!("its last {bytes} bytes are no entry"),
+            };
             report.add(path, 0, what);
         } else if checked.torn_bytes > 0 {
             if Some(*number) == last {

@@ -5,6 +5,7 @@ use std::path::Path;
 use hawser_node::store::check::{CheckReport, Finding, Part, Plan, Step};
 
 use crate::lang::Lang;
+use crate::quantity::counted;
 
 pub(super) const fn part(part: Part, lang: Lang) -> &'static str {
     match (part, lang) {
@@ -96,16 +97,15 @@ pub(super) fn report(dir: &Path, report: &CheckReport, has_key: bool, lang: Lang
         .map_or_else(|| "-".to_owned(), |state| state.to_string());
     let mut text = match lang {
         Lang::En => format!(
-            "{dir}: blocks {} to {last}, state at {state}. Read: {} blocks and {} headers with \
-             certificates, receipts of {} blocks, {} pages of the state, {} index rows, {} entries \
-             of the vote log\n",
+            "{dir}: blocks {} to {last}, state at {state}. Read: {} and {} with certificates, \
+             receipts of {}, {} of the state, {}, {} of the vote log\n",
             report.first,
-            counts.blocks,
-            counts.headers,
-            counts.receipts,
-            counts.pages,
-            counts.rows,
-            counts.votes
+            counted(counts.blocks, "block"),
+            counted(counts.headers, "header"),
+            counted(counts.receipts, "block"),
+            counted(counts.pages, "page"),
+            counted(counts.rows, "index row"),
+            counted(counts.votes, "entry")
         ),
         Lang::Zh => format!(
             "{dir}：区块 {} 至 {last}，状态在 {state}。已读取：{} 个区块和 {} 个区块头及其证书、{} \
@@ -132,8 +132,9 @@ pub(super) fn report(dir: &Path, report: &CheckReport, has_key: bool, lang: Lang
         let (file, offset, bytes) = (&torn.file, torn.offset, torn.bytes);
         text.push_str(&match lang {
             Lang::En => format!(
-                "note  {file} has {bytes} bytes after byte {offset} that a crash left incomplete. \
-                 They were never acknowledged; the next start cuts them off\n"
+                "note  {file} has {} after byte {offset} that a crash left incomplete. What is there \
+                 was never acknowledged; the next start cuts it off\n",
+                counted(bytes, "byte")
             ),
             Lang::Zh => format!(
                 "提示  {file} 在第 {offset} 字节之后有 {bytes} 字节因崩溃而不完整。这些内容从未被确认，\

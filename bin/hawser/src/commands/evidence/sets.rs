@@ -13,7 +13,7 @@ use crate::files;
 use crate::lang::Lang;
 use crate::output::{self, Output};
 use crate::progress::Progress;
-use crate::quantity::{field, text, utc};
+use crate::quantity::{counted, field, text, utc};
 
 /// Writes a bundle into a new file.
 pub(super) fn write(bundle: &SetBundle, path: &Path) -> Result<()> {
@@ -177,8 +177,11 @@ fn said(
     let (by, count) = (&proved.by, proved.set.count);
     let mut out = match lang {
         Lang::En => format!(
-            "The set of {count} digests is proved by {} of {} validators of chain {}.\n",
-            by.signers, by.validators, by.chain_id
+            "The set of {} is proved by {} of {} of chain {}.\n",
+            counted(count, "digest"),
+            by.signers,
+            counted(by.validators, "validator"),
+            by.chain_id
         ),
         Lang::Zh => format!(
             "该批次（{count} 个摘要）由链 {} 的 {} 个验证节点中的 {} 个证明。\n",
@@ -240,8 +243,8 @@ pub(super) fn member(args: &MemberArgs, output: Output) -> Result<()> {
         let value = json!({ "path": folder, "count": proved.set.count });
         return output.print(&value, |_| match lang {
             Lang::En => format!(
-                "Wrote {} bundles to {}.",
-                proved.set.count,
+                "Wrote {} to {}.",
+                counted(proved.set.count, "bundle"),
                 folder.display()
             ),
             Lang::Zh => format!("已写入 {} 个存证包：{}", proved.set.count, folder.display()),

@@ -12,7 +12,7 @@ use crate::exit::{Code, OrFail, Result, fail};
 use crate::files;
 use crate::lang::Lang;
 use crate::output::{self, Output};
-use crate::quantity::utc;
+use crate::quantity::{counted, utc};
 
 /// Largest export read, in bytes.
 const EXPORT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -130,7 +130,10 @@ pub(super) async fn export(args: &AuditExportArgs, output: Output, lang: Lang) -
     output.print(
         &json!({ "path": args.to, "entries": count }),
         |_| match lang {
-            Lang::En => format!("Wrote {count} entries to {}.", args.to.display()),
+            Lang::En => {
+                let entries = counted(count, "entry");
+                format!("Wrote {entries} to {}.", args.to.display())
+            }
             Lang::Zh => format!("已将 {count} 条审计条目写入 {}。", args.to.display()),
         },
     )
@@ -173,6 +176,8 @@ pub(super) async fn verify(args: &AuditVerifyArgs, output: Output, lang: Lang) -
     let count = found.entries.len();
     let value = json!({ "entries": count, "last": number, "hash": last, "offline": args.offline });
     output.print(&value, |_| match (lang, args.offline) {
+        (Lang::En, false) if count == 1 => format!("The one entry fits the chain: {last}"),
+        (Lang::En, true) if count == 1 => format!("The one entry is what it says it is: {last}"),
         (Lang::En, false) => format!("{count} entries fit together and the chain: {last}"),
         (Lang::En, true) => format!("{count} entries fit together: {last}"),
         (Lang::Zh, false) => format!("{count} 条审计条目前后一致，并与链上一致：{last}"),

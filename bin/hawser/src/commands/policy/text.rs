@@ -3,6 +3,7 @@
 use hawser_policy::{Budget, CaseResult, CompileError, Expect, OnExceed, Verdict};
 
 use crate::lang::Lang;
+use crate::quantity::counted;
 
 /// The texts in a language.
 #[derive(Clone, Copy)]
@@ -77,14 +78,19 @@ impl Words {
             calls,
         } = budget;
         self.both(
-            format!("{steps} steps, {memory} bytes, {calls} nested calls"),
+            [
+                counted(*steps, "step"),
+                counted(*memory, "byte"),
+                counted(*calls, "nested call"),
+            ]
+            .join(", "),
             format!("{steps} 步,{memory} 字节,{calls} 层调用"),
         )
     }
 
     pub(super) fn cost(self, steps: u64, memory: u64) -> String {
         self.both(
-            format!("{steps} steps, {memory} bytes"),
+            format!("{}, {}", counted(steps, "step"), counted(memory, "byte")),
             format!("{steps} 步,{memory} 字节"),
         )
     }
@@ -150,7 +156,10 @@ impl Words {
 
     pub(super) fn has_remarks(self, count: usize) -> String {
         self.both(
-            format!("{count} remarks; without --strict they are no failure"),
+            match count {
+                1 => "1 remark; without --strict it is no failure".to_owned(),
+                count => format!("{count} remarks; without --strict they are no failure"),
+            },
             format!("有 {count} 条提示;不加 --strict 则不视为失败"),
         )
     }
@@ -181,14 +190,21 @@ impl Words {
 
     pub(super) fn all_pass(self, count: usize) -> String {
         self.both(
-            format!("All {count} cases pass.\n"),
+            match count {
+                1 => "The one case passes.\n".to_owned(),
+                count => format!("All {count} cases pass.\n"),
+            },
             format!("{count} 个用例全部通过。\n"),
         )
     }
 
     pub(super) fn failed(self, failed: usize, count: usize) -> String {
         self.both(
-            format!("{failed} of {count} cases fail"),
+            match (failed, count) {
+                (1, 1) => "The one case fails".to_owned(),
+                (1, count) => format!("1 of {count} cases fails"),
+                (failed, count) => format!("{failed} of {count} cases fail"),
+            },
             format!("{count} 个用例中有 {failed} 个未通过"),
         )
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acts::Act;
 use crate::exit::{Code, OrFail, Result};
+use crate::quantity::counted;
 use crate::{datafolder, files};
 
 /// Name of the file in the node's data folder.
@@ -174,7 +175,7 @@ impl Inventory {
             acts.push(noticed(&command, name, &reason));
         }
         if more > 0 {
-            let reason = format!("{more} more changes at the same time");
+            let reason = format!("{} at the same time", counted(more, "more change"));
             acts.push(noticed("further changes", "", &reason));
         }
         acts

@@ -16,6 +16,7 @@ use super::inventory::{Inventory, Stock, noticed};
 use crate::acts::{self, Act};
 use crate::exit::{Code, OrFail, Result};
 use crate::files;
+use crate::quantity::counted;
 
 /// How often the node looks at itself.
 const LOOK: Duration = Duration::from_secs(1);
@@ -113,7 +114,7 @@ impl Record {
 }
 
 fn begun(now: &Inventory, why: &str) -> Act {
-    let reason = format!("{why}; {} things from now on", now.len());
+    let reason = format!("{why}; {} from now on", counted(now.len(), "thing"));
     noticed("inventory begun", "", &reason)
 }
 

@@ -14,6 +14,7 @@ use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::output::{self, Output};
 use crate::progress::Progress;
+use crate::quantity::counted;
 use crate::tiering;
 
 /// Commands of `storage tier`.
@@ -259,7 +260,7 @@ fn push(args: &PushArgs, output: Output, lang: Lang) -> Result<()> {
     store.flush().or_fail(Code::Failed)?;
     let count = moved.len();
     output.print(&json!({ "moved": moved }), |_| match lang {
-        Lang::En => format!("{count} files moved to the object store"),
+        Lang::En => format!("{} moved to the object store", counted(count, "file")),
         Lang::Zh => format!("已将 {count} 个文件迁移到对象存储"),
     })
 }
@@ -296,7 +297,10 @@ fn fetch(args: &FetchArgs, output: Output, lang: Lang) -> Result<()> {
     drop(progress);
     let count = back.len();
     output.print(&json!({ "fetched": back }), |_| match lang {
-        Lang::En => format!("{count} files are here again; their objects stay in the store"),
+        Lang::En => match count {
+            1 => "1 file is here again; its object stays in the store".to_owned(),
+            count => format!("{count} files are here again; their objects stay in the store"),
+        },
         Lang::Zh => format!("已取回 {count} 个文件；对象仍保留在存储中"),
     })
 }
@@ -338,6 +342,10 @@ fn verify(args: &VerifyArgs, output: Output, lang: Lang) -> Result<()> {
             .iter()
             .fold(String::new(), |text, one| format!("{text}{one}\n"));
         text.push_str(&match lang {
+            Lang::En if files.len() == 1 => {
+                let is = if good == 1 { "is" } else { "is not" };
+                format!("The one object {is} what was uploaded")
+            }
             Lang::En => format!("{good} of {} objects are what was uploaded", files.len()),
             Lang::Zh => format!("{} 个对象中有 {good} 个与上传时一致", files.len()),
         });

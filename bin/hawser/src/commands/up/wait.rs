@@ -14,6 +14,7 @@ use crate::local::LocalNode;
 use crate::local::spawn::{self, Started};
 use crate::local::survey::{self, NodeReport, State};
 use crate::progress::Progress;
+use crate::quantity::counted;
 use crate::send::{self, Intent, Signer};
 
 const POLL: Duration = Duration::from_millis(50);
@@ -96,7 +97,8 @@ fn explain(reports: &[NodeReport], limit: Duration) -> String {
             .map_or_else(|| "unknown".to_owned(), |height| height.to_string());
         text.push_str(&format!("\n  {}: height {height}", report.name));
         if let Some(peers) = report.peers {
-            text.push_str(&format!(", {peers} of {} peers", report.peers_configured));
+            let all = counted(report.peers_configured, "peer");
+            text.push_str(&format!(", {peers} of {all}"));
         }
         for reason in report.problem.iter().chain(&report.waiting) {
             text.push_str(&format!("; {reason}"));
