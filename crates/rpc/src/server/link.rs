@@ -357,36 +357,64 @@ mod tests {
     #[tokio::test]
     async fn both_sides_of_the_pace_that_a_client_must_keep() {
         for (every_ms, fits) in [(20, true), (200, false)] {
-            // 100 bytes each time, against 1,000 bytes per second.
-            let (mut own, mut client) = paced(300, 1_000);
-            let reader = tokio::spawn(async move {
-                let mut buf = [0u8; 100];
-                while client.read_exact(&mut buf).await.is_ok() {
-                    tokio::time::sleep(Duration::from_millis(every_ms)).await;
-                }
-            });
-            let written = own.write_all(&[0; 3_000]).await;
-            assert_eq!(written.is_ok(), fits, "{every_ms} ms");
-            drop(own);
-            reader.await.unwrap();
+            // 100 bytes each time, against 1,000 bytes per second. A reader that was held up by the machine does not
+            // keep the pace either, and says nothing.
+            let undisturbed = async || {
+                let (mut own, mut client) = paced(300, 1_000);
+                let reader = tokio::spawn(async move {
+                    let (mut buf, mut last) = ([0u8; 100], Instant::now());
+                    let mut longest = Duration::ZERO;
+                    while client.read_exact(&mut buf).await.is_ok() {
+                        longest = longest.max(last.elapsed());
+                        last = Instant::now();
+                        tokio::time::sleep(Duration::from_millis(every_ms)).await;
+                    }
+                    longest.max(last.elapsed())
+                });
+                let written = own.write_all(&[0; 3_000]).await;
+                drop(own);
+                let longest = reader.await.unwrap();
+                let held_up = longest > Duration::from_millis(every_ms + 80);
+                (!fits || !held_up).then_some(written.is_ok())
+            };
+            assert_eq!(until_some(undisturbed).await, fits, "{every_ms} ms");
         }
+    }
+
+    /// Tries until the machine did not stand still meanwhile.
+    async fn until_some<T>(round: impl AsyncFn() -> Option<T>) -> T {
+        for _ in 0..100 {
+            if let Some(found) = round().await {
+                return found;
+            }
+        }
+        panic!("the machine stands still again and again");
     }
 
     #[tokio::test]
     async fn a_client_that_caught_up_is_not_held_to_an_earlier_delay() {
-        let (mut own, mut client) = paced(500, 1_000_000);
-        for _ in 0..2 {
-            own.write_all(&[0; 1_000]).await.unwrap();
-            let mut buf = [0u8; 1_001];
-            let late = async {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                client.read_exact(&mut buf).await.unwrap();
-            };
-            let (written, ()) = tokio::join!(own.write_all(&[0; 1]), late);
-            written.unwrap();
-            own.flush().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(700)).await;
-        }
+        let undisturbed = async || {
+            let (mut own, mut client) = paced(500, 1_000_000);
+            for _ in 0..2 {
+                own.write_all(&[0; 1_000]).await.unwrap();
+                let mut buf = [0u8; 1_001];
+                let began = Instant::now();
+                let late = async {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    client.read_exact(&mut buf[..1_000]).await.unwrap();
+                };
+                let (written, ()) = tokio::join!(own.write_all(&[0; 1]), late);
+                if began.elapsed() > Duration::from_millis(250) {
+                    return None;
+                }
+                written.unwrap();
+                client.read_exact(&mut buf[1_000..]).await.unwrap();
+                own.flush().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(700)).await;
+            }
+            Some(())
+        };
+        until_some(undisturbed).await;
     }
 
     #[tokio::test]
