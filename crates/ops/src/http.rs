@@ -221,7 +221,8 @@ mod tests {
         use tokio::io::AsyncWriteExt;
         let limits = Limits {
             connections_max: 2,
-            read: Duration::from_millis(300),
+            // Longer than a busy machine stands still between a connection and its request.
+            read: Duration::from_secs(3),
             ..Limits::default()
         };
         let base = start_within(Readiness::ready(), limits).await;
