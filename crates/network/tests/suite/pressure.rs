@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Node, one_way, ordered_pair, until};
+use crate::common::{DEADLINE, Node, one_way, ordered_pair, until};
 use hawser_network::{Bytes, Lane, Limits, NetworkEvent, SendError};
 use hawser_primitives::ChainId;
 
@@ -15,16 +15,24 @@ fn tight() -> Limits {
         event_queue_max: 64,
         event_bytes_max: 8 * FRAME,
         ping_interval: Duration::from_millis(50),
-        peer_timeout: Duration::from_millis(500),
+        peer_timeout: PEER_TIMEOUT,
         ..Limits::default()
     }
 }
 
+/// Longer than a busy machine stands still: a peer that was not running was rightly taken for silent.
+const PEER_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long nothing moves before everything counts as clogged, and how often one looks meanwhile at least: on a machine
+/// that stands still nothing moves either.
+const STILL: Duration = Duration::from_millis(1_500);
+const LOOKS: u32 = 200;
+
 /// Sends bulk until the queue is full and nothing moves any more, because the far consumer takes
 /// nothing and every buffer on the way is full. Returns how many frames were queued.
-async fn clog(from: &Node, to: &Node) -> u64 {
+async fn clog(from: &Node, to: &Node, still: Duration) -> u64 {
     let mut sent = 0u64;
     let mut still_since = (0, Instant::now());
+    let mut looks = 0;
     until("everything is clogged", || {
         loop {
             let mut payload = vec![0; FRAME];
@@ -41,8 +49,10 @@ async fn clog(from: &Node, to: &Node) -> u64 {
         let written = from.handle.counters().frames_out;
         if written != still_since.0 {
             still_since = (written, Instant::now());
+            looks = 0;
         }
-        still_since.1.elapsed() > Duration::from_millis(1_500)
+        looks += 1;
+        still_since.1.elapsed() > still && looks > LOOKS
     })
     .await;
     sent
@@ -55,9 +65,8 @@ async fn consensus_overtakes_a_full_bulk_lane_and_a_slow_consumer_costs_bounded_
     let (mut sender, mut slow) = one_way(&a, &b, limits.clone()).await;
     sender.up(slow.id()).await;
     slow.up(sender.id()).await;
-    let sent = clog(&sender, &slow).await;
-
     // Longer than the peer timeout: waiting for the own consumer is not the peer's silence.
+    let sent = clog(&sender, &slow, PEER_TIMEOUT + STILL).await;
     let counters = slow.handle.counters();
     assert_eq!(
         (counters.links_down, sender.handle.counters().links_down),
@@ -107,7 +116,7 @@ async fn a_slow_consumer_receives_everything_once_it_listens_and_its_link_stays(
     let (mut sender, mut slow) = one_way(&a, &b, tight()).await;
     sender.up(slow.id()).await;
     slow.up(sender.id()).await;
-    let sent = clog(&sender, &slow).await;
+    let sent = clog(&sender, &slow, PEER_TIMEOUT + STILL).await;
     for number in 0..sent {
         match slow.event().await {
             NetworkEvent::Message { bytes, .. } => assert_eq!(bytes[..8], number.to_be_bytes()),
@@ -122,7 +131,7 @@ async fn a_broadcast_that_finds_a_full_queue_is_dropped_and_counted() {
     let (a, b) = ordered_pair();
     let (mut sender, slow) = one_way(&a, &b, tight()).await;
     sender.up(slow.id()).await;
-    clog(&sender, &slow).await;
+    clog(&sender, &slow, STILL).await;
     let before = sender.handle.counters().dropped_queue_full;
     sender
         .handle
@@ -139,9 +148,7 @@ async fn a_node_whose_consumer_is_stuck_can_still_shut_down() {
     let (a, b) = ordered_pair();
     let (mut sender, slow) = one_way(&a, &b, tight()).await;
     sender.up(slow.id()).await;
-    clog(&sender, &slow).await;
+    clog(&sender, &slow, STILL).await;
     let shutdown = async { tokio::join!(slow.handle.shutdown(), sender.handle.shutdown()) };
-    tokio::time::timeout(Duration::from_secs(5), shutdown)
-        .await
-        .unwrap();
+    tokio::time::timeout(DEADLINE, shutdown).await.unwrap();
 }
