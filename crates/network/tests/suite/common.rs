@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hawser_network::{
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Generous, because the machines that run tests are busy; a condition that holds ends the wait.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Node {
     pub handle: NetworkHandle,
@@ -128,6 +128,41 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(started.elapsed() < DEADLINE, "waited in vain for: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Counts the time in which this process runs: what a machine stands still is no delay of what is measured.
+pub struct Awake {
+    ran_us: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Awake {
+    pub fn start() -> Self {
+        const TICK: Duration = Duration::from_millis(10);
+        /// A longer tick is a standstill.
+        const TICK_MAX: Duration = Duration::from_millis(100);
+        let ran_us = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&ran_us);
+        let task = tokio::spawn(async move {
+            loop {
+                let before = Instant::now();
+                tokio::time::sleep(TICK).await;
+                let ran = before.elapsed().min(TICK_MAX);
+                count.fetch_add(u64::try_from(ran.as_micros()).unwrap(), Ordering::SeqCst);
+            }
+        });
+        Self { ran_us, task }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.ran_us.load(Ordering::SeqCst))
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
