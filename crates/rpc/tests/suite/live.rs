@@ -225,12 +225,12 @@ async fn the_first_question_for_a_receipt_is_answered_with_it() {
     let solo = Solo::with(Suite::Intl, limits).await;
     for nonce in 0..5 {
         let raw = eip1559(&account(), nonce, Address::ZERO, 0);
+        // Before the node has it: from the answer on, some of the wait may have passed already.
+        let before = std::time::Instant::now();
         let hash = solo.call("eth_sendRawTransaction", json!([raw])).await;
-        let sent = std::time::Instant::now();
         let receipt = solo.call("eth_getTransactionReceipt", json!([hash])).await;
         assert_eq!(receipt["transactionHash"], hash);
-        // Measured from the answer on, a little of the wait has passed already.
-        assert!(sent.elapsed() > settle / 2);
+        assert!(before.elapsed() >= settle);
     }
     // The synchronous form does not wait beyond execution, and knows receipts as well.
     let raw = eip1559(&account(), 5, Address::ZERO, 0);
