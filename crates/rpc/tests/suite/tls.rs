@@ -186,7 +186,7 @@ async fn an_sm2_certificate_makes_the_interface_speak_rfc_8998() {
         suite: ProbeSuite::Sm,
         link: false,
         credential: None,
-        within: Duration::from_secs(5),
+        within: DEADLINE,
     })
     .await;
     assert_eq!(report.failure, None);
