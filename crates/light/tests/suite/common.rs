@@ -2,7 +2,10 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -107,16 +110,11 @@ fn client() -> SecretKey {
 
 impl Mesh {
     pub(crate) fn new(validators: usize, count: u8, suite: Suite) -> Self {
-        // Ports are free a moment before they are used.
-        let sockets: Vec<_> = (0..count)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
-        let members: Vec<_> = (1u8..)
-            .zip(sockets)
-            .map(|(i, socket)| Member {
+        let members: Vec<_> = (1..=count)
+            .map(|i| Member {
                 identity: NodeIdentity::generate().unwrap().to_pkcs8_der().to_vec(),
                 key: Arc::new(SecretKey::from_seed(suite.vote_scheme(), &[i; 32]).unwrap()),
-                address: socket.local_addr().unwrap(),
+                address: address(),
             })
             .collect();
         let account = GenesisAccount {
@@ -229,6 +227,21 @@ impl Mesh {
         let config = NetworkConfig::new(member.address, member.identity(), peers.collect());
         let (network, events) = hawser_network::start(config).await.unwrap();
         Stranger { network, events }
+    }
+}
+
+/// An address of this machine that nobody listens on, for a node that starts later, and perhaps again. Below the ports
+/// that the system gives out by itself, so that no connection and no other listener of a test takes it before, and never
+/// the same twice.
+fn address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let first = std::process::id().wrapping_mul(97);
+        let step = first.wrapping_add(NEXT.fetch_add(1, Relaxed)) % 20_000;
+        let port = u16::try_from(10_000 + step).unwrap();
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
+        }
     }
 }
 
