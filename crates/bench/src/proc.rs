@@ -205,9 +205,11 @@ mod tests {
     fn own_figures_are_plausible() {
         let own = [i32::try_from(std::process::id()).unwrap()];
         assert!(resident_of(&own) > 100_000);
+        // However long it takes on a busy machine to be given a tick of the processor.
         let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(60) {}
-        assert!(cpu_of(&own) > Duration::ZERO);
+        while cpu_of(&own) == Duration::ZERO {
+            assert!(start.elapsed() < Duration::from_secs(60));
+        }
         assert_eq!(resident_of(&[-1]), 0);
     }
 
