@@ -1,12 +1,13 @@
 //! Nodes in one process over real sockets and disks.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use crate::address;
 use hawser_consensus::Timeouts;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::{
@@ -41,16 +42,11 @@ fn client() -> SecretKey {
 
 impl Mesh {
     fn new(count: u8, suite: Suite) -> Self {
-        // Ports are free a moment before they are used.
-        let sockets: Vec<_> = (0..count)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-            .collect();
         let members = (0..count)
-            .zip(sockets)
-            .map(|(i, socket)| Member {
+            .map(|i| Member {
                 identity: NodeIdentity::generate().unwrap().to_pkcs8_der().to_vec(),
                 key: Arc::new(SecretKey::from_seed(suite.vote_scheme(), &[i + 1; 32]).unwrap()),
-                address: socket.local_addr().unwrap(),
+                address: address(),
             })
             .collect();
         Self {
@@ -147,7 +143,7 @@ fn transfer(chain: u64, nonce: u64) -> Bytes {
 }
 
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
         assert!(Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

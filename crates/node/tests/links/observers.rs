@@ -1,11 +1,12 @@
 //! Observers serve others: a node that knows no validator catches up from them, over real links.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use crate::address;
 use crate::maker::{self, grow, open};
 use hawser_consensus::Timeouts;
 use hawser_execution::NativeRegistry;
@@ -72,17 +73,10 @@ fn made(seed: u64) -> (MemDisk, MemKv) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_knows_observers_only_catches_up_from_them() {
-    // Ports are free a moment before they are used.
-    let sockets: Vec<_> = (0..3)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let members: Vec<_> = sockets
-        .into_iter()
-        .map(|socket| Member {
-            identity: NodeIdentity::generate().unwrap(),
-            address: socket.local_addr().unwrap(),
-        })
-        .collect();
+    let members = [(); 3].map(|()| Member {
+        identity: NodeIdentity::generate().unwrap(),
+        address: address(),
+    });
     let late = &members[2];
     let (mut nodes, mut observers) = (Vec::new(), Vec::new());
     for (i, member) in members.iter().take(2).enumerate() {
