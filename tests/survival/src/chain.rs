@@ -19,6 +19,8 @@ use crate::linear::Act;
 const BATCH: u64 = 100;
 /// How long nodes may take to agree after everything was healed.
 const QUIET_LIMIT: Duration = Duration::from_secs(60);
+/// How often a height is seen again at least before it counts as standing still.
+const LOOKS: u32 = 5;
 
 /// Several calls in one request; their results in order.
 async fn batch(bed: &Bed, node: u16, calls: &[(&str, Value)]) -> Result<Vec<Value>> {
@@ -114,13 +116,14 @@ async fn first_kept(bed: &Bed, node: u16, top: u64) -> u64 {
     kept
 }
 
-/// Waits until the nodes that run have the same height and it has stood still for a second; that height.
+/// Waits until the nodes that run have the same height and it has stood still for a second and for some looks: on a
+/// machine that stands still for a second, heights do so, too. Gives that height.
 ///
 /// # Errors
 /// When that does not come about within a minute.
 pub async fn quiet(bed: &Bed) -> Result<u64> {
     let end = Instant::now() + QUIET_LIMIT;
-    let (mut since, mut last) = (Instant::now(), None);
+    let (mut since, mut looks, mut last) = (Instant::now(), 0, None);
     loop {
         let mut heights = Vec::new();
         for node in (0..bed.slots()).filter(|node| bed.runs(*node)) {
@@ -130,9 +133,11 @@ pub async fn quiet(bed: &Bed) -> Result<u64> {
         let same = first.is_some() && heights.iter().all(|height| *height == first);
         if !same || first != last {
             since = Instant::now();
+            looks = 0;
             last = first;
         }
-        if same && since.elapsed() > Duration::from_secs(1) {
+        looks += 1;
+        if same && looks > LOOKS && since.elapsed() > Duration::from_secs(1) {
             return first.context("no node runs");
         }
         ensure!(
