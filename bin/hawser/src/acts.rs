@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use hawser_primitives::give_to_owner_of;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Code, OrFail, Result, fail};
@@ -65,6 +66,7 @@ impl Act {
     pub(crate) fn leave(&self, data_dir: &Path) -> Result<()> {
         let folder = data_dir.join(FOLDER);
         files::make_dir(&folder)?;
+        give_to_owner_of(data_dir, &folder).context(Code::Failed, folder.display())?;
         let waiting = list(&folder).or_fail(Code::Failed)?.len();
         if waiting >= WAITING_MAX {
             return fail(
@@ -87,7 +89,9 @@ impl Act {
         };
         let new = path.with_extension("new");
         files::write_secret(&new, &text)?;
-        fs::rename(&new, &path)
+        // The node removes it, as whatever user it runs.
+        give_to_owner_of(data_dir, &new)
+            .and_then(|()| fs::rename(&new, &path))
             .and_then(|()| File::open(&folder)?.sync_all())
             .context(Code::Failed, path.display())
     }

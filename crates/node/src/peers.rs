@@ -13,6 +13,7 @@ use std::{
 };
 
 use hawser_network::{PeerAddress, PeerId};
+use hawser_primitives::{give_to_owner_of, open_file};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -87,7 +88,7 @@ impl PeerChanges {
             path: path.clone(),
             source,
         };
-        let file = match fs::File::open(&path) {
+        let file = match open_file(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(io(error)),
@@ -125,6 +126,7 @@ impl PeerChanges {
             file.write_all(&serde_json::to_vec_pretty(self)?)?;
             file.write_all(b"\n")?;
             file.sync_all()?;
+            give_to_owner_of(data_dir, &beside)?;
             fs::rename(&beside, &path)?;
             fs::File::open(data_dir)?.sync_all()
         };

@@ -1,8 +1,8 @@
-//! Opening what people name as a file.
+//! Opening what people name as a file, and whom a file belongs to.
 
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, chown};
 use std::path::Path;
 
 /// Opens a file to read it, and refuses what a program would wait on for ever: a pipe, a socket, a device
@@ -23,6 +23,22 @@ pub fn open_file(path: &Path) -> Result<File> {
     File::open(path)
 }
 
+/// Gives what was just made in a folder to that folder's owner, where it is another: root does this for a program
+/// that runs as somebody else and could not change or remove it. Who may not give it away keeps it.
+///
+/// # Errors
+/// Those of the system.
+pub fn give_to_owner_of(folder: &Path, path: &Path) -> Result<()> {
+    let (owner, own) = (fs::metadata(folder)?, fs::metadata(path)?);
+    if owner.uid() == own.uid() {
+        return Ok(());
+    }
+    match chown(path, Some(owner.uid()), Some(owner.gid())) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        done => done,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +55,24 @@ mod tests {
         let (reader, _writer) = std::io::pipe().unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&reader);
         assert!(open_file(format!("/dev/fd/{number}").as_ref()).is_ok());
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+        let folder = std::env::temp_dir().join(format!("hawser-owner-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let made = folder.join("made");
+        fs::write(&made, "x").unwrap();
+        let own = fs::metadata(&made).unwrap().uid();
+        give_to_owner_of(&folder, &made).unwrap();
+        assert_eq!(fs::metadata(&made).unwrap().uid(), own);
+        // Only root can give a folder to somebody else.
+        if own == 0 {
+            chown(&folder, Some(65_534), Some(65_534)).unwrap();
+            give_to_owner_of(&folder, &made).unwrap();
+            let given = fs::metadata(&made).unwrap();
+            assert_eq!((given.uid(), given.gid()), (65_534, 65_534));
+        }
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -17,5 +17,5 @@ mod units;
 pub use alloy_primitives::{Address, B256, Bytes, U256, address, b256};
 pub use codec::{DecodeError, decode_exact, encode};
 pub use domain::Domain;
-pub use file::open_file;
+pub use file::{give_to_owner_of, open_file};
 pub use units::{ChainId, Gas, Height, Round, Time};

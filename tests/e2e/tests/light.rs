@@ -267,6 +267,23 @@ async fn a_light_node_joins_verifies_follows_a_new_committee_and_survives_kill_9
         .clone();
     assert_eq!(validators.len(), 4);
     validators.retain(|one| one["name"] != "node3");
+    // A version that no program knows would stop everything: it is not executed, passed or not.
+    let proposal = json!({
+        "title": "too new",
+        "changes": [{ "change": "activate_protocol", "version": 2, "height": 1 }],
+    });
+    let file = path("too-new.json");
+    fs::write(&file, proposal.to_string()).unwrap();
+    let made = net.ok(&["gov", "propose", &file, "--from", "governor1"]);
+    let id = made["proposal"].to_string();
+    let refused = net.command(&["gov", "execute", &id, "--from", "governor1"]);
+    assert_eq!(refused.code, Some(7), "{}", refused.text);
+    assert!(
+        refused.text.contains("WOULD STAND STILL"),
+        "{}",
+        refused.text
+    );
+
     let proposal = json!({
         "title": "node3 leaves",
         "changes": [{ "change": "set_validators", "validators": validators }],

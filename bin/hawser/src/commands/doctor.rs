@@ -171,21 +171,36 @@ async fn remote(url: &str, timeout: Duration, tls: &TlsArgs) -> NodeReport {
     report
 }
 
+/// The error with which a node ended: the last line of its log, if it is one.
+fn ended_with(log: &Path) -> Option<String> {
+    let last = files::last_lines(log, 0, 1);
+    let (_, error) = last.split_once("error: ")?;
+    Some(error.trim_end_matches('.').to_owned())
+}
+
 /// What is wrong with one node of this machine.
 fn local(node: &LocalNode, report: &NodeReport, lang: Lang) -> Vec<String> {
     let name = &report.name;
     let mut findings = Vec::new();
     match report.state {
         State::Stopped => {
-            findings.push(match lang {
-                Lang::En => format!(
+            let log = node.log_path();
+            findings.push(match (lang, ended_with(&log)) {
+                (Lang::En, None) => format!(
                     "{name} does not run. `hawser up` starts it; its log is {}",
-                    node.log_path().display()
+                    log.display()
                 ),
-                Lang::Zh => format!(
+                (Lang::En, Some(error)) => format!(
+                    "{name} does not run. It ended with: {error}. Its log is {}",
+                    log.display()
+                ),
+                (Lang::Zh, None) => format!(
                     "{name} 未运行。`hawser up` 可启动它；日志在 {}",
-                    node.log_path().display()
+                    log.display()
                 ),
+                (Lang::Zh, Some(error)) => {
+                    format!("{name} 未运行。退出原因：{error}。日志在 {}", log.display())
+                }
             });
             if let Err(failure) = spawn::check_ports(node) {
                 findings.push(failure.message);
@@ -402,6 +417,23 @@ mod tests {
             version: Some("1".to_owned()),
             ..survey::blank(name)
         }
+    }
+
+    #[test]
+    fn the_error_that_a_node_ended_with_is_its_last_line_and_nothing_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("hawser.log");
+        let told = |lines: &str| {
+            std::fs::write(&log, lines).unwrap();
+            ended_with(&log)
+        };
+        let stopped = "2026-11-22T10:00:00Z error: chain 7 stopped: install a newer program.\n";
+        assert_eq!(
+            told(&format!("starts\n{stopped}")).as_deref(),
+            Some("chain 7 stopped: install a newer program")
+        );
+        assert_eq!(told(&format!("{stopped}starts\nstops\n")), None);
+        assert_eq!(ended_with(&dir.path().join("none")), None);
     }
 
     #[test]

@@ -63,6 +63,12 @@ pub(crate) async fn run(command: &UpgradeCommand, output: Output, lang: Lang) ->
     )
 }
 
+/// Who would stop at a protocol version, if the chain would stand still with that: in words.
+pub(crate) fn standstill(status: &Value, version: u64, lang: Lang) -> Option<String> {
+    let report = report(status, Some(version))?;
+    (report.ready_weight < report.quorum).then(|| report.verdict(lang))
+}
+
 /// What one node knows of all validators.
 struct Report {
     version: u64,
@@ -321,6 +327,9 @@ mod tests {
         );
         let chinese = told.table(Lang::Zh);
         assert!(chinese.contains("将停止"), "{chinese}");
+        assert_eq!(standstill(&status, 2, Lang::En), None);
+        let stops = standstill(&status, 3, Lang::En).unwrap();
+        assert!(stops.contains("v0, v1, v2, v3 would stop"), "{stops}");
         let later = report(&status, Some(3)).unwrap();
         assert!(later.verdict(Lang::En).contains("STAND STILL"));
         let present = report(&status, Some(1)).unwrap();

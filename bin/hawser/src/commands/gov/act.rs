@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use alloy_sol_types::SolCall;
-use hawser_governance::{ADDRESS, IGovernance, Route, check_changes, target_parts};
+use hawser_governance::{ADDRESS, Change, IGovernance, Route, check_changes, target_parts};
 use hawser_primitives::{B256, U256};
 use serde_json::{Value, json};
 
 use super::{
-    CosignArgs, CosignaturesArgs, FreezeArgs, IdArgs, InspectArgs, ProposeArgs, UnfreezeArgs,
-    VoteArgs, code, document, governed, show,
+    CosignArgs, CosignaturesArgs, ExecuteArgs, FreezeArgs, IdArgs, InspectArgs, ProposeArgs,
+    UnfreezeArgs, VoteArgs, code, document, governed, show,
 };
 use crate::client::{Client, NodeArgs};
+use crate::commands::upgrade;
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::lang::Lang;
 use crate::output::{self, Output};
@@ -153,8 +154,42 @@ pub(super) async fn vote(args: &VoteArgs, output: Output, lang: Lang) -> Result<
     report(&receipt, &what, output, lang)
 }
 
-pub(super) async fn execute(args: &IdArgs, output: Output, lang: Lang) -> Result<()> {
+/// Refuses a proposal that activates a protocol version for which too few validators are ready: no vote undoes that.
+async fn check_readiness(client: &Client, id: u64, lang: Lang) -> Result<()> {
+    let proposal = client.call("hawser_proposal", json!([id])).await?;
+    // What is wrong with a proposal, the contract says.
+    let changes = proposal.get("changes").cloned().unwrap_or_default();
+    let changes: Vec<Change> = serde_json::from_value(changes).unwrap_or_default();
+    let version = changes.iter().find_map(|change| match change {
+        Change::ActivateProtocol { version, .. } => Some(*version),
+        _ => None,
+    });
+    let Some(version) = version else {
+        return Ok(());
+    };
+    let status = client.call("hawser_status", json!([])).await?;
+    match upgrade::standstill(&status, version.into(), lang) {
+        None => Ok(()),
+        Some(verdict) => fail(
+            Code::Refused,
+            match lang {
+                Lang::En => format!(
+                    "proposal {id} is not executed. {verdict}. See `hawser upgrade status --to {version}`; --force \
+                     executes it all the same"
+                ),
+                Lang::Zh => format!(
+                    "未执行提案 {id}。{verdict}。参见 `hawser upgrade status --to {version}`；加 --force 则仍然执行"
+                ),
+            },
+        ),
+    }
+}
+
+pub(super) async fn execute(args: &ExecuteArgs, output: Output, lang: Lang) -> Result<()> {
     let client = args.node.client()?;
+    if !args.force {
+        check_readiness(&client, args.id, lang).await?;
+    }
     let call = IGovernance::executeCall { id: args.id };
     // An estimate runs at the time of the last block, which on an idle chain is before the end of the
     // time lock.

@@ -40,7 +40,7 @@ pub(crate) enum GovCommand {
     /// Vote on a proposal
     Vote(VoteArgs),
     /// Put a proposal into effect that has passed and waited
-    Execute(IdArgs),
+    Execute(ExecuteArgs),
     /// Withdraw an own proposal
     Cancel(IdArgs),
     /// List the proposals
@@ -155,13 +155,30 @@ pub(crate) struct VoteArgs {
 
 /// Arguments of `gov execute` and `gov cancel`.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  hawser gov execute 3 --from governor1\n  hawser gov cancel 3 --from governor1"
-)]
+#[command(after_help = "Example:\n  hawser gov cancel 3 --from governor1")]
 pub(crate) struct IdArgs {
     /// Number of the proposal
     #[arg(value_name = "PROPOSAL")]
     id: u64,
+    #[command(flatten)]
+    signer: SignerArgs,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// Arguments of `gov execute`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  hawser gov execute 3 --from governor1\n\nRefused where the chain would stand still, \
+because too many validators run programs that do not know the protocol version that the proposal activates."
+)]
+pub(crate) struct ExecuteArgs {
+    /// Number of the proposal
+    #[arg(value_name = "PROPOSAL")]
+    id: u64,
+    /// Also where the chain would stand still until validators have newer programs
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     signer: SignerArgs,
     #[command(flatten)]
