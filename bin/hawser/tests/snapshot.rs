@@ -49,6 +49,16 @@ impl Net {
         fs::remove_dir_all(chain.unwrap().path()).unwrap();
     }
 
+    /// Takes the vote log of a stopped node away.
+    fn lose_votes(&self, node: usize) {
+        let data = self.0.path(format!(".hawser/node{node}/data"));
+        let chain = fs::read_dir(&data).unwrap().flatten().find(|entry| {
+            let name = entry.file_name();
+            name.to_string_lossy().starts_with("chain-")
+        });
+        fs::remove_file(chain.unwrap().path().join("log/votes.log")).unwrap();
+    }
+
     fn until(&self, what: &str, mut done: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(90);
         while !done() {
@@ -180,4 +190,55 @@ fn a_network_is_backed_up_restored_and_joined_by_snapshot_while_it_runs() {
     let node = ["node", "allow-votes", "--config", &second];
     let run = net.0.run(&[&node[..], &["--after-height", "9"]].concat());
     assert_ne!(run.code, 0, "{}", run.text);
+}
+
+#[test]
+fn a_network_that_lost_all_vote_logs_votes_on_after_its_highest_last_block() {
+    let net = Net(common::Net::new());
+    let (rpc, p2p) = (free_ports(4).to_string(), free_ports(4).to_string());
+    let ports = ["--rpc-port", &rpc, "--p2p-port", &p2p];
+    let run = net.0.up(&[&["--nodes", "4"], &ports[..]].concat());
+    assert_eq!(run.code, 0, "{}", run.text);
+    let url = json(&run.stdout)["http"][0].as_str().unwrap().to_owned();
+    net.put("before.txt", &url);
+    net.0.ok(&["down"]);
+    let config = |node: usize| format!(".hawser/node{node}/node.toml");
+    let check = |node: usize| net.0.run(&["db", "check", "--config", &config(node)]);
+    let last = |node: usize| {
+        let arguments = ["db", "check", "--config", &config(node), "--output", "json"];
+        let told = json(&net.0.run(&arguments).stdout);
+        told["chains"][0]["lastHeight"].as_u64().unwrap()
+    };
+    let allow = |node: usize, after: u64| {
+        let after = after.to_string();
+        let command = ["node", "allow-votes", "--config", &config(node)];
+        net.0
+            .run(&[&command[..], &["--after-height", &after]].concat())
+    };
+    // With its votes there is nothing to allow.
+    let highest = (0..4).map(last).max().unwrap();
+    let run = allow(0, highest);
+    assert!(run.text.contains("not in doubt"), "{}", run.text);
+    for node in 0..4 {
+        net.lose_votes(node);
+        let run = check(node);
+        assert!(run.text.contains("MISSING"), "{}", run.text);
+        assert_eq!(run.code, 2, "{}", run.text);
+    }
+    for node in 0..4 {
+        let run = allow(node, highest);
+        assert_eq!(run.code, 0, "{}", run.text);
+        let run = check(node);
+        assert_eq!(run.code, 0, "{}", run.text);
+    }
+    // A log that is lost after that is a later loss.
+    net.lose_votes(0);
+    let run = check(0);
+    assert!(
+        run.code == 2 && run.text.contains("MISSING"),
+        "{}",
+        run.text
+    );
+    net.0.ok(&["up", "--output", "json"]);
+    net.comes_back(0, &url);
 }

@@ -41,7 +41,7 @@ pub use readiness::{ProtocolState, ValidatorState};
 pub use status::{ChainStatus, PeerState};
 pub use timers::Timers;
 pub use verify::Verifier;
-pub use voteguard::{read_vote_guard, write_vote_guard};
+pub use voteguard::{allow_votes, read_vote_guard, votes_in_doubt, write_vote_guard};
 pub use votelog::VoteLog;
 pub use worker::work_in_background;
 
@@ -52,7 +52,7 @@ use crate::{
     light::LightPeers,
     peers::PeerNames,
     pool::{AccountContent, Candidate, PoolCounts, PoolLimits},
-    replica::{AuditSampling, Boot, CastVotes, CheckedBlock, Event, GuardReason, VoteGuard},
+    replica::{AuditSampling, Boot, CastVotes, CheckedBlock, Event, VoteGuard},
     snapshot,
     store::{ChainStore, ExecutedBlock, StoreOptions},
 };
@@ -384,29 +384,20 @@ pub fn boot(
     Ok((log, boot))
 }
 
-/// What is known of forgotten votes. A chain without its vote log is one that forgot them all, whatever was
-/// known of earlier ones.
+/// What is known of forgotten votes, and the folder's mark brought up to date with it.
 fn vote_guard(
     disk: &Arc<dyn Disk>,
     votes: bool,
     tip: Height,
 ) -> Result<Option<VoteGuard>, ChainError> {
-    let guard = read_vote_guard(disk.as_ref())?;
-    let lost = votes && tip > Height::GENESIS && VoteLog::is_lost(disk.as_ref())?;
+    let marked = read_vote_guard(disk.as_ref())?;
+    let guard = votes_in_doubt(disk.as_ref(), votes, tip)?;
     match guard {
-        Some(guard) if guard.allows(tip) && !lost => {
-            // It votes already, and its log knows of all votes since.
-            clear_vote_guard(disk.as_ref())?;
-            Ok(None)
-        }
-        Some(guard) if !guard.allows(tip) => Ok(Some(guard)),
-        Some(_) | None if lost => {
-            let guard = VoteGuard::unknown(GuardReason::NoVoteLog);
-            write_vote_guard(Arc::clone(disk), guard)?;
-            Ok(Some(guard))
-        }
-        Some(_) | None => Ok(None),
+        Some(guard) if marked != Some(guard) => write_vote_guard(Arc::clone(disk), guard)?,
+        None if marked.is_some() => clear_vote_guard(disk.as_ref())?,
+        _ => {}
     }
+    Ok(guard)
 }
 
 /// Tells a chain about a link.
@@ -423,6 +414,7 @@ mod tests {
     use hawser_storage::MemDisk;
 
     use super::*;
+    use crate::replica::GuardReason;
 
     #[test]
     fn a_lost_vote_log_is_noticed_also_where_an_earlier_loss_was_over() {
@@ -441,6 +433,39 @@ mod tests {
         assert_eq!(vote_guard(&disk, true, Height(4)).unwrap(), Some(over));
         assert_eq!(vote_guard(&disk, true, Height(9)).unwrap(), None);
         assert_eq!(read_vote_guard(disk.as_ref()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_vote_log_that_is_lost_after_votes_were_allowed_is_noticed() {
+        let disk: Arc<dyn Disk> = Arc::new(MemDisk::new(1));
+        let tip = Height(9);
+        let restored = VoteGuard::unknown(GuardReason::Restored);
+        write_vote_guard(Arc::clone(&disk), restored).unwrap();
+        // A restored folder has no vote log; its mark says more than that.
+        assert_eq!(vote_guard(&disk, true, tip).unwrap(), Some(restored));
+        assert_eq!(allow_votes(&disk, restored, tip).unwrap(), Height(10));
+        let allowed = VoteGuard {
+            from: Some(Height(10)),
+            ..restored
+        };
+        for _ in 0..2 {
+            assert_eq!(vote_guard(&disk, true, tip).unwrap(), Some(allowed));
+        }
+        // It may have voted for block 10 since.
+        disk.remove(crate::store::VOTE_LOG).unwrap();
+        let lost = Some(VoteGuard::unknown(GuardReason::NoVoteLog));
+        assert_eq!(
+            votes_in_doubt(disk.as_ref(), true, tip).unwrap(),
+            lost,
+            "and nothing was changed"
+        );
+        assert_eq!(read_vote_guard(disk.as_ref()).unwrap(), Some(allowed));
+        assert_eq!(vote_guard(&disk, true, tip).unwrap(), lost);
+        assert_eq!(read_vote_guard(disk.as_ref()).unwrap(), lost);
+        // Who has no vote key has nothing to lose.
+        let unmarked: Arc<dyn Disk> = Arc::new(MemDisk::new(1));
+        assert_eq!(votes_in_doubt(unmarked.as_ref(), true, tip).unwrap(), lost);
+        assert_eq!(votes_in_doubt(unmarked.as_ref(), false, tip).unwrap(), None);
     }
 
     /// One bit of the last byte of a file is another.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use crate::maker::{self, genesis, grow, open, options};
+use hawser_node::chain::write_vote_guard;
+use hawser_node::replica::{GuardReason, VoteGuard};
 use hawser_node::store::{
-    ChainStore, KEEP_BLOCKS_MIN, VOTE_LOG,
+    ChainStore, KEEP_BLOCKS_MIN, VOTE_GUARD, VOTE_LOG,
     check::{CheckReport, Part, Plan, Step, check, repair},
 };
 use hawser_primitives::Height;
@@ -251,6 +253,30 @@ fn a_vote_log_that_is_missing_is_told() {
     folder.disk.remove(VOTE_LOG).unwrap();
     let report = folder.check();
     assert!(report.is_sound() && report.votes_missing() && !report.vote_guard);
+    // A folder that is marked for it is as it should be …
+    let unknown = VoteGuard::unknown(GuardReason::Restored);
+    write_vote_guard(folder.disk(), unknown).unwrap();
+    assert!(folder.check().vote_guard);
+    // … but not one that was allowed to vote after a block: it had a vote log from then on.
+    for from in [5, 21, 99] {
+        let allowed = VoteGuard {
+            from: Some(Height(from)),
+            ..unknown
+        };
+        write_vote_guard(folder.disk(), allowed).unwrap();
+        let report = folder.check();
+        assert!(report.votes_missing() && !report.vote_guard, "{from}");
+        assert!(report.unclear.is_empty(), "{report:?}");
+    }
+    // One that is something else keeps the node from starting.
+    let (mut log, _) = SyncedLog::open(folder.disk(), VOTE_GUARD, LogOptions::default()).unwrap();
+    log.append(&[9; 99]).unwrap();
+    log.sync().unwrap();
+    let unclear = folder.check().unclear;
+    assert!(
+        unclear.iter().any(|one| one.contains("votes.guard")),
+        "{unclear:?}"
+    );
 }
 
 #[test]

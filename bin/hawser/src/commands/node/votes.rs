@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use hawser_node::chain::{read_vote_guard, write_vote_guard};
-use hawser_node::replica::VoteGuard;
+use hawser_node::chain::{allow_votes, votes_in_doubt};
 use hawser_node::store::last_block;
 use hawser_primitives::Height;
 use hawser_storage::{Disk, OsDisk, SealedDisk};
@@ -52,7 +51,7 @@ pub(super) fn allow(args: &AllowArgs, output: Output, lang: Lang) -> Result<()> 
         .as_deref()
         .map(PidFile::take)
         .transpose()?;
-    let (_, genesis, dir) = shelves::chain_of(&config, args.chain)?;
+    let (section, genesis, dir) = shelves::chain_of(&config, args.chain)?;
     let log = dir.join("log");
     if !log.exists() {
         return fail(
@@ -71,8 +70,10 @@ pub(super) fn allow(args: &AllowArgs, output: Output, lang: Lang) -> Result<()> 
         Some(sealer) => Arc::new(SealedDisk::new(disk, sealer)),
         None => disk,
     };
-    let guard = read_vote_guard(disk.as_ref()).or_fail(Code::Failed)?;
-    let Some(guard) = guard else {
+    let last = last_block(&disk).or_fail(Code::Failed)?;
+    let has_key = section.vote_key.is_some();
+    let guard = votes_in_doubt(disk.as_ref(), has_key, last.unwrap_or_default());
+    let Some(guard) = guard.or_fail(Code::Failed)? else {
         return fail(
             Code::Refused,
             lang.pick(
@@ -82,7 +83,6 @@ pub(super) fn allow(args: &AllowArgs, output: Output, lang: Lang) -> Result<()> 
         );
     };
     let after = Height(args.after_height);
-    let last = last_block(&disk).or_fail(Code::Failed)?;
     if let Some(last) = last.filter(|last| after < *last) {
         return fail(
             Code::Usage,
@@ -98,12 +98,7 @@ pub(super) fn allow(args: &AllowArgs, output: Output, lang: Lang) -> Result<()> 
             },
         );
     }
-    let from = after.next();
-    let allowed = VoteGuard {
-        from: Some(from),
-        ..guard
-    };
-    write_vote_guard(disk, allowed).or_fail(Code::Failed)?;
+    let from = allow_votes(&disk, guard, after).or_fail(Code::Failed)?;
     let done = json!({ "chain": genesis.chain_id.0, "votesFrom": from.0 });
     output.print(&done, |_| match lang {
         Lang::En => format!("The node will vote from block {from} on"),

@@ -23,6 +23,7 @@ use super::{
     BlockResult, CONVICTIONS_LOG, ITEM_BYTES_MAX, SEGMENTS, StoreError, VOTE_GUARD, VOTE_LOG, index,
 };
 use crate::{
+    chain::read_vote_guard,
     replica::{CertifiedBlock, LogEntry},
     snapshot,
 };
@@ -93,7 +94,8 @@ pub struct CheckReport {
     pub from_genesis: bool,
     /// Whether there is a vote log.
     pub vote_log: bool,
-    /// Whether the folder is marked as one whose votes of before are unknown.
+    /// Whether the folder is marked as one whose votes of before are unknown, and no height is named from which on
+    /// it votes: with one, a missing vote log is a later loss.
     pub vote_guard: bool,
     /// What lies in an object store that could not be asked, by first and last block: it was not looked
     /// at.
@@ -274,7 +276,15 @@ pub fn check(
                     its peers, and `hawser backup restore` fills it";
         checker.report.unclear.push(text.to_owned());
     }
-    checker.report.vote_guard = disk.open(VOTE_GUARD).map_err(LogError::from)?.is_some();
+    match read_vote_guard(disk.as_ref()) {
+        Ok(guard) => {
+            checker.report.vote_guard = guard.is_some_and(|guard| guard.from.is_none());
+        }
+        Err(error) => checker
+            .report
+            .unclear
+            .push(format!("{VOTE_GUARD}: {error}")),
+    }
     checker.log(VOTE_LOG, Part::Votes)?;
     checker.log(CONVICTIONS_LOG, Part::Evidence)?;
     Ok(checker.report)
