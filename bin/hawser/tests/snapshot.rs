@@ -225,6 +225,16 @@ fn a_network_that_lost_all_vote_logs_votes_on_after_its_highest_last_block() {
         assert!(run.text.contains("MISSING"), "{}", run.text);
         assert_eq!(run.code, 2, "{}", run.text);
     }
+    // Nobody has the blocks after the highest last one, so nobody could vote for them.
+    let run = allow(0, highest + 43);
+    assert!(
+        run.code != 0
+            && run
+                .text
+                .contains(&format!("give --after-height {highest} ")),
+        "{}",
+        run.text
+    );
     for node in 0..4 {
         let run = allow(node, highest);
         assert_eq!(run.code, 0, "{}", run.text);

@@ -97,7 +97,8 @@ pub(super) fn status(
         ));
     }
     if let Some(guard) = replica.vote_guard() {
-        waiting.push(forgotten(guard));
+        let stalled = replica.stalled_ms().is_some();
+        waiting.push(forgotten(guard, next, stalled));
     }
     if let Some(ms) = replica.clock_behind_ms() {
         let allowed = rules.parameters(next).clock_drift_ms_max;
@@ -296,8 +297,9 @@ fn catching_up(tip: Height, state: &CatchUp) -> Words {
     )
 }
 
-/// Why a node does not vote that may have forgotten votes, in words.
-fn forgotten(guard: VoteGuard) -> Words {
+/// Why a node does not vote that may have forgotten votes, in words, and what to do where nothing is decided
+/// before the height from which on it votes.
+fn forgotten(guard: VoteGuard, next: Height, stalled: bool) -> Words {
     let (why, why_zh) = match guard.reason {
         GuardReason::Restored => (
             "its data was restored from a backup or a snapshot",
@@ -310,6 +312,21 @@ fn forgotten(guard: VoteGuard) -> Words {
         ),
     };
     let (then, then_zh) = match guard.from {
+        Some(from) if stalled && next < from => {
+            let after = from.back(1);
+            (
+                format!(
+                    "It votes again from block {from} on, and block {next} is not decided. If the whole network was \
+                     restored and no node has the blocks {next} to {after}, nobody votes for them: stop all validators \
+                     and run `hawser node allow-votes` again on each, with the highest last block of all nodes"
+                ),
+                format!(
+                    "从区块 {from} 起恢复投票，而区块 {next} 未能决定。若全网都由备份恢复，且没有任何节点拥有区块 \
+                     {next} 至 {after}，则无人会为它们投票：请停止全部验证者，以所有节点的最后一个区块中最大的高度，\
+                     在每个节点上重新执行 `hawser node allow-votes`"
+                ),
+            )
+        }
         Some(from) => (
             format!("It votes again from block {from} on"),
             format!("从区块 {from} 起恢复投票"),
@@ -407,4 +424,40 @@ fn change(now: &ChainSettings, then: &ChainSettings, from: Height) -> Words {
         ));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_that_stands_below_the_block_from_which_votes_are_allowed_names_the_way_out() {
+        let guard = VoteGuard {
+            reason: GuardReason::Restored,
+            from: Some(Height(251)),
+        };
+        let words = forgotten(guard, Height(208), true);
+        assert!(
+            words.en.contains("no node has the blocks 208 to 250"),
+            "{words:?}"
+        );
+        assert!(
+            words.en.contains("`hawser node allow-votes` again"),
+            "{words:?}"
+        );
+        assert!(words.zh.contains("区块 208 至 250"), "{words:?}");
+        assert!(
+            words.zh.contains("重新执行 `hawser node allow-votes`"),
+            "{words:?}"
+        );
+        // While blocks come, and where it votes for the next one, that is no advice.
+        for (next, stalled) in [(208, false), (251, true)] {
+            let words = forgotten(guard, Height(next), stalled);
+            assert!(
+                words.en.ends_with("It votes again from block 251 on"),
+                "{words:?}"
+            );
+            assert!(words.zh.ends_with("从区块 251 起恢复投票"), "{words:?}");
+        }
+    }
 }
