@@ -251,4 +251,11 @@ fn a_network_that_lost_all_vote_logs_votes_on_after_its_highest_last_block() {
     );
     net.0.ok(&["up", "--output", "json"]);
     net.comes_back(0, &url);
+    let log = |node: usize| {
+        let path = net.0.path(format!(".hawser/node{node}/hawser.log"));
+        fs::read_to_string(path).unwrap()
+    };
+    let resting = "this node follows and does not vote";
+    assert!(log(0).contains(resting), "{}", log(0));
+    assert!(!log(1).contains(resting), "{}", log(1));
 }

@@ -299,7 +299,7 @@ fn catching_up(tip: Height, state: &CatchUp) -> Words {
 
 /// Why a node does not vote that may have forgotten votes, in words, and what to do where nothing is decided
 /// before the height from which on it votes.
-fn forgotten(guard: VoteGuard, next: Height, stalled: bool) -> Words {
+pub(super) fn forgotten(guard: VoteGuard, next: Height, stalled: bool) -> Words {
     let (why, why_zh) = match guard.reason {
         GuardReason::Restored => (
             "its data was restored from a backup or a snapshot",

@@ -339,6 +339,11 @@ pub fn boot(
         }
     }
     let guard = vote_guard(&disk, key.is_some(), tip.height)?;
+    let next = tip.height.next();
+    if let Some(guard) = guard.filter(|guard| key.is_some() && !guard.allows(next)) {
+        let words = explain::forgotten(guard, next, false);
+        tracing::warn!(chain = %store.genesis().chain_id, next = %next, "{}", words.en);
+    }
     let (log, recovered) = VoteLog::open(disk, tip.height)?;
     let mut cast = BTreeMap::new();
     for (height, found) in recovered {
