@@ -1,13 +1,13 @@
 //! Says in words how a chain is doing and what it waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hawser_consensus::{Election as _, Step};
 use hawser_ledger::{ChainSettings, PROTOCOL_VERSION};
 use hawser_network::PeerId;
 use hawser_primitives::{Address, Height, Round};
 
-use super::{ChainStatus, PeerState, readiness};
+use super::{ChainStatus, PeerState, ValidatorState, readiness};
 use crate::{
     Rules, Words,
     replica::{CatchUp, GuardReason, Replica, VoteGuard},
@@ -45,31 +45,22 @@ pub(super) fn status(
         })
         .collect();
     let mut waiting = Vec::new();
-    // By count: which link belongs to which validator is the operators' knowledge.
+    let protocol = readiness::protocol(replica);
+    let validator_states = readiness::validators(replica);
     let validators = set.validators().len();
-    let own = usize::from(
-        replica
-            .address()
-            .is_some_and(|address| set.get(&address).is_some()),
-    );
-    let reachable = peers.len().saturating_add(own);
-    let quorum = (validators.saturating_mul(2) / 3 + 1).min(validators);
+    let own = replica
+        .address()
+        .is_some_and(|address| set.get(&address).is_some());
+    let linked: Vec<_> = peers.iter().map(|peer| peer.id).collect();
+    let reach = Reach::new(&validator_states, own, &linked);
     // Who has no vote needs one peer to follow, not a quorum.
-    let connected = reachable >= if own == 1 { quorum } else { 1 };
-    if !connected && own == 1 {
-        waiting.push(Words::new(
-            format!(
-                "links: {} of {admitted} configured peers are connected; with this node that is \
-                 {reachable} of the {quorum} validators that a quorum needs. Check that the other nodes \
-                 run and that their addresses are reachable",
-                peers.len()
-            ),
-            format!(
-                "链路：已配置的 {admitted} 个对等节点中有 {} 个已连接；连同本节点共 {reachable} 个，\
-                 法定多数需要 {quorum} 个验证者。请检查其他节点是否在运行、地址是否可达",
-                peers.len()
-            ),
-        ));
+    let connected = if own {
+        reach.is_quorum()
+    } else {
+        !peers.is_empty()
+    };
+    if !connected && own {
+        waiting.push(reach.lost(admitted));
     } else if !connected {
         waiting.push(Words::new(
             format!(
@@ -191,8 +182,6 @@ pub(super) fn status(
         }
         waiting.push(Words::new(en, zh));
     }
-    let protocol = readiness::protocol(replica);
-    let validator_states = readiness::validators(replica);
     waiting.extend(readiness::remarks(rules, next, &validator_states, protocol));
     let (waiting, waiting_zh) = waiting.into_iter().map(|one| (one.en, one.zh)).unzip();
     let ready = connected
@@ -228,6 +217,68 @@ pub(super) fn status(
         validator_states,
     }
     .with_pool(replica.pool().counts())
+}
+
+/// Which part of the committee a validator is linked to. Peers that are no validators, such as observers, are
+/// no part of a quorum, however many there are.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    /// Linked peers of this chain.
+    peers: usize,
+    /// Validators among them, and this node where it is one.
+    validators: usize,
+    /// How many validators are needed.
+    quorum: usize,
+    /// Whether this node is a validator.
+    own: bool,
+}
+
+impl Reach {
+    fn new(states: &[ValidatorState], own: bool, linked: &[PeerId]) -> Self {
+        let peers = states.iter().filter_map(|one| one.peer);
+        // By peer: one that is taken for two validators is still one.
+        let others: BTreeSet<_> = peers.filter(|peer| linked.contains(peer)).collect();
+        let all = states.len();
+        Self {
+            peers: linked.len(),
+            validators: others.len().saturating_add(usize::from(own)),
+            quorum: (all.saturating_mul(2) / 3 + 1).min(all),
+            own,
+        }
+    }
+
+    const fn is_quorum(self) -> bool {
+        self.validators >= self.quorum
+    }
+
+    /// That a quorum is out of reach, in words.
+    fn lost(self, admitted: usize) -> Words {
+        let Self {
+            peers,
+            validators,
+            quorum,
+            own,
+        } = self;
+        let others = peers
+            .saturating_add(usize::from(own))
+            .saturating_sub(validators);
+        let (mut not, mut not_zh) = (String::new(), String::new());
+        if others > 0 {
+            not = format!(" ({others} of the connected peers not counted, as no validator)");
+            not_zh = format!("（已连接的对等节点中有 {others} 个不是验证者，不计入）");
+        }
+        Words::new(
+            format!(
+                "links: {peers} of {admitted} configured peers are connected; with this node that is \
+                 {validators} of the {quorum} validators that a quorum needs{not}. Check that the other \
+                 nodes run and that their addresses are reachable"
+            ),
+            format!(
+                "链路：已配置的 {admitted} 个对等节点中有 {peers} 个已连接；连同本节点共 {validators} 个验证者，\
+                 法定多数需要 {quorum} 个{not_zh}。请检查其他节点是否在运行、地址是否可达"
+            ),
+        )
+    }
 }
 
 /// That nothing is decided, in words.
@@ -459,5 +510,55 @@ mod tests {
             );
             assert!(words.zh.ends_with("从区块 251 起恢复投票"), "{words:?}");
         }
+    }
+
+    /// Four validators; the first is this node, and the others are these peers.
+    fn committee(peers: [Option<u8>; 3]) -> Vec<ValidatorState> {
+        let one = |(i, peer): (u8, Option<u8>)| ValidatorState {
+            address: Address::repeat_byte(i),
+            name: format!("node{i}"),
+            weight: 1,
+            own: i == 0,
+            peer: peer.map(|peer| PeerId([peer; 32])),
+            confirmed: false,
+            program: None,
+            protocol: None,
+            last_height: None,
+            silent_ms: None,
+        };
+        let all = [None].into_iter().chain(peers);
+        (0..).zip(all).map(one).collect()
+    }
+
+    fn reach(peers: [Option<u8>; 3], linked: &[u8]) -> Reach {
+        let linked: Vec<_> = linked.iter().map(|peer| PeerId([*peer; 32])).collect();
+        Reach::new(&committee(peers), true, &linked)
+    }
+
+    #[test]
+    fn only_validators_make_a_quorum() {
+        assert!(reach([Some(1), Some(2), None], &[1, 2]).is_quorum());
+        // Peers 8 and 9 have no vote, or nothing is known of them.
+        let lost = reach([Some(1), None, None], &[1, 8, 9]);
+        assert!(!lost.is_quorum());
+        let words = lost.lost(5);
+        for part in [
+            "links: 3 of 5 configured peers are connected; with this node that is 2 of the 3 validators \
+             that a quorum needs",
+            "2 of the connected peers not counted",
+        ] {
+            assert!(words.en.contains(part), "{part}: {}", words.en);
+        }
+        assert!(words.zh.contains("有 2 个不是验证者"), "{}", words.zh);
+        // Without such peers nothing is said of them.
+        let lost = reach([Some(1), None, None], &[1]);
+        assert!(!lost.is_quorum() && !lost.lost(3).en.contains("not counted"));
+    }
+
+    #[test]
+    fn a_validator_counts_once_and_while_it_is_linked() {
+        assert!(!reach([Some(1), Some(1), Some(1)], &[1]).is_quorum());
+        assert!(!reach([Some(1), Some(2), Some(3)], &[1]).is_quorum());
+        assert!(reach([Some(1), Some(2), Some(3)], &[1, 3]).is_quorum());
     }
 }
