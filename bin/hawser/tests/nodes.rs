@@ -10,8 +10,9 @@
 mod common;
 
 use std::fs;
+use std::process::Command;
 
-use common::{Hawser, Net, free_ports, json, until};
+use common::{Hawser, Net, Ports, free_ports, json, until};
 use serde_json::Value;
 
 const NODE0: &str = ".hawser/node0/node.toml";
@@ -226,4 +227,77 @@ fn what_cannot_be_a_request_or_an_invitation_is_refused() {
         assert_eq!(run.code, 2, "{arguments:?}: {}", run.text);
     }
     assert!(!net.path("net/node0/data/peers.json").exists());
+}
+
+#[test]
+fn an_observer_is_no_part_of_a_quorum_and_keeps_nothing_from_coming_up() {
+    let net = Net::new();
+    let ports = Ports::free(4);
+    let up = || net.0.run_at(ports, &["up", "--nodes", "4"]);
+    let first = up();
+    assert_eq!(first.code, 0, "{}", first.text);
+    net.0
+        .ok(&["node", "invite", "--config", NODE0, "--role", "observer"]);
+    let own = [free_ports(1), free_ports(1), free_ports(1)].map(|p| format!("127.0.0.1:{p}"));
+    let join = [
+        "node",
+        "join",
+        "invitation.json",
+        "--home",
+        "late",
+        "--name",
+        "late",
+        "--address",
+        &own[0],
+        "--listen",
+        &own[0],
+        "--rpc",
+        &own[1],
+        "--metrics",
+        &own[2],
+        "--passphrase-file",
+        ".hawser/passphrase",
+    ];
+    net.0.ok(&join);
+    let _observer = net.0.node("late/node.toml");
+    let admit = [
+        "node",
+        "admit",
+        "--config",
+        NODE0,
+        "--request",
+        "late/request.json",
+    ];
+    net.0.ok(&admit);
+    until("the observer is linked", || {
+        link(&net, NODE0, "late") == Some(true)
+    });
+    let status = || json(&net.0.run(&["status", "--output", "json"]).stdout);
+    let kill = |node: usize| {
+        let pid = status()["nodes"][node]["pid"].to_string();
+        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+        until("it is stopped", || {
+            status()["nodes"][node]["state"] == "stopped"
+        });
+    };
+    kill(3);
+    let again = up();
+    assert_eq!(again.code, 0, "{}", again.text);
+    let node0 = &status()["nodes"][0];
+    assert_eq!(
+        (&node0["peers"], &node0["peersConfigured"]),
+        (&4.into(), &4.into())
+    );
+
+    for node in [2, 3] {
+        kill(node);
+    }
+    for node in [0, 1] {
+        until("the lost quorum is told", || {
+            let report = status()["nodes"][node].clone();
+            let waiting = report["waiting"].to_string();
+            report["state"] == "waiting"
+                && waiting.contains("2 of the 3 validators that a quorum needs")
+        });
+    }
 }

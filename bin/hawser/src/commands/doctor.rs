@@ -151,6 +151,8 @@ async fn remote(url: &str, timeout: Duration, tls: &TlsArgs) -> NodeReport {
         lag: None,
         peers: None,
         peers_configured: 0,
+        configured: BTreeSet::new(),
+        configured_linked: None,
         pending: None,
         queued: None,
         chain_id: None,

@@ -1,7 +1,11 @@
 //! Asks the nodes of a network how they are doing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hawser_network::PeerId;
+use hawser_node::config::NodeKind;
+use hawser_node::peers::PeerChanges;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -51,9 +55,15 @@ pub(crate) struct NodeReport {
     pub(crate) first_height: Option<u64>,
     /// Blocks behind the highest node.
     pub(crate) lag: Option<u64>,
-    /// Peers with a link, of those configured.
+    /// Peers with a link, of those admitted: by the configuration, or while the node ran.
     pub(crate) peers: Option<usize>,
     pub(crate) peers_configured: usize,
+    /// Ids of the peers that its configuration names, without those that are no longer admitted.
+    #[serde(skip)]
+    pub(crate) configured: BTreeSet<String>,
+    /// How many of these have a link.
+    #[serde(skip)]
+    pub(crate) configured_linked: Option<usize>,
     /// Transactions that wait: executable, and behind a gap.
     pub(crate) pending: Option<u64>,
     pub(crate) queued: Option<u64>,
@@ -86,6 +96,7 @@ impl NodeReport {
 /// Asks one node.
 pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
     let pid = node.pid().map(|pid| pid.as_raw_nonzero().get());
+    let (peers_configured, configured) = expected_peers(node);
     let mut report = NodeReport {
         name: node.name().to_owned(),
         state: if pid.is_some() {
@@ -100,7 +111,9 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
         first_height: None,
         lag: None,
         peers: None,
-        peers_configured: node.config.network.peers.len(),
+        peers_configured,
+        configured,
+        configured_linked: None,
         pending: None,
         queued: None,
         chain_id: None,
@@ -130,6 +143,21 @@ pub(crate) async fn ask(node: &LocalNode, timeout: Duration) -> NodeReport {
         }
     }
     report
+}
+
+/// How many peers of the chains a node admits, and the ids of those that its configuration names. Light nodes
+/// are no peers of a chain.
+fn expected_peers(node: &LocalNode) -> (usize, BTreeSet<String>) {
+    let configured = &node.config.network.peers;
+    // A file that cannot be read is the node's to tell.
+    let changes = PeerChanges::read(&node.config.node.data_dir).unwrap_or_default();
+    let admitted = changes.apply(configured);
+    let full = admitted
+        .iter()
+        .filter(|peer| peer.kind != Some(NodeKind::Light));
+    let named = |id: &PeerId| configured.iter().any(|peer| peer.id == *id);
+    let ids = full.clone().map(|peer| peer.id).filter(named);
+    (full.count(), ids.map(|id| id.to_string()).collect())
 }
 
 /// Asks a node for everything that a report holds.
@@ -175,7 +203,7 @@ fn under_way(list: &Value) -> Vec<Proposal> {
 fn suites(links: &Value) -> Vec<String> {
     let all = links.as_array().into_iter().flatten();
     let names = all.filter_map(|link| link.get("cipherSuite")?.as_str());
-    let distinct: std::collections::BTreeSet<_> = names.collect();
+    let distinct: BTreeSet<_> = names.collect();
     distinct.into_iter().map(str::to_owned).collect()
 }
 
@@ -212,14 +240,15 @@ pub(crate) fn fill(report: &mut NodeReport, status: &Value) {
     let pool = status.get("pool").unwrap_or(status);
     report.pending = field(pool, "pending");
     report.queued = field(pool, "queued");
-    report.peers = status.get("peers").and_then(Value::as_array).map(|peers| {
-        let linked = |peer: &&Value| {
-            peer.get("connected")
-                .and_then(Value::as_bool)
-                .unwrap_or(true)
-        };
-        peers.iter().filter(linked).count()
-    });
+    let linked = |peer: &&Value| {
+        let connected = peer.get("connected").and_then(Value::as_bool);
+        connected.unwrap_or(true)
+    };
+    let peers = status.get("peers").and_then(Value::as_array);
+    let peers: Option<Vec<_>> = peers.map(|peers| peers.iter().filter(linked).collect());
+    report.peers = peers.as_ref().map(Vec::len);
+    let configured = |peer: &&&Value| report.configured.contains(text(peer, "id"));
+    report.configured_linked = peers.map(|peers| peers.iter().filter(configured).count());
     let ready = status.get("ready").and_then(Value::as_bool);
     report.state = if ready.unwrap_or(report.waiting.is_empty()) {
         State::Ready
@@ -254,6 +283,8 @@ pub(crate) fn blank(name: &str) -> NodeReport {
         lag: None,
         peers: None,
         peers_configured: 3,
+        configured: ["a", "b", "c"].map(str::to_owned).into(),
+        configured_linked: None,
         pending: None,
         queued: None,
         chain_id: None,
@@ -293,6 +324,7 @@ mod tests {
             (report.pending, report.queued, report.peers),
             (Some(3), Some(4), Some(2))
         );
+        assert_eq!(report.configured_linked, Some(2));
         assert_eq!(report.waiting, ["links: none"]);
         assert_eq!(report.state, State::Waiting);
         fill(
@@ -300,6 +332,14 @@ mod tests {
             &json!({ "ready": true, "waiting": ["a remark"], "pending": 1 }),
         );
         assert_eq!((report.state, report.pending), (State::Ready, Some(1)));
+    }
+
+    #[test]
+    fn a_peer_that_is_not_configured_is_not_counted_among_those_that_are() {
+        let mut report = blank("a");
+        let peers = json!([{ "id": "a" }, { "id": "observer" }, { "id": "c" }]);
+        fill(&mut report, &json!({ "peers": peers }));
+        assert_eq!((report.peers, report.configured_linked), (Some(3), Some(2)));
     }
 
     #[test]

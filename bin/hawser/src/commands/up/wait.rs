@@ -48,7 +48,9 @@ pub(super) async fn until_agreed(
                 ),
             );
         }
-        let ready = reports.iter().filter(|report| is_ready(report)).count();
+        let others = reports.len().saturating_sub(1);
+        let ready = reports.iter().filter(|report| is_ready(report, others));
+        let ready = ready.count();
         progress.set(ready as u64, nodes.len() as u64);
         if agreed(&reports) {
             break;
@@ -75,8 +77,14 @@ pub(super) async fn until_agreed(
     Ok(())
 }
 
-fn is_ready(report: &NodeReport) -> bool {
-    report.state == State::Ready && report.peers == Some(report.peers_configured)
+/// Whether a node is ready and linked to the `others` of its network, as far as its configuration names them.
+/// Who else is admitted, an observer say, may be there or not.
+fn is_ready(report: &NodeReport, others: usize) -> bool {
+    let needed = report.configured.len().min(others);
+    report.state == State::Ready
+        && report
+            .configured_linked
+            .is_some_and(|linked| linked >= needed)
 }
 
 fn agreed(reports: &[NodeReport]) -> bool {
@@ -84,9 +92,10 @@ fn agreed(reports: &[NodeReport]) -> bool {
         return true;
     };
     let same = |report: &NodeReport| (report.height, &report.hash) == (first.height, &first.hash);
+    let others = reports.len().saturating_sub(1);
     reports
         .iter()
-        .all(|report| is_ready(report) && same(report))
+        .all(|report| is_ready(report, others) && same(report))
 }
 
 fn explain(reports: &[NodeReport], limit: Duration) -> String {
@@ -199,13 +208,15 @@ mod tests {
             height: Some(3),
             hash: Some("0xa".to_owned()),
             peers: Some(3),
+            configured_linked: Some(3),
             ..survey::blank(name)
         }
     }
 
     #[test]
     fn agreement_needs_every_node_linked_and_on_the_same_head() {
-        assert!(agreed(&[ready("a"), ready("b")]));
+        let three = |ill: NodeReport| agreed(&[ready("a"), ready("c"), ready("d"), ill]);
+        assert!(three(ready("b")));
         for ill in [
             NodeReport {
                 hash: Some("0xb".into()),
@@ -216,7 +227,7 @@ mod tests {
                 ..ready("b")
             },
             NodeReport {
-                peers: Some(2),
+                configured_linked: Some(2),
                 ..ready("b")
             },
             NodeReport {
@@ -225,8 +236,31 @@ mod tests {
             },
             survey::blank("b"),
         ] {
-            assert!(!agreed(&[ready("a"), ill.clone()]), "{ill:?}");
+            assert!(!three(ill.clone()), "{ill:?}");
         }
+    }
+
+    #[test]
+    fn an_observer_keeps_nobody_from_agreeing_whether_it_is_there_or_not() {
+        let others = || [ready("b"), ready("c"), ready("d")];
+        let with = |peers, peers_configured, linked| NodeReport {
+            peers: Some(peers),
+            peers_configured,
+            configured_linked: Some(linked),
+            ..ready("a")
+        };
+        let all = |one: NodeReport| [&[one][..], &others()].concat();
+        assert!(agreed(&all(with(4, 4, 3))), "admitted and there");
+        assert!(agreed(&all(with(3, 4, 3))), "admitted and away");
+        assert!(agreed(&all(with(4, 3, 3))), "more than are configured");
+        assert!(
+            !agreed(&all(with(3, 4, 2))),
+            "in the place of a node of the network"
+        );
+        // Named by the configuration, and away.
+        let mut named = with(3, 4, 3);
+        named.configured.insert("observer".to_owned());
+        assert!(agreed(&all(named)));
     }
 
     #[test]
