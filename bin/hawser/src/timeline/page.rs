@@ -85,7 +85,7 @@ pub(crate) fn page(timeline: &Timeline, style: Style, problems: &[String]) -> St
             continue;
         }
         any = true;
-        let begins = view.started.or(view.decided).unwrap_or_default();
+        let begins = view.begins().unwrap_or_default();
         put(format_args!(
             "<h3>{height} · {} · {}</h3><ul>",
             clock(begins),

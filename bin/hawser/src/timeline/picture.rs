@@ -137,10 +137,10 @@ impl Canvas<'_> {
     }
 
     fn height(&mut self, height: Height, view: &HeightView, votes: bool) {
-        let Some(started) = view.started.or(view.decided) else {
+        let Some(started) = view.begins() else {
             return;
         };
-        let ended = view.decided.unwrap_or(self.to);
+        let ended = view.ended.unwrap_or(self.to);
         let (left, right) = (self.x(started.max(self.from)), self.x(ended.min(self.to)));
         let width = (right - left).max(1.0);
         let bottom = self.bottom();

@@ -39,7 +39,7 @@ struct Run {
 impl Run {
     fn add(&mut self, height: Height, view: &HeightView, at: Time) {
         self.first.get_or_insert((height, at));
-        self.last = Some((height, view.decided.unwrap_or(at)));
+        self.last = Some((height, view.ended.unwrap_or(at)));
         self.blocks = self.blocks.saturating_add(1);
         self.transactions = self
             .transactions
@@ -159,8 +159,8 @@ fn story(timeline: &Timeline, style: Style) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     let mut run = Run::default();
     for (height, view) in &timeline.heights {
-        let begins = view.started.or(view.decided).unwrap_or_default();
-        let ends = view.decided.unwrap_or(Time(u64::MAX));
+        let begins = view.begins().unwrap_or_default();
+        let ends = view.ended.unwrap_or(Time(u64::MAX));
         let remarkable = timeline.is_remarkable(view, style.slow_ms);
         let interrupted = notable.peek().is_some_and(|one| one.at < ends);
         if remarkable || interrupted {

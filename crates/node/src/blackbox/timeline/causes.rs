@@ -56,7 +56,7 @@ impl Timeline {
         }
         let end = self.span().map_or(Time(0), |(_, last)| last);
         let from = view.started.unwrap_or(Time(0));
-        let to = view.decided.unwrap_or(end);
+        let to = view.ended.unwrap_or(end);
         self.circumstances(&mut list, from, to);
         list.all
     }

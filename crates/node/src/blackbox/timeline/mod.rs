@@ -90,6 +90,8 @@ pub struct HeightView {
     pub decided: Option<Time>,
     /// Nodes that fetched it from peers instead.
     pub fetched: Vec<usize>,
+    /// When it was over: decided, else fetched, else passed by a later height. `None` while it goes on.
+    pub ended: Option<Time>,
     /// The round that decided.
     pub round: Option<Round>,
     /// The block.
@@ -103,12 +105,17 @@ pub struct HeightView {
 }
 
 impl HeightView {
-    /// From the first node's start to the first node's decision, in milliseconds; up to `until`
-    /// where it is not decided.
+    /// When it began: the first node's start, or its end where nothing else was seen of it.
+    #[must_use]
+    pub fn begins(&self) -> Option<Time> {
+        self.started.or(self.ended)
+    }
+
+    /// From the first node's start to its end, in milliseconds; up to `until` while it goes on.
     #[must_use]
     pub fn took_ms(&self, until: Time) -> Option<u64> {
         let started = self.started?;
-        Some(self.decided.unwrap_or(until).since_ms(started))
+        Some(self.ended.unwrap_or(until).since_ms(started))
     }
 
     /// Weight above two thirds of the committee's.
@@ -282,6 +289,7 @@ impl Timeline {
                 } => {
                     let view = view.or_default();
                     view.fetched.push(one.node);
+                    earliest(&mut view.ended, one.at);
                     view.block = view.block.or(Some(*block));
                     view.transactions = view.transactions.or(Some(*transactions));
                 }
@@ -293,6 +301,11 @@ impl Timeline {
             .retain(|_, view| !view.rounds.is_empty() || view.block.is_some());
         while self.heights.len() > HEIGHTS_MAX {
             self.heights.pop_first();
+        }
+        let mut later = None;
+        for view in self.heights.values_mut().rev() {
+            view.ended = view.decided.or(view.ended).or(later);
+            later = view.begins().or(later);
         }
     }
 
@@ -318,10 +331,9 @@ impl Timeline {
         self.happenings
             .retain(|one| one.at >= from && one.at <= to && inside(&one.height));
         self.heights.retain(|height, view| {
-            let begins = view.started.or(view.decided);
-            let ends = view.decided.unwrap_or(last);
-            let fetched = begins.is_none() && window.from.is_none() && window.last_ms.is_none();
-            inside(height) && (fetched || begins.is_some_and(|at| at <= to) && ends >= from)
+            let begins = view.begins();
+            let ends = view.ended.unwrap_or(last);
+            inside(height) && begins.is_some_and(|at| at <= to) && ends >= from
         });
     }
 

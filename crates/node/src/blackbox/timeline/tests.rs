@@ -294,3 +294,63 @@ fn a_window_keeps_what_touches_it() {
     let heights = Some((Height(20), Height(24)));
     assert_eq!(kept(Window { heights, ..all }), (None, None));
 }
+
+#[test]
+fn a_height_that_was_fetched_ends_there_and_takes_no_later_cause() {
+    let mut node = Node::new(1, 0);
+    let round = |proposer| What::Round {
+        round: Round(0),
+        proposer,
+    };
+    let timeout = || What::Timeout {
+        round: Round(0),
+        kind: TimerKind::Propose,
+    };
+    let fetched = || What::Fetched {
+        block: BLOCK,
+        transactions: 1,
+    };
+    // Height 1 is fetched after its round failed, 2 as a whole; 3 is passed without a trace.
+    node.at(1_000, 1, round(1));
+    node.at(1_600, 1, timeout());
+    node.at(
+        1_601,
+        1,
+        What::Round {
+            round: Round(1),
+            proposer: 2,
+        },
+    );
+    node.at(2_000, 1, fetched());
+    node.at(2_010, 2, fetched());
+    node.at(2_020, 3, round(3));
+    node.height(60_000, 4, 0, &[0, 1, 2, 3]);
+    node.at(61_000, 4, What::Started);
+    node.at(62_000, 4, What::Held(900));
+    let all = Timeline::new(std::slice::from_ref(&node.recording), true);
+    let ended = |height| all.heights[&Height(height)].ended;
+    assert_eq!(ended(1), Some(Time(2_000)));
+    assert_eq!(ended(2), Some(Time(2_010)));
+    assert_eq!(ended(3), Some(Time(60_000)));
+    let causes = english(&all, 1);
+    assert!(causes[0].contains("no proposal from v2"), "{causes:?}");
+    assert!(
+        !causes
+            .iter()
+            .any(|one| one.contains("started") || one.contains("stood still")),
+        "{causes:?}"
+    );
+    let kept = |window| {
+        let mut timeline = all.clone();
+        timeline.cut(window);
+        timeline.heights.keys().map(|one| one.0).collect::<Vec<_>>()
+    };
+    let any = Window::default();
+    let (from, to) = (Some(Time(60_050)), Some(Time(63_000)));
+    assert_eq!(kept(Window { from, to, ..any }), [4]);
+    let last_ms = Some(1_950);
+    assert_eq!(kept(Window { last_ms, ..any }), [4]);
+    let (from, to) = (Some(Time(2_005)), Some(Time(2_015)));
+    assert_eq!(kept(Window { from, to, ..any }), [2]);
+    assert_eq!(kept(any), [1, 2, 3, 4]);
+}
