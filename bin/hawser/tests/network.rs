@@ -167,3 +167,42 @@ fn a_port_in_use_and_a_dying_node_are_explained() {
     fs::write(&genesis, text).unwrap();
     assert_eq!(net.up(&[]).code, 0);
 }
+
+#[test]
+fn a_node_whose_configuration_was_broken_meanwhile_is_stopped() {
+    let net = Net::new();
+    let (rpc, p2p) = (free_ports(2).to_string(), free_ports(2).to_string());
+    net.0
+        .ok(&["up", "--nodes", "2", "--rpc-port", &rpc, "--p2p-port", &p2p]);
+    let whole = |node: u8| net.0.path(format!(".hawser/node{node}/node.toml"));
+    let texts = [0, 1].map(|node| fs::read_to_string(whole(node)).unwrap());
+    // A value that is refused, and a file that is no TOML.
+    let invalid = texts[0].replace(
+        "#keep_blocks = 100000",
+        "mode = \"pruned\"\nkeep_blocks = 1024",
+    );
+    assert_ne!(invalid, texts[0]);
+    fs::write(whole(0), invalid).unwrap();
+    fs::write(whole(1), "[node\n").unwrap();
+    let down = net.0.run(&["down", "--output", "json"]);
+    assert_eq!(down.code, 0, "{}", down.text);
+    let stopped = &json(&down.stdout)["stopped"];
+    assert_eq!(*stopped, serde_json::json!(["node0", "node1"]));
+    for part in ["warning: ", "keep_blocks", "node1/node.toml"] {
+        assert!(down.stderr.contains(part), "{part}: {}", down.stderr);
+    }
+    for node in [0, 1] {
+        let pid_file = net.0.path(format!(".hawser/node{node}/hawser.pid"));
+        assert!(!pid_file.exists(), "node{node}");
+    }
+    // Whether one that cannot be found runs is not known.
+    let again = net.0.run(&["down"]);
+    assert!(
+        again.code == 3 && again.text.contains("keep_blocks"),
+        "{}",
+        again.text
+    );
+    for (node, text) in [0, 1].iter().zip(texts) {
+        fs::write(whole(*node), text).unwrap();
+    }
+}

@@ -1,13 +1,15 @@
 //! `hawser down`
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rustix::process::Pid;
 use serde_json::json;
 
 use crate::exit::Result;
 use crate::lang::Lang;
-use crate::local::{HomeArgs, LocalNode, spawn};
+use crate::local::{HomeArgs, UnreadableNode, pidfile, spawn};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::quantity::counted;
@@ -24,16 +26,46 @@ pub(crate) struct DownArgs {
     home: HomeArgs,
 }
 
+/// A node that runs.
+struct Running {
+    name: String,
+    pid_file: PathBuf,
+    pid: Pid,
+}
+
+impl Running {
+    /// The one that holds a pid file.
+    fn find(name: &str, pid_file: PathBuf) -> Option<Self> {
+        let pid = pidfile::holder(&pid_file)?;
+        Some(Self {
+            name: name.to_owned(),
+            pid_file,
+            pid,
+        })
+    }
+}
+
 /// Runs the command.
 pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<()> {
     let home = args.home.home();
-    let (nodes, unreadable) = home.readable_nodes()?;
-    let running: Vec<_> = nodes
+    let (nodes, unreadable) = home.all_nodes()?;
+    let mut running: Vec<_> = nodes
         .iter()
-        .filter_map(|node| Some((node, node.pid()?)))
+        .filter_map(|node| Running::find(node.name(), node.config.node.pid_file.clone()?))
         .collect();
-    for (_, pid) in &running {
-        spawn::terminate(*pid);
+    let mut unknown = Vec::new();
+    for node in unreadable {
+        // It runs with the configuration of before, and its pid file is enough to stop it.
+        match Running::find(&node.name(), node.pid_file()) {
+            Some(found) => {
+                running.push(found);
+                eprintln!("{}: {}", lang.pick("warning", "警告"), node.problem);
+            }
+            None => unknown.push(node),
+        }
+    }
+    for node in &running {
+        spawn::terminate(node.pid);
     }
     let progress = Progress::steps(
         running.len() as u64,
@@ -41,28 +73,23 @@ pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<(
     );
     let started = Instant::now();
     let mut killed = Vec::new();
-    for (node, pid) in &running {
+    for node in &running {
         progress.say(format!(
             "{} {}",
             lang.pick("stopping", "正在停止"),
-            node.name()
+            node.name
         ));
         let left = spawn::STOP_LIMIT.saturating_sub(started.elapsed());
-        if !spawn::wait_until_stopped(node, left).await {
-            killed.push(node.name().to_owned());
-            spawn::kill(*pid);
-            spawn::wait_until_stopped(node, Duration::from_secs(5)).await;
+        if !spawn::wait_until_stopped(&node.pid_file, left).await {
+            killed.push(node.name.clone());
+            spawn::kill(node.pid);
+            spawn::wait_until_stopped(&node.pid_file, Duration::from_secs(5)).await;
         }
         progress.advance(1);
     }
     drop(progress);
-    let names = |nodes: &[(&LocalNode, rustix::process::Pid)]| -> Vec<String> {
-        nodes
-            .iter()
-            .map(|(node, _)| node.name().to_owned())
-            .collect()
-    };
-    let value = json!({ "stopped": names(&running), "killed": killed });
+    let stopped: Vec<_> = running.iter().map(|node| node.name.as_str()).collect();
+    let value = json!({ "stopped": stopped, "killed": killed });
     output.print(&value, |_| {
         let mut text = match (running.len(), lang) {
             (0, Lang::En) => "No node was running.".to_owned(),
@@ -87,5 +114,5 @@ pub(crate) async fn run(args: &DownArgs, output: Output, lang: Lang) -> Result<(
         }
         text
     })?;
-    unreadable.map_or(Ok(()), Err)
+    UnreadableNode::failure(&unknown).map_or(Ok(()), Err)
 }

@@ -55,6 +55,14 @@ impl HomeArgs {
 #[derive(Clone, Debug)]
 pub(crate) struct Home(pub(crate) PathBuf);
 
+/// A node in a network's folder whose configuration cannot be used.
+#[derive(Clone, Debug)]
+pub(crate) struct UnreadableNode {
+    pub(crate) dir: PathBuf,
+    /// What is wrong with it.
+    pub(crate) problem: String,
+}
+
 /// A node in a network's folder.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalNode {
@@ -108,6 +116,12 @@ impl Home {
 
     /// Every node whose configuration can be read, by number, and what is wrong with that of the others.
     pub(crate) fn readable_nodes(&self) -> Result<(Vec<LocalNode>, Option<Failure>)> {
+        let (nodes, unreadable) = self.all_nodes()?;
+        Ok((nodes, UnreadableNode::failure(&unreadable)))
+    }
+
+    /// Every node, by number: those whose configuration can be read, and the others.
+    pub(crate) fn all_nodes(&self) -> Result<(Vec<LocalNode>, Vec<UnreadableNode>)> {
         if !self.exists() {
             return fail(
                 Code::NotFound,
@@ -126,7 +140,10 @@ impl Home {
             }
             match LocalNode::load(&dir) {
                 Ok(node) => nodes.push(node),
-                Err(failure) => unreadable.push(failure.message),
+                Err(failure) => unreadable.push(UnreadableNode {
+                    dir,
+                    problem: failure.message,
+                }),
             }
         }
         if nodes.is_empty() && unreadable.is_empty() {
@@ -138,9 +155,32 @@ impl Home {
                 ),
             );
         }
-        let unreadable = Some(unreadable.join("\n")).filter(|text| !text.is_empty());
-        let unreadable = unreadable.map(|text| Failure::new(Code::Config, text));
         Ok((nodes, unreadable))
+    }
+}
+
+impl UnreadableNode {
+    /// What is wrong with all of them; `None` where there are none.
+    pub(crate) fn failure(all: &[Self]) -> Option<Failure> {
+        let problems: Vec<_> = all.iter().map(|node| node.problem.as_str()).collect();
+        (!problems.is_empty()).then(|| Failure::new(Code::Config, problems.join("\n")))
+    }
+
+    /// What it is called where its name is not known: its folder.
+    pub(crate) fn name(&self) -> String {
+        let name = self.dir.file_name().unwrap_or(self.dir.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Where it keeps its process id: where its file says, as far as that is TOML, else the usual place.
+    pub(crate) fn pid_file(&self) -> PathBuf {
+        let text = files::read_text(&self.dir.join("node.toml"), config::FILE_BYTES_MAX);
+        let table = text.ok().and_then(|text| text.parse::<toml::Table>().ok());
+        let said = table
+            .as_ref()
+            .and_then(|table| table.get("node")?.get("pid_file")?.as_str())
+            .filter(|path| !path.is_empty());
+        self.dir.join(said.unwrap_or("hawser.pid"))
     }
 }
 

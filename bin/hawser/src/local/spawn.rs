@@ -2,13 +2,14 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hawser_node::config::KEYS;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{LocalNode, ports};
+use super::{LocalNode, pidfile, ports};
 use crate::exit::{Code, OrFail, Result, fail};
 use crate::{files, passphrase};
 
@@ -114,10 +115,10 @@ pub(crate) fn kill(pid: Pid) -> bool {
     kill_process(pid, Signal::KILL).is_ok()
 }
 
-/// Waits until a node no longer runs; whether it happened in time.
-pub(crate) async fn wait_until_stopped(node: &LocalNode, limit: Duration) -> bool {
+/// Waits until nobody holds a node's pid file; whether it happened in time.
+pub(crate) async fn wait_until_stopped(pid_file: &Path, limit: Duration) -> bool {
     let end = Instant::now() + limit;
-    while node.pid().is_some() {
+    while pidfile::holder(pid_file).is_some() {
         if Instant::now() > end {
             return false;
         }
