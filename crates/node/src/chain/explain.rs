@@ -139,21 +139,7 @@ pub(super) fn status(
     if let Some(ms) = replica.stalled_ms() {
         waiting.push(stalled(next, replica.pool().counts().pending, ms));
     }
-    let late: Vec<_> = replica
-        .late_proposers()
-        .filter(|address| set.get(address).is_some())
-        .map(|address| name(rules, next, address))
-        .collect();
-    if !late.is_empty() {
-        let names = late.join(", ");
-        waiting.push(Words::new(
-            format!(
-                "proposers: {names} proposed nothing at the last turn, so the others wait for it only \
-                 briefly; check that it runs and that its links are up"
-            ),
-            format!("提案者：{names} 上一轮次未提案，其他节点只短暂等待它；请检查其是否在运行、链路是否连通"),
-        ));
-    }
+    waiting.extend(late(&validator_states, own, replica.late_proposers()));
     for entry in rules.schedule().pending(tip.height) {
         let now = rules.settings(entry.from.back(1));
         waiting.push(change(now, &entry.settings, entry.from));
@@ -279,6 +265,36 @@ impl Reach {
             ),
         )
     }
+}
+
+/// Who lets its turns to propose pass, in words. A validator that is linked and missed a single turn is no news:
+/// one block after a restart can be decided before it is back, and on an idle chain its next turn may be far off.
+fn late(
+    states: &[ValidatorState],
+    own: bool,
+    missed: impl Iterator<Item = (Address, u32)>,
+) -> Option<Words> {
+    let names: Vec<_> = missed
+        .filter_map(|(address, turns)| {
+            let state = states.iter().find(|one| one.address == address)?;
+            // Only validators are linked to every other.
+            let away = own && !state.own && state.peer.is_none();
+            (turns > 1 || away).then(|| readiness::called(state))
+        })
+        .collect();
+    if names.is_empty() {
+        return None;
+    }
+    let names = names.join(", ");
+    Some(Words::new(
+        format!(
+            "proposers: {names} proposed nothing at the last turn, so the others wait for it only briefly; \
+             check that it runs and that its links are up"
+        ),
+        format!(
+            "提案者：{names} 上一轮次未提案，其他节点只短暂等待它；请检查其是否在运行、链路是否连通"
+        ),
+    ))
 }
 
 /// That nothing is decided, in words.
@@ -553,6 +569,24 @@ mod tests {
         // Without such peers nothing is said of them.
         let lost = reach([Some(1), None, None], &[1]);
         assert!(!lost.is_quorum() && !lost.lost(3).en.contains("not counted"));
+    }
+
+    #[test]
+    fn one_missed_turn_of_a_linked_validator_is_no_news() {
+        let states = committee([Some(1), Some(2), None]);
+        let said = |i: u8, turns: u32, own: bool| {
+            let missed = [(Address::repeat_byte(i), turns)];
+            late(&states, own, missed.into_iter()).map(|words| words.en)
+        };
+        for linked in [0, 1] {
+            assert_eq!(said(linked, 1, true), None);
+            let words = said(linked, 2, true).unwrap();
+            assert!(words.contains(&format!("node{linked} proposed nothing")));
+        }
+        assert!(said(3, 1, true).unwrap().contains("node3"), "not linked");
+        assert_eq!(said(3, 1, false), None, "an observer need not be linked");
+        assert!(said(3, 2, false).is_some());
+        assert_eq!(said(9, 5, true), None, "left the committee");
     }
 
     #[test]

@@ -113,7 +113,7 @@ pub(super) fn validators(replica: &Replica) -> Vec<ValidatorState> {
         .collect()
 }
 
-fn called(one: &ValidatorState) -> String {
+pub(super) fn called(one: &ValidatorState) -> String {
     if one.name.is_empty() {
         one.address.to_string()
     } else {

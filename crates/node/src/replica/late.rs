@@ -6,7 +6,7 @@
 //! validator waits is its own affair: it changes when it prevotes nil, never what it may vote for.
 //! Later rounds wait in full, so a chain whose messages are slow decides in those.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use hawser_consensus::{Message, Timer, TimerKind};
 use hawser_ledger::ValidatorSet;
@@ -28,7 +28,8 @@ struct Turn {
 /// Who was silent, and whose turn it is.
 #[derive(Debug, Default)]
 pub(super) struct LateProposers {
-    late: BTreeSet<Address>,
+    /// With how many turns in a row each was silent at.
+    late: BTreeMap<Address, u32>,
     turn: Option<Turn>,
 }
 
@@ -47,9 +48,11 @@ impl LateProposers {
             && turn.round < round
             && !turn.proposed
         {
-            self.late.insert(turn.proposer);
+            let missed = self.late.entry(turn.proposer).or_default();
+            *missed = missed.saturating_add(1);
         }
-        self.late.retain(|address| committee.get(address).is_some());
+        self.late
+            .retain(|address, _| committee.get(address).is_some());
         self.turn = Some(Turn {
             height,
             round,
@@ -72,7 +75,10 @@ impl LateProposers {
     /// alone.
     pub(super) fn concerned(&self, message: &Message) -> Option<Address> {
         match message {
-            Message::Proposal(signed) => self.late.get(&signed.proposal.proposer).copied(),
+            Message::Proposal(signed) => {
+                let late = self.late.get_key_value(&signed.proposal.proposer);
+                late.map(|(address, _)| *address)
+            }
             _ => None,
         }
     }
@@ -82,7 +88,7 @@ impl LateProposers {
         let late = self.turn.as_ref().is_some_and(|turn| {
             turn.height == timer.height
                 && turn.round == timer.round
-                && self.late.contains(&turn.proposer)
+                && self.late.contains_key(&turn.proposer)
         });
         if late && timer.kind == TimerKind::Propose && timer.round == Round(0) {
             after_ms.min(LATE_WAIT_MS)
@@ -91,9 +97,11 @@ impl LateProposers {
         }
     }
 
-    /// Validators that were silent at their last turn.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = &Address> {
-        self.late.iter()
+    /// Validators that were silent at their last turn, and at how many turns in a row.
+    pub(super) fn turns(&self) -> impl Iterator<Item = (Address, u32)> {
+        self.late
+            .iter()
+            .map(|(address, missed)| (*address, *missed))
     }
 }
 
@@ -144,7 +152,7 @@ mod tests {
     fn who_was_silent_is_waited_for_briefly_in_the_first_round_only() {
         let set = committee();
         let (mut late, a) = silent(&set);
-        assert_eq!(late.addresses().collect::<Vec<_>>(), [&a]);
+        assert_eq!(late.turns().collect::<Vec<_>>(), [(a, 1)]);
         assert_eq!(wait(&late, H, 1, TimerKind::Propose), 600);
         late.round_started(H.next(), Round(0), a, &set);
         assert_eq!(wait(&late, H.next(), 0, TimerKind::Propose), LATE_WAIT_MS);
@@ -152,6 +160,19 @@ mod tests {
         assert_eq!(wait(&late, H, 0, TimerKind::Propose), 600);
         late.round_started(H.next(), Round(1), a, &set);
         assert_eq!(wait(&late, H.next(), 1, TimerKind::Propose), 600);
+    }
+
+    #[test]
+    fn turns_that_were_missed_are_counted_until_a_proposal_comes() {
+        let set = committee();
+        let (mut late, a) = silent(&set);
+        late.round_started(H, Round(4), a, &set);
+        late.round_started(H, Round(5), set.address_at(1).unwrap(), &set);
+        assert_eq!(late.turns().collect::<Vec<_>>(), [(a, 2)]);
+        late.proposed(&a);
+        late.round_started(H.next(), Round(0), a, &set);
+        late.round_started(H.next(), Round(1), set.address_at(1).unwrap(), &set);
+        assert_eq!(late.turns().collect::<Vec<_>>(), [(a, 1)]);
     }
 
     #[test]
@@ -171,10 +192,10 @@ mod tests {
         late.round_started(H, Round(0), a, &set);
         late.proposed(&a);
         late.round_started(H, Round(1), a, &set);
-        assert_eq!(late.addresses().count(), 0);
+        assert_eq!(late.turns().count(), 0);
         // Nor does a height that was decided elsewhere before its proposal came in.
         late.round_started(H.next(), Round(0), a, &set);
-        assert_eq!(late.addresses().count(), 0);
+        assert_eq!(late.turns().count(), 0);
     }
 
     #[test]
@@ -185,6 +206,6 @@ mod tests {
         let others = ValidatorSet::new(others.cloned().collect()).unwrap();
         let b = others.address_at(0).unwrap();
         late.round_started(H.next(), Round(0), b, &others);
-        assert_eq!(late.addresses().count(), 0);
+        assert_eq!(late.turns().count(), 0);
     }
 }

@@ -76,9 +76,10 @@ impl Replica {
         (self.now.since_ms(at) <= CLOCK_NEWS_MS).then_some(by)
     }
 
-    /// Validators that let their last turn to propose pass, so that others wait for them briefly.
-    pub fn late_proposers(&self) -> impl Iterator<Item = &Address> {
-        self.late.addresses()
+    /// Validators that let their last turn to propose pass, so that others wait for them briefly, and how many
+    /// turns in a row it were.
+    pub fn late_proposers(&self) -> impl Iterator<Item = (Address, u32)> {
+        self.late.turns()
     }
 
     /// How long the height in progress has been in progress, in milliseconds.
