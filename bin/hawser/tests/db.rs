@@ -94,6 +94,14 @@ fn a_damaged_node_is_told_what_is_wrong_mended_and_catches_up() {
         );
         assert!(chain["checked"]["blocks"].as_u64().unwrap() >= 6, "{chain}");
     }
+    for (lang, words) in [("en", "nothing to repair"), ("zh", "无需修复")] {
+        let idle = net.db("repair", 0, &["--yes", "--lang", lang]);
+        assert!(
+            idle.code == 0 && idle.stdout.contains(words) && !idle.stdout.contains("done"),
+            "{}",
+            idle.text
+        );
+    }
 
     // What follows from the blocks is made from them again.
     let receipts = file(&net.log(1), "receipts-", ".seg");
@@ -113,6 +121,16 @@ fn a_damaged_node_is_told_what_is_wrong_mended_and_catches_up() {
     );
     let mended = net.db("repair", 1, &["--yes"]);
     assert_eq!(mended.code, 0, "{}", mended.text);
+    assert!(
+        unsaid.stderr.contains("repair would  put state"),
+        "{}",
+        unsaid.text
+    );
+    assert!(
+        mended.stderr.contains("repair  put state") && mended.stdout.contains("done; start"),
+        "{}",
+        mended.text
+    );
     assert!(net.log(1).join(format!("set-aside-{name}")).exists());
 
     // Blocks are cut off only where nobody votes.

@@ -15,6 +15,7 @@ use hawser_storage::{Disk, FjallKv, Kv, OsDisk, SealedDisk, SealedKv, Sealer};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use self::words::Told;
 use crate::commands::start::run::chain_dir;
 use crate::datafolder;
 use crate::exit::{Code, Failure, OrFail, Result, fail};
@@ -272,7 +273,8 @@ fn run_check(args: &CheckArgs, output: Output, lang: Lang) -> Result<()> {
         votes_unknown |= chain.has_key && report.votes_missing() && !report.vote_guard;
         values.push(value(chain, &report, &plan, lang));
         text.push_str(&words::report(&chain.dir, &report, chain.has_key, lang));
-        text.push_str(&words::plan(&plan, &report, chain.has_key, lang));
+        let told = (chain.has_key, Told::Perhaps);
+        text.push_str(&words::plan(&plan, &report, told, lang));
     }
     output.print(&json!({ "chains": values }), |_| text)?;
     match (damaged, unclear, votes_unknown) {
@@ -285,21 +287,28 @@ fn run_check(args: &CheckArgs, output: Output, lang: Lang) -> Result<()> {
 
 fn run_repair(args: &RepairArgs, output: Output, lang: Lang) -> Result<()> {
     let node = args.node.open(lang)?;
-    let mut values = Vec::new();
+    let (mut values, mut changed) = (Vec::new(), false);
     for chain in &node.chains {
         let Some((disk, report)) = chain.check(&node, (1, false), lang)? else {
             continue;
         };
         let plan = report.plan(args.forget_votes);
+        let cuts = |step: &Step| matches!(step, Step::CutBlocks { .. });
+        let kept =
+            chain.has_key && matches!(&plan, Plan::Steps { steps, .. } if steps.iter().any(cuts));
+        let told = if args.yes && !kept {
+            Told::Now
+        } else {
+            Told::Perhaps
+        };
         let told = words::report(&chain.dir, &report, chain.has_key, lang)
-            + &words::plan(&plan, &report, chain.has_key, lang);
+            + &words::plan(&plan, &report, (chain.has_key, told), lang);
         eprint!("{told}");
         let done = match &plan {
             Plan::Nothing => Vec::new(),
             Plan::Impossible { .. } => return fail(DAMAGED, words::impossible(lang)),
             Plan::Steps { steps, .. } => {
-                let cuts = |step: &Step| matches!(step, Step::CutBlocks { .. });
-                if chain.has_key && steps.iter().any(cuts) {
+                if kept {
                     return fail(DAMAGED, words::key_is_in(lang));
                 }
                 if !steps.is_empty() {
@@ -309,6 +318,7 @@ fn run_repair(args: &RepairArgs, output: Output, lang: Lang) -> Result<()> {
                 steps.clone()
             }
         };
+        changed |= !done.is_empty();
         let left = matches!(plan, Plan::Steps { votes: true, .. });
         values.push(json!({
             "folder": chain.dir,
@@ -321,7 +331,12 @@ fn run_repair(args: &RepairArgs, output: Output, lang: Lang) -> Result<()> {
         }
     }
     output.print(&json!({ "chains": values }), |_| {
-        words::repaired(lang).to_owned()
+        let text = if changed {
+            words::repaired(lang)
+        } else {
+            words::nothing_to_repair(lang)
+        };
+        text.to_owned()
     })
 }
 

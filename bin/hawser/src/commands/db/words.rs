@@ -250,7 +250,19 @@ pub(super) fn step(step: &Step, report: &CheckReport, lang: Lang) -> String {
     }
 }
 
-pub(super) fn plan(plan: &Plan, report: &CheckReport, has_key: bool, lang: Lang) -> String {
+/// Whether steps are told that are carried out now, or that would be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Now,
+    Perhaps,
+}
+
+pub(super) fn plan(
+    plan: &Plan,
+    report: &CheckReport,
+    (has_key, told): (bool, Told),
+    lang: Lang,
+) -> String {
     match plan {
         Plan::Nothing => String::new(),
         Plan::Impossible { first } => match lang {
@@ -268,9 +280,11 @@ pub(super) fn plan(plan: &Plan, report: &CheckReport, has_key: bool, lang: Lang)
             let mut text = String::new();
             for one in steps {
                 let one = step(one, report, lang);
-                text.push_str(&match lang {
-                    Lang::En => format!("repair would  {one}\n"),
-                    Lang::Zh => format!("修复将会  {one}\n"),
+                text.push_str(&match (told, lang) {
+                    (Told::Now, Lang::En) => format!("repair  {one}\n"),
+                    (Told::Now, Lang::Zh) => format!("修复  {one}\n"),
+                    (Told::Perhaps, Lang::En) => format!("repair would  {one}\n"),
+                    (Told::Perhaps, Lang::Zh) => format!("修复将会  {one}\n"),
                 });
             }
             if *votes {
@@ -407,6 +421,13 @@ pub(super) const fn votes_left(lang: Lang) -> &'static str {
          --forget-votes puts it aside, and the node then follows until it may vote safely",
         "投票日志已损坏且未被改动：节点无法带着它启动。备份中没有投票日志；--forget-votes 会将其移到一边，\
          此后节点只跟随，直到可以安全投票",
+    )
+}
+
+pub(super) const fn nothing_to_repair(lang: Lang) -> &'static str {
+    lang.pick(
+        "nothing to repair, and nothing was changed",
+        "无需修复，未做任何改动",
     )
 }
 
