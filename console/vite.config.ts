@@ -1,5 +1,5 @@
 /// <reference types="vitest/config" />
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
@@ -13,6 +13,8 @@ function emptyDist(): Plugin {
     name: "empty-dist",
     apply: "build",
     buildStart() {
+      // Somebody may have removed it with what was built.
+      mkdirSync(out, { recursive: true });
       for (const name of readdirSync(out)) {
         if (name !== ".gitignore") rmSync(join(out, name), { recursive: true });
       }
