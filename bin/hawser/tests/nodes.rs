@@ -255,8 +255,6 @@ fn an_observer_is_no_part_of_a_quorum_and_keeps_nothing_from_coming_up() {
         &own[1],
         "--metrics",
         &own[2],
-        "--passphrase-file",
-        ".hawser/passphrase",
     ];
     net.0.ok(&join);
     let _observer = net.0.node("late/node.toml");
