@@ -30,6 +30,13 @@ fn link(net: &Net, config: &str, name: &str) -> Option<bool> {
     one["connected"].as_bool()
 }
 
+/// Has the first node admit the one that joins.
+fn admit(net: &Net) {
+    let admit = ["node", "admit", "--config", NODE0];
+    net.0
+        .ok(&[&admit[..], &["--request", "late/request.json"]].concat());
+}
+
 #[test]
 fn a_node_joins_by_one_file_follows_and_is_removed_again() {
     let net = Net::new();
@@ -137,15 +144,7 @@ fn a_node_joins_by_one_file_follows_and_is_removed_again() {
     assert_eq!(link(&net, config, "node0"), Some(false));
 
     // Admitted by one node that runs, it follows.
-    let admit = [
-        "node",
-        "admit",
-        "--config",
-        NODE0,
-        "--request",
-        "late/request.json",
-    ];
-    net.0.ok(&admit);
+    admit(&net);
     until("the new node has the chain", || height() > Some(0));
     until("the link shows", || link(&net, NODE0, "late") == Some(true));
     let verify = ["evidence", "verify", "file.txt", "--rpc", &late_url];
@@ -258,15 +257,7 @@ fn an_observer_is_no_part_of_a_quorum_and_keeps_nothing_from_coming_up() {
     ];
     net.0.ok(&join);
     let _observer = net.0.node("late/node.toml");
-    let admit = [
-        "node",
-        "admit",
-        "--config",
-        NODE0,
-        "--request",
-        "late/request.json",
-    ];
-    net.0.ok(&admit);
+    admit(&net);
     until("the observer is linked", || {
         link(&net, NODE0, "late") == Some(true)
     });

@@ -101,6 +101,23 @@ async fn every_workload_runs_on_both_suites() {
     }
 }
 
+/// A benchmark of transfers of a token with faults, whose report is good.
+async fn under_faults(out: &Path, class: &str, faults: &str) -> Value {
+    let arguments = [
+        "--workload",
+        "erc20",
+        "--suite",
+        "intl",
+        "--class",
+        class,
+        "--fault",
+        faults,
+        "--submit",
+        "batch",
+    ];
+    good(&bench(out, &arguments).await, out)
+}
+
 /// The chain went on during the fault, and was as quick as before after it.
 fn survived(fault: &Value) -> bool {
     fault["during_tps"].as_f64().unwrap() > 0.0 && fault["recovered_s"].as_f64().is_some()
@@ -112,19 +129,8 @@ async fn survives_again(seen: &Value) {
     let mut all = vec![seen.clone()];
     for _ in 0..2 {
         let out = tempfile::tempdir().unwrap();
-        let arguments = [
-            "--workload",
-            "erc20",
-            "--suite",
-            "intl",
-            "--class",
-            "none",
-            "--fault",
-            seen["fault"].as_str().unwrap(),
-            "--submit",
-            "batch",
-        ];
-        let report = good(&bench(out.path(), &arguments).await, out.path());
+        let name = seen["fault"].as_str().unwrap();
+        let report = under_faults(out.path(), "none", name).await;
         let fault = report["runs"][0]["faults"][0].clone();
         if survived(&fault) {
             return;
@@ -137,20 +143,7 @@ async fn survives_again(seen: &Value) {
 #[tokio::test]
 async fn faults_and_overload_lose_nothing() {
     let out = tempfile::tempdir().unwrap();
-    let faults = "crash-one,crash-leader,stop2s";
-    let arguments = [
-        "--workload",
-        "erc20",
-        "--suite",
-        "intl",
-        "--class",
-        "all",
-        "--fault",
-        faults,
-        "--submit",
-        "batch",
-    ];
-    let report = good(&bench(out.path(), &arguments).await, out.path());
+    let report = under_faults(out.path(), "all", "crash-one,crash-leader,stop2s").await;
     let run = &report["runs"][0];
     let faults = run["faults"].as_array().unwrap();
     assert_eq!(faults.len(), 3);

@@ -205,14 +205,8 @@ impl Fault {
         match self {
             Self::KillOne => scene.kill_turn(2).await?,
             Self::KillLeader => scene.kill_turn(1).await?,
-            Self::KillF => {
-                let spare = (scene.bed.validators() - 1) / 3;
-                scene.kill_some(spare).await?;
-            }
-            Self::KillQuorum => {
-                let spare = (scene.bed.validators() - 1) / 3;
-                scene.kill_some(spare + 1).await?;
-            }
+            Self::KillF => scene.kill_some(scene.spare()).await?,
+            Self::KillQuorum => scene.kill_some(scene.spare() + 1).await?,
             Self::KillAll => {
                 scene.hold = Duration::from_millis(100);
                 let all = scene.bed.validators();

@@ -1,14 +1,12 @@
 //! Full nodes, light nodes and strangers in one process, over real sockets and disks.
 
 use std::{
-    net::{SocketAddr, TcpListener},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+    net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use crate::address::address;
 use hawser_consensus::Timeouts;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_execution::{
@@ -227,21 +225,6 @@ impl Mesh {
         let config = NetworkConfig::new(member.address, member.identity(), peers.collect());
         let (network, events) = hawser_network::start(config).await.unwrap();
         Stranger { network, events }
-    }
-}
-
-/// An address of this machine that nobody listens on, for a node that starts later, and perhaps again. Below the ports
-/// that the system gives out by itself, so that no connection and no other listener of a test takes it before, and never
-/// the same twice.
-fn address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let first = std::process::id().wrapping_mul(97);
-        let step = first.wrapping_add(NEXT.fetch_add(1, Relaxed)) % 20_000;
-        let port = u16::try_from(10_000 + step).unwrap();
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            return listener.local_addr().unwrap();
-        }
     }
 }
 

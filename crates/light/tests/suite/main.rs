@@ -8,6 +8,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../../../network/tests/shared/address.rs"]
+mod address;
 mod common;
 mod follower;
 mod mesh;

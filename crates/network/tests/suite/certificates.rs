@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::common::{Awake, DEADLINE, Node, any_port, nowhere, peer, until};
+use crate::common::{DEADLINE, Node, any_port, awake, nowhere, peer, until};
 use crate::rogue;
 use hawser_crypto::keystore::Params;
 use hawser_network::{
@@ -391,7 +391,7 @@ async fn a_revoked_peer_is_dropped_within_seconds_and_stays_out() {
     one.authority
         .revoke("node", Reason::KeyCompromise, now)
         .unwrap();
-    let started = Awake::start();
+    let started = awake();
     b.put(
         "trust/crls/one.pem",
         &one.authority.crl(30, now).unwrap().to_pem(),

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::awake::Awake;
 use hawser_network::{
     Bytes, Limits, NetworkConfig, NetworkEvent, NetworkHandle, NodeIdentity, PeerAddress, PeerId,
     start,
@@ -131,39 +132,9 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Counts the time in which this process runs: what a machine stands still is no delay of what is measured.
-pub struct Awake {
-    ran_us: Arc<AtomicU64>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Awake {
-    pub fn start() -> Self {
-        const TICK: Duration = Duration::from_millis(10);
-        /// A longer tick is a standstill.
-        const TICK_MAX: Duration = Duration::from_millis(100);
-        let ran_us = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&ran_us);
-        let task = tokio::spawn(async move {
-            loop {
-                let before = Instant::now();
-                tokio::time::sleep(TICK).await;
-                let ran = before.elapsed().min(TICK_MAX);
-                count.fetch_add(u64::try_from(ran.as_micros()).unwrap(), Ordering::SeqCst);
-            }
-        });
-        Self { ran_us, task }
-    }
-
-    pub fn elapsed(&self) -> Duration {
-        Duration::from_micros(self.ran_us.load(Ordering::SeqCst))
-    }
-}
-
-impl Drop for Awake {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Begins to count the time in which this process runs.
+pub fn awake() -> Awake {
+    Awake::start(Duration::from_millis(10), Duration::from_millis(100))
 }
 
 /// A connection through which the test can look and interfere.

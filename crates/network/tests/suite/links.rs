@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{
-    Awake, Node, Relay, any_port, node, nowhere, one_way, ordered_pair, peer, until,
+    Node, Relay, any_port, awake, node, nowhere, one_way, ordered_pair, peer, until,
 };
 use hawser_network::{
     Bytes, Direction, DownReason, Lane, Limits, NetworkConfig, NetworkError, NetworkEvent,
@@ -194,7 +194,7 @@ async fn a_restarted_peer_is_back_within_three_seconds() {
             stays.handle.counters().dial_failures >= 4
         })
         .await;
-        let started = Awake::start();
+        let started = awake();
         *goes = if restart_the_dialler {
             start_a().await
         } else {

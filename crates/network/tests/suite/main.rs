@@ -9,6 +9,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "../shared/awake.rs"]
+mod awake;
 mod certificates;
 mod common;
 mod hostile;

@@ -2,14 +2,11 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use crate::address;
+use crate::{address::address, awake::Awake};
 use hawser_consensus::Timeouts;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_execution::{CallEnv, NativeContract, NativeRegistry, NativeResult, NativeState};
@@ -196,24 +193,6 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Microseconds in which this process has run. Ends with the runtime.
-fn awake() -> Arc<AtomicU64> {
-    const TICK: Duration = Duration::from_millis(2);
-    // A longer tick is a standstill.
-    const TICK_MAX: Duration = Duration::from_millis(200);
-    let ran = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&ran);
-    tokio::spawn(async move {
-        loop {
-            let before = Instant::now();
-            tokio::time::sleep(TICK).await;
-            let tick = before.elapsed().min(TICK_MAX);
-            count.fetch_add(u64::try_from(tick.as_micros()).unwrap(), Relaxed);
-        }
-    });
-    ran
-}
-
 /// Everything that a light client needs leads from genesis to the newest certified header.
 fn check_light(chain: &ChainHandle, genesis: &Genesis, changes: usize) {
     let store = chain.store();
@@ -268,10 +247,9 @@ async fn a_validator_is_replaced_under_load_without_a_pause() {
     let mut blocks = chains[2].subscribe_blocks();
     // Pauses before blocks, by height, until a block without transactions after the change. Only time in which this
     // process runs counts: the machine may stand still as well.
-    let awake = awake();
+    let awake = Awake::start(Duration::from_millis(2), Duration::from_millis(200));
     let gaps = tokio::spawn(async move {
-        let now = || Duration::from_micros(awake.load(Relaxed));
-        let (mut last, mut gaps, mut from) = (now(), Vec::new(), None);
+        let (mut last, mut gaps, mut from) = (awake.elapsed(), Vec::new(), None);
         loop {
             let block = match blocks.recv().await {
                 Ok(block) => block,
@@ -279,8 +257,8 @@ async fn a_validator_is_replaced_under_load_without_a_pause() {
                 Err(RecvError::Closed) => break,
             };
             let height = block.id().height;
-            gaps.push((height, now() - last));
-            last = now();
+            gaps.push((height, awake.elapsed() - last));
+            last = awake.elapsed();
             if block.settings.validators.iter().all(|v| v.name != "node0") {
                 from.get_or_insert(height);
                 if block.transactions.is_empty() {

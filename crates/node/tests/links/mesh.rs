@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::address;
+use crate::address::address;
 use hawser_consensus::Timeouts;
 use hawser_crypto::{Scheme, SecretKey, Suite};
 use hawser_ledger::{

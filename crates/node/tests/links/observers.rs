@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::address;
+use crate::address::address;
 use crate::maker::{self, grow, open};
 use hawser_consensus::Timeouts;
 use hawser_execution::NativeRegistry;

@@ -74,9 +74,14 @@ impl Scene<'_> {
         self.bed.validators() - 1
     }
 
+    /// How many validators may fail.
+    pub(super) fn spare(&self) -> u16 {
+        (self.bed.validators() - 1) / 3
+    }
+
     /// The validators but for some, if they are no quorum; else none.
     fn minority_without(&self, out: &[u16]) -> Vec<u16> {
-        let spare = usize::from(self.bed.validators() - 1) / 3;
+        let spare = usize::from(self.spare());
         (0..self.bed.validators())
             .filter(|node| out.len() > spare && !out.contains(node))
             .collect()
